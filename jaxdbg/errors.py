@@ -1,0 +1,43 @@
+"""The exceptions a checked region raises, each with the finding it stands for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jaxdbg.records import Finding, Report
+
+
+class Failure(Exception):
+    """What every failure of a checked region has in common.
+
+    Attributes:
+        finding: the `Finding` this error was raised for.
+        report: the `Report` of the region up to the failure. While the region is
+            still open it is a snapshot; when the region ends it is its last report.
+    """
+
+    def __init__(self, message: str, finding: Finding, report: Report | None = None):
+        super().__init__(message)
+        self.finding = finding
+        self.report = report
+
+
+class NonFiniteError(Failure, FloatingPointError):
+    """A NaN or an Inf left a jitted call whose inputs were good."""
+
+
+class CheckError(Failure, AssertionError):
+    """A chex value assertion, or a `checkify.check`, failed inside jitted code."""
+
+
+class TraceBudgetError(Failure, AssertionError):
+    """A function was traced or compiled more often than the region allows."""
+
+
+class UsageError(ValueError):
+    """An option that jaxdbg does not know, or with a value it cannot take."""
+
+
+for _cls in (NonFiniteError, CheckError, TraceBudgetError, UsageError):
+    _cls.__module__ = "jaxdbg"  # the name a user reads, and the one to import

@@ -1,0 +1,204 @@
+"""Every private or version-dependent name of JAX and chex that jaxdbg touches.
+
+Nothing else in the package imports `jax._src` or `chex._src`. `REQUIREMENTS` says
+which capability rests on which name, so that a JAX that lacks one costs that
+capability alone, is reported by `jaxdbg.doctor()`, and fails one readable test.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import CodeType, ModuleType
+from typing import Any
+
+import jax
+
+REGION_STATE = "jaxdbg_region"
+"""Name of the config state that is part of jit's dispatch key inside a region."""
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One thing jaxdbg needs of the installed JAX, and what is lost without it."""
+
+    capability: str
+    name: str
+    lost: str
+
+    def found(self) -> bool:
+        """Whether the installed version offers it."""
+        return _lookup(self.name) is not None
+
+
+REQUIREMENTS = (
+    Requirement(
+        "interpose",
+        "jax._src.pjit._pjit_call_impl_python",
+        "jitted calls are not seen: nothing is checked",
+    ),
+    Requirement(
+        "interpose",
+        "jax._src.config.bool_state",
+        "calls of functions that are already compiled are not seen",
+    ),
+    Requirement(
+        "aot", "jax._src.stages.Compiled.__call__", "AOT calls are not checked"
+    ),
+    Requirement(
+        "counts",
+        "jax._src.util.test_event_listener",
+        "traces are not counted (compilations still are)",
+    ),
+    Requirement(
+        "counts", "jax._src.pjit._trace_for_jit", "traces are not counted exactly"
+    ),
+    Requirement(
+        "chex",
+        "jax._src.checkify.jaxpr_to_checkify_jaxpr",
+        "checkify.check and chex assertions are not live in jitted code",
+    ),
+    Requirement(
+        "chex",
+        "jax._src.interpreters.partial_eval.trace_to_jaxpr.evict_weakref",
+        "chex assertions are not live in jitted code",
+    ),
+    Requirement(
+        "chex",
+        "chex._src.asserts_internal.CHEXIFY_STORAGE",
+        "chex assertions are not live in jitted code",
+    ),
+)
+
+
+def missing(capability: str) -> tuple[Requirement, ...]:
+    """The requirements of a capability that the installed JAX does not meet."""
+    return tuple(
+        r for r in REQUIREMENTS if r.capability == capability and not r.found()
+    )
+
+
+def _lookup(dotted: str) -> Any:
+    parts = dotted.split(".")
+    for cut in range(len(parts), 0, -1):
+        try:
+            found: Any = importlib.import_module(".".join(parts[:cut]))
+        except ImportError:
+            continue
+        for part in parts[cut:]:
+            if not hasattr(found, part):
+                return None
+            found = getattr(found, part)
+        # A slot that is there but empty (test_event_listener) counts as found.
+        return found if found is not None else dotted
+    return None
+
+
+def pjit() -> ModuleType:
+    """The module that holds the call implementation of jit."""
+    return importlib.import_module("jax._src.pjit")
+
+
+def util() -> ModuleType:
+    """The module that holds the slot for the trace listener."""
+    return importlib.import_module("jax._src.util")
+
+
+def checkify() -> ModuleType:
+    """Checkify's implementation, for its rules and its transformation of a jaxpr."""
+    return importlib.import_module("jax._src.checkify")
+
+
+def chex_internal() -> ModuleType:
+    """The module of chex that holds the chexify level."""
+    return importlib.import_module("chex._src.asserts_internal")
+
+
+def compiled_class() -> type:
+    """The class whose instances are AOT-compiled functions."""
+    return jax.stages.Compiled
+
+
+@functools.cache
+def region_state() -> Any:
+    """The config state that makes fast calls come to Python inside a region.
+
+    It belongs to jit's dispatch key but not to the trace context: calls in a region
+    miss the C++ fast path, while traces and executables are shared with the plain
+    program. Registering it makes each existing function miss once, so it is made
+    once, when jaxdbg is first used.
+    """
+    config = importlib.import_module("jax._src.config")
+    states = config.config_states
+    if REGION_STATE in states:  # a second import of jaxdbg in this process
+        return states[REGION_STATE]
+    return config.bool_state(
+        REGION_STATE,
+        False,
+        "Inside a jaxdbg region, jitted calls come to Python.",
+        include_in_jit_key=True,
+    )
+
+
+def _codes(*names: str) -> frozenset[CodeType]:
+    found = (_lookup(name) for name in names)
+    plain = (inspect.unwrap(f) for f in found if callable(f))
+    return frozenset(f.__code__ for f in plain if hasattr(f, "__code__"))
+
+
+@functools.cache
+def jit_trace_codes() -> frozenset[CodeType]:
+    """Code of the function in which jit traces the user's function."""
+    return _codes("jax._src.pjit._trace_for_jit")
+
+
+@functools.cache
+def tracing_codes() -> frozenset[CodeType]:
+    """Code of every memoised function that traces a callable named `fun`."""
+    partial_eval = "jax._src.interpreters.partial_eval"
+    return _codes(
+        "jax._src.pjit._trace_for_jit",
+        f"{partial_eval}.trace_to_jaxpr",
+        f"{partial_eval}.trace_to_jaxpr_nocache",
+        "jax._src.ad_checkpoint._trace_to_jaxpr",
+    )
+
+
+@functools.cache
+def calling_codes() -> frozenset[CodeType]:
+    """Code of the function in which jit runs a call of a callable named `fun`."""
+    return _codes("jax._src.pjit._run_python_pjit")
+
+
+@functools.cache
+def chex_assertion_code() -> CodeType:
+    """Code of the wrapper that all chex assertions share."""
+    import chex
+
+    code: CodeType = chex.assert_tree_all_finite.__code__
+    return code
+
+
+def unspecified_sharding() -> Any:
+    """The sharding of an output that leaves it to the compiler."""
+    return importlib.import_module("jax._src.sharding_impls").UNSPECIFIED
+
+
+def evict_traces(fun: Callable[..., Any]) -> None:
+    """Forgets every cached trace of `fun`, as `jit(fun).clear_cache()` would."""
+    for name in (
+        "jax._src.interpreters.partial_eval.trace_to_jaxpr",
+        "jax._src.pjit._infer_params_cached",
+        "jax._src.ad_checkpoint._trace_to_jaxpr",
+    ):
+        cache = _lookup(name)
+        if hasattr(cache, "evict_weakref"):
+            cache.evict_weakref(fun)
+
+
+def jax_version() -> str:
+    """The installed JAX version."""
+    return str(jax.__version__)

@@ -1,0 +1,156 @@
+"""How often each function was traced and compiled, while a region is open.
+
+Compilations come from `jax.monitoring`, which is public. Traces come from JAX's own
+test hook, which fires in the body of every real Python trace: the public trace event
+also fires where no Python ran (other jit options), and not for inner jits. Listeners
+only count, and tell the session when a budget could be spent; JAX calls them bare, so
+what a session raises there stops the trace or compilation before it begins.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any, Protocol
+
+import jax
+
+from jaxdbg.hooks import _compat
+from jaxdbg.hooks.interpose import is_ours
+
+_PHASES = (
+    "/jax/core/compile/jaxpr_trace_duration",
+    "/jax/core/compile/jaxpr_to_mlir_module_duration",
+    "/jax/core/compile/backend_compile_duration",
+)
+_COMPILE = _PHASES[2]
+
+
+class Function:
+    """A function as counts know it: its name and where it was written.
+
+    Two objects made again from the same code (a lambda in a loop) are one function.
+    """
+
+    __slots__ = ("name", "source", "user")
+
+    def __init__(self, name: str, source: str):
+        self.name = name
+        self.source = source
+        self.user = is_user_file(source)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Function) and (self.name, self.source) == (
+            other.name,
+            other.source,
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.source))
+
+
+def function_of(debug_info: Any) -> Function:
+    """The function a jaxpr was traced from; `debug_info` is the jaxpr's own."""
+    return _parse(str(debug_info.func_src_info))
+
+
+@lru_cache(maxsize=4096)
+def _parse(src_info: str) -> Function:
+    # JAX writes "name at file:line"; a name can hold spaces ("f at" never does).
+    name, _, source = src_info.partition(" at ")
+    return Function(name, source)
+
+
+@lru_cache(maxsize=4096)
+def is_user_file(source: str) -> bool:
+    """Whether `file:line` lies outside the installed libraries and jaxdbg itself."""
+    path = source.rpartition(":")[0] or source
+    if not path or path.startswith("<frozen"):
+        return False
+    return not any(
+        part in path for part in (f"{os.sep}site-packages{os.sep}", _OWN, _STDLIB)
+    )
+
+
+_OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_STDLIB = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
+
+
+class Sink(Protocol):
+    """Who is told of traces and compilations."""
+
+    def traced(self, function: Function) -> None:
+        """A Python trace begins; may raise to stop it."""
+
+    def compile_begins(self, fun_name: str) -> None:
+        """A compilation begins; may raise to stop it."""
+
+    def compiled(self, fun_name: str) -> None:
+        """A compilation has ended well."""
+
+    def spent(self, seconds: float) -> None:
+        """Time spent tracing, lowering or compiling, without what is nested in it."""
+
+
+class _Depth(threading.local):
+    value = 0
+
+
+@contextlib.contextmanager
+def counting(sink: Sink) -> Iterator[None]:
+    """Tells `sink` of every trace and compilation of every thread."""
+    depth = _Depth()
+
+    def begin(event: str, _value: float, **kwargs: Any) -> None:
+        if event in _PHASES and not is_ours():
+            # The begin event of a compile may raise, and JAX then sends no end for
+            # it: count the depth only once nothing can raise any more.
+            if event == _COMPILE:
+                sink.compile_begins(str(kwargs.get("fun_name", "")))
+            depth.value += 1
+
+    def end(event: str, seconds: float, **kwargs: Any) -> None:
+        if event in _PHASES and not is_ours():
+            depth.value = max(0, depth.value - 1)
+            if depth.value == 0:
+                sink.spent(seconds)
+            if event == _COMPILE and sys.exc_info()[0] is None:
+                sink.compiled(str(kwargs.get("fun_name", "")))
+
+    jax.monitoring.register_scalar_listener(begin)
+    jax.monitoring.register_event_duration_secs_listener(end)
+    try:
+        with _traces(sink):
+            yield
+    finally:
+        # Only our own: clear_event_listeners() would take other tools' with it.
+        jax.monitoring.unregister_scalar_listener(begin)
+        jax.monitoring.unregister_event_duration_listener(end)
+
+
+@contextlib.contextmanager
+def _traces(sink: Sink) -> Iterator[None]:
+    if _compat.missing("counts"):
+        yield
+        return
+    util, codes = _compat.util(), _compat.jit_trace_codes()
+    before = util.test_event_listener
+
+    def listener(name: str, *args: Any) -> None:
+        if before is not None:
+            before(name, *args)
+        if name == "trace_to_jaxpr" and not is_ours():
+            tracing = sys._getframe(2)  # listener <- test_event <- trace_to_jaxpr
+            caller = tracing.f_back
+            if caller is not None and caller.f_code in codes:
+                sink.traced(function_of(tracing.f_locals["debug_info"]))
+
+    util.test_event_listener = listener
+    try:
+        yield
+    finally:
+        util.test_event_listener = before

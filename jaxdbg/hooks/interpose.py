@@ -1,0 +1,119 @@
+"""The seam: every top-level jitted call of the region, before and after it runs.
+
+Inside a region a config state of ours, part of jit's dispatch key, makes calls miss
+the C++ fast path; JAX then comes to `_pjit_call_impl_python`, which is ours for the
+region. We answer without an executable, so that JAX installs no fast path for what
+happens here, and the fast path of the plain program is found again afterwards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+from jaxdbg.hooks import _compat
+
+
+class Invocation:
+    """One top-level call of a jitted function, not yet run.
+
+    Attributes:
+        args: the flat arguments, the very objects the caller holds.
+        params: what JAX knows of the call: `jaxpr`, `name`, `donated_invars`, ...
+    """
+
+    __slots__ = ("_run", "args", "params")
+
+    def __init__(
+        self, run: Callable[..., Any], args: tuple[Any, ...], params: dict[str, Any]
+    ):
+        self._run = run
+        self.args = args
+        self.params = params
+
+    def execute(self, args: tuple[Any, ...], **changed: Any) -> list[Any]:
+        """Runs the call as JAX would, with some of its parameters changed."""
+        params = {**self.params, **changed} if changed else self.params
+        outs: list[Any] = self._run(*args, **params)[0]
+        return outs
+
+
+class Handler(Protocol):
+    """Who is asked about each call of a region."""
+
+    def jitted(self, call: Invocation) -> list[Any]:
+        """Runs a jitted call and returns its flat outputs."""
+
+    def compiled(self, run: Callable[[], Any], function: Any) -> Any:
+        """Runs a call of an AOT-compiled function and returns its result."""
+
+
+class _Ours(threading.local):
+    depth = 0
+
+
+_ours = _Ours()
+
+
+@contextlib.contextmanager
+def our_own_work() -> Iterator[None]:
+    """What runs inside is jaxdbg's own use of JAX: neither checked nor counted."""
+    _ours.depth += 1
+    try:
+        yield
+    finally:
+        _ours.depth -= 1
+
+
+def is_ours() -> bool:
+    """Whether this thread is inside `our_own_work`."""
+    return _ours.depth > 0
+
+
+@contextlib.contextmanager
+def interposed(handler: Handler) -> Iterator[None]:
+    """Sends every top-level jitted call of every thread through `handler`."""
+    with contextlib.ExitStack() as undo:
+        undo.enter_context(_jit(handler))
+        if not _compat.missing("aot"):
+            undo.enter_context(_aot(handler))
+        yield
+
+
+@contextlib.contextmanager
+def _jit(handler: Handler) -> Iterator[None]:
+    pjit, state = _compat.pjit(), _compat.region_state()
+    plain = pjit._pjit_call_impl_python
+
+    def call_impl(*args: Any, **params: Any) -> tuple[Any, ...]:
+        if _ours.depth:
+            return plain(*args, **params)  # type: ignore[no-any-return]
+        return handler.jitted(Invocation(plain, args, params)), None, None, []
+
+    before = state.get_global()
+    pjit._pjit_call_impl_python = call_impl
+    state.set_global(True)
+    try:
+        yield
+    finally:
+        state.set_global(before)
+        pjit._pjit_call_impl_python = plain
+
+
+@contextlib.contextmanager
+def _aot(handler: Handler) -> Iterator[None]:
+    cls: Any = _compat.compiled_class()
+    plain = cls.__call__
+
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if _ours.depth:
+            return plain(self, *args, **kwargs)
+        return handler.compiled(lambda: plain(self, *args, **kwargs), self)
+
+    cls.__call__ = call
+    try:
+        yield
+    finally:
+        cls.__call__ = plain

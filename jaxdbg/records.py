@@ -1,0 +1,138 @@
+"""The plain values everyone in jaxdbg speaks: what hooks collect and views show.
+
+Only the standard library is imported here, so that a saved report can be read on a
+machine without JAX.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from types import MappingProxyType
+from typing import Any
+
+FORMAT = 1
+"""Version of the JSON that `Report.to_json` writes."""
+
+_EMPTY: Mapping[str, int] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that went wrong in a checked region.
+
+    Attributes:
+        kind: "nan", "inf", "check", "index", "div", "traces" or "compiles".
+        function: name of the jitted function, as the user wrote it.
+        call: which call of that function in the region, counted from 1.
+        path: where the first bad value is, as the user would type it
+            (`model.blocks[2].attn.key.kernel`); empty where no value is concerned.
+        paths: every bad leaf of the call, in the order of the outputs.
+        index: first bad element of the leaf at `path`.
+        message: the whole text for the user.
+        shape, dtype: of the leaf at `path`.
+        nan, inf, size: how many elements of that leaf are NaN, are infinite, are
+            there at all.
+        location: `file:line` (or `cell 3, line 7`) of the failing check, where known.
+    """
+
+    kind: str
+    function: str
+    call: int
+    message: str
+    path: str = ""
+    paths: tuple[str, ...] = ()
+    index: tuple[int, ...] = ()
+    shape: tuple[int, ...] = ()
+    dtype: str = ""
+    nan: int = 0
+    inf: int = 0
+    size: int = 0
+    location: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a checked region saw, frozen.
+
+    Attributes:
+        calls: how many calls of jitted functions were checked.
+        eager_ops: how many operations outside any jitted function were checked.
+        calls_by_function: the calls, by name of the function.
+        traces: for each function the user wrote, how often Python traced it.
+        compiles: for each function the user wrote, how often XLA compiled it.
+        library_compiles: compilations of eager ops and library functions.
+        findings: what went wrong, in the order it happened.
+        placed: leaves that held NaN or Inf without being a failure (a mask, missing
+            data), as `function: path`.
+        notices: what jaxdbg has to say about itself (a hook that broke, a check
+            that was not possible).
+        seconds: wall time of the region; `compile_seconds` and `check_seconds` are
+            the parts spent compiling and checking.
+        cell: IPython's number of the cell, or None.
+    """
+
+    calls: int = 0
+    eager_ops: int = 0
+    calls_by_function: Mapping[str, int] = _EMPTY
+    traces: Mapping[str, int] = _EMPTY
+    compiles: Mapping[str, int] = _EMPTY
+    library_compiles: int = 0
+    findings: tuple[Finding, ...] = ()
+    placed: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+    seconds: float = 0.0
+    compile_seconds: float = 0.0
+    check_seconds: float = 0.0
+    cell: int | None = None
+    options: str = field(default="")
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing went wrong."""
+        return not self.findings
+
+    def to_json(self) -> str:
+        """The report as JSON text; `Report.from_json` reads it back."""
+        plain = {f.name: getattr(self, f.name) for f in fields(self)}
+        for name, value in plain.items():
+            if isinstance(value, Mapping):
+                plain[name] = dict(value)
+        plain["findings"] = [asdict(f) for f in self.findings]
+        return json.dumps({"jaxdbg_report": FORMAT, **plain})
+
+    @classmethod
+    def from_json(cls, text: str) -> Report:
+        """Reads what `to_json` wrote.
+
+        Raises:
+            ValueError: the text is not such a report, or of a newer format.
+        """
+        plain = json.loads(text)
+        version = plain.pop("jaxdbg_report", None) if isinstance(plain, dict) else None
+        if version != FORMAT:
+            raise ValueError(
+                f"Not a jaxdbg report of format {FORMAT}: the text "
+                f"{'has format ' + str(version) if version else 'names no format'}. "
+                "Expected what Report.to_json() wrote; a newer format needs a newer "
+                "jaxdbg."
+            )
+        plain["findings"] = tuple(_finding(f) for f in plain["findings"])
+        for name, value in plain.items():
+            if isinstance(value, dict):
+                plain[name] = MappingProxyType(value)
+            elif isinstance(value, list):
+                plain[name] = tuple(value)
+        return cls(**plain)
+
+    def __str__(self) -> str:
+        from jaxdbg.render.text import render  # views know records, not the reverse
+
+        return render(self)
+
+
+def _finding(plain: dict[str, Any]) -> Finding:
+    return Finding(
+        **{k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}
+    )
