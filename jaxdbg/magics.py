@@ -1,0 +1,522 @@
+"""The door for notebooks: `%%checked`, `%checked` and `%jaxdbg`.
+
+The only room that imports IPython. It translates: it parses, calls and displays.
+"""
+
+# IPython annotates only a part of itself.
+# mypy: disable-error-code="no-untyped-call,untyped-decorator"
+
+from __future__ import annotations
+
+import ast
+import builtins
+import html
+import re
+import warnings
+from argparse import Namespace
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import fields
+from itertools import count
+from types import TracebackType
+from typing import Any
+
+from IPython.core.completer import (
+    CompletionContext,
+    SimpleCompletion,
+    SimpleMatcherResult,
+    context_matcher,
+)
+from IPython.core.error import UsageError
+from IPython.core.inputtransformer2 import cell_magic, leading_indent
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.magic import (
+    Magics,
+    line_cell_magic,
+    line_magic,
+    magics_class,
+    no_var_expand,
+    output_can_be_silenced,
+)
+from IPython.core.magic_arguments import argument, magic_arguments
+from traitlets import Any as AnyTrait
+from traitlets import Bool, TraitError, validate
+
+import jaxdbg
+from jaxdbg import cell as cells
+from jaxdbg import errors
+from jaxdbg.options import (
+    ERROR_CATEGORIES,
+    Options,
+    did_you_mean,
+    parse_budget,
+    parse_errors,
+)
+from jaxdbg.records import Report
+
+OPTIONS = tuple(f.name for f in fields(Options))
+FLAGS = tuple("--" + name.strip("_").replace("_", "-") for name in OPTIONS)
+SWITCH = ("on", "off", "status")
+COMMANDS = ("doctor", "last", "version")
+
+_HELP = {
+    "max_traces": "fail when a function is traced more often than this in the cell: "
+    "a number for every function (`3`), or one for each (`train_step=1,eval=2`)",
+    "max_compiles": "the same for compilations",
+    "every_op": "check each intermediate value, not only what calls return",
+    "errors": "look for more kinds of error: index (a gather or scatter out of "
+    "bounds), div (an integer divided by zero), or both (`index,div`)",
+    "async_": "keep dispatch asynchronous: failures rise at a later call or at the "
+    "end of the cell, all pending ones together",
+    "record": "collect failures and let the cell run on",
+    "keep_donation": "let calls consume their donated arguments: saves memory, but "
+    "the diagnosis cannot show them",
+}
+_READ: dict[str, Callable[[str], object]] = {
+    "max_traces": parse_budget,
+    "max_compiles": parse_budget,
+    "errors": parse_errors,
+}
+
+
+def load(ip: InteractiveShell) -> None:
+    """Installs the magics; a second time changes nothing."""
+    if _installed(ip) is None:
+        Checked(ip).install()
+
+
+def unload(ip: InteractiveShell) -> None:
+    """Removes everything that `load` installed."""
+    if magics := _installed(ip):
+        magics.uninstall()
+
+
+def _installed(ip: InteractiveShell) -> Checked | None:
+    found = ip.magics_manager.registry.get("Checked")
+    return found if isinstance(found, Checked) else None
+
+
+def _option(name: str, **how: Any) -> Any:
+    return argument(FLAGS[OPTIONS.index(name)], dest=name, help=_HELP[name], **how)
+
+
+def _default(kind: Any, name: str, value: Any = None) -> Any:
+    return kind(value, help=_HELP[name]).tag(config=True)
+
+
+@magics_class
+class Checked(Magics):
+    """Checks cells, and keeps the defaults of the options of `%%checked`.
+
+    `%config Checked.max_traces = 1` holds for every checked cell that does not say
+    otherwise.
+    """
+
+    max_traces = _default(AnyTrait, "max_traces")
+    max_compiles = _default(AnyTrait, "max_compiles")
+    every_op = _default(Bool, "every_op", False)
+    errors = _default(AnyTrait, "errors", ())
+    async_ = _default(Bool, "async_", False)
+    record = _default(Bool, "record", False)
+    keep_donation = _default(Bool, "keep_donation", False)
+
+    shell: InteractiveShell
+
+    def __init__(self, shell: InteractiveShell):
+        super().__init__(shell)
+        self._undo = ExitStack()
+        self._on: Options | None = None
+        self._cells: dict[str, CheckedCell] = {}
+        self._numbers = count(1)
+        self._warned = False
+
+    @validate(*_READ)
+    def _read_default(self, proposal: Any) -> Any:
+        name = proposal["trait"].name
+        try:
+            return getattr(Options(**{name: _read(name, proposal["value"])}), name)
+        except errors.UsageError as error:
+            raise TraitError(str(error)) from None
+
+    # What a person types.
+
+    @no_var_expand
+    @output_can_be_silenced
+    @magic_arguments()
+    @argument("command", nargs="?", help="on, off or status (only after `%%checked`)")
+    @_option("max_traces", metavar="N|f=1,g=2")
+    @_option("max_compiles", metavar="N|f=1,g=2")
+    @_option("every_op", action="store_true")
+    @_option("errors", metavar="KINDS")
+    @_option("async_", action="store_true")
+    @_option("record", action="store_true")
+    @_option("keep_donation", action="store_true")
+    @argument("-h", "--help", action="store_true", help="show this text")
+    @line_cell_magic
+    def checked(self, line: str, cell: str | None = None) -> Any:
+        """Check what JAX computes: in one cell, or in every cell from here on.
+
+        ::
+
+          %%checked [options]        check this cell
+          %checked on [options]      check every cell that follows
+          %checked off               stop doing so
+          %checked status            say what is on
+
+        A NaN or an Inf that a jitted call made out of good values, and a failing
+        value assertion of chex or checkify inside jitted code, fail the call. At the
+        end of the cell one line says what was checked, traced and compiled.
+        """
+        __tracebackhide__ = True  # the failure of a cell ends in the cell
+        if cell is not None:
+            return self._run_nested(line, cell)
+        args = self._parse(line)
+        if args.help:
+            print(self.help())
+        elif args.command == "on":
+            self._on = self._options(args)
+            self._say_status()
+        elif typed := [n for n in OPTIONS if getattr(args, n)]:
+            flag = FLAGS[OPTIONS.index(typed[0])]
+            raise UsageError(f"{flag} goes with `on`: `%checked on {line.strip()}`.")
+        elif args.command == "off":
+            self._on = None
+            self._say_status()
+        elif args.command in (None, "status"):
+            self._say_status()
+        else:
+            raise _unknown("command of %checked", args.command, SWITCH)
+
+    @no_var_expand
+    @line_magic
+    def jaxdbg(self, line: str) -> Report | None:
+        """About jaxdbg itself.
+
+        ::
+
+          %jaxdbg doctor     what the installed JAX offers, and what is lost without
+          %jaxdbg last       the report of the checked region that ended last
+          %jaxdbg version    the version of jaxdbg
+        """
+        command = line.strip()
+        if command == "doctor":
+            print(jaxdbg.doctor())
+        elif command == "version":
+            print(f"jaxdbg {jaxdbg.__version__}")
+        elif command == "last":
+            if (report := jaxdbg.last_report()) is not None:
+                return report
+            print("No checked region has ended yet.")
+        else:
+            raise _unknown("command of %jaxdbg", command, COMMANDS)
+        return None
+
+    def help(self) -> str:
+        """The text of `%%checked?`."""
+        return str(Checked.checked.__doc__)
+
+    def _say_status(self) -> None:
+        if self._on is None:
+            print("jaxdbg checks the cells that begin with %%checked.")
+        else:
+            print(f"jaxdbg checks every cell: %checked on {self._on}".rstrip())
+
+    # From what was typed to options.
+
+    def _parse(self, line: str) -> Namespace:
+        parser = Checked.checked.parser
+        args, unknown = parser.parse_argstring(line, partial=True)
+        if unknown:
+            flag = unknown[0].partition("=")[0]
+            raise _unknown("option", flag, (*FLAGS, "--help"))
+        assert isinstance(args, Namespace)
+        return args
+
+    def _options(self, args: Namespace) -> Options:
+        """What was typed, and for the rest what `%config Checked` says."""
+        try:
+            typed = {n: _read(n, v) for n in OPTIONS if (v := getattr(args, n))}
+            defaults = {n: getattr(self, n) for n in OPTIONS}
+            return Options(**{**defaults, **typed})
+        except errors.UsageError as error:
+            raise UsageError(str(error)) from None
+
+    def _cell_options(self, line: str) -> Options | None:
+        """The options of a `%%checked` line; None when it asks for help."""
+        args = self._parse(line)
+        if args.help:
+            return None
+        if args.command is not None:
+            raise UsageError(
+                f"%%checked checks one cell and takes no {args.command!r}. To check "
+                "every cell from here on: `%checked on`."
+            )
+        return self._options(args)
+
+    # From a cell to a checked cell.
+
+    def visit(self, node: Any) -> Any:
+        """Rewrites a cell that is to be checked; IPython calls this for each cell."""
+        if not isinstance(node, ast.Module):
+            return node
+        line = cells.marked(node)
+        try:
+            if line is not None:
+                return self._rewrite_marked(line, node.body[0], node.body[1:])
+            if self._on is not None and node.body and not self._is_running():
+                return self._wrap(CheckedCell(self, self._on), node.body[0], node.body)
+        except Exception as error:
+            self.warn_unchecked(error)
+        return node if line is None else ast.Module(node.body[1:], type_ignores=[])
+
+    def _rewrite_marked(
+        self, line: str, at: ast.stmt, body: list[ast.stmt]
+    ) -> ast.Module:
+        cell = CheckedCell(self)
+        try:
+            cell.options = self._cell_options(line)
+        except UsageError as error:
+            # Only an error that the cell itself raises is shown without a traceback.
+            cell.failure = error
+            return self._wrap(cell, at, [])
+        if cell.options is None:
+            print(self.help())
+            return ast.Module([], type_ignores=[])
+        return self._wrap(cell, at, body)
+
+    def _wrap(
+        self, cell: CheckedCell, at: ast.stmt, body: list[ast.stmt]
+    ) -> ast.Module:
+        shows_assigned = self.shell.ast_node_interactivity == "last_expr_or_assign"
+        name = f"___jaxdbg_{next(self._numbers)}"
+        module = cells.wrapped(body, name, at, shows_assigned)
+        # Among the builtins, as `get_ipython` is: the user's namespace stays as it
+        # is, and `%reset` in the cell does not take the name away.
+        setattr(builtins, name, cell)
+        self._cells[name] = cell
+        self.shell.events.register("post_execute", self._tidy)
+        return module
+
+    def _is_running(self) -> bool:
+        return any(cell.running for cell in self._cells.values())
+
+    def _tidy(self) -> None:
+        """Forgets the cells that have ended; one around them may go on."""
+        for name in [n for n, cell in self._cells.items() if not cell.running]:
+            del self._cells[name]
+            delattr(builtins, name)
+        if not self._cells:
+            self.shell.events.unregister("post_execute", self._tidy)
+
+    def _run_nested(self, line: str, cell: str) -> Any:
+        """Runs a cell that another magic, or a program, hands to `%%checked`.
+
+        As `%%time` does it, not with `run_cell`, which would show a failure here and
+        report success.
+        """
+        __tracebackhide__ = True
+        shell = self.shell
+        source = shell.transform_cell(f"%%checked {line}\n{cell.strip() or 'pass'}\n")
+        name = shell.compile.cache(source, cell_number(shell), raw_code=cell)
+        module = shell.transform_ast(shell.compile.ast_parse(source, filename=name))
+        last = module.body.pop() if _ends_in_expression(module) else None
+        exec(shell.compile(module, name, "exec"), shell.user_ns)
+        if last is None:
+            return None
+        expression: Any = ast.Expression(last.value)
+        return eval(shell.compile(expression, name, "eval"), shell.user_ns)
+
+    def warn_unchecked(self, error: Exception) -> None:
+        """Says, once, that jaxdbg itself broke and that the program runs on."""
+        if not self._warned:
+            self._warned = True
+            warnings.warn(
+                "jaxdbg failed, so this cell runs without (some of) its checks: "
+                f"{type(error).__name__}: {error}. The fault is not in your code; "
+                "`%jaxdbg doctor` says what works here. This is said once.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+    # What is installed, and removed again.
+
+    def install(self) -> None:
+        """Installs magics and transformers; `uninstall` restores what was there."""
+        shell = self.shell
+        configurables: list[Any] = shell.configurables
+        self._undo.callback(configurables.remove, self)  # Magics has put us there
+        self._register_magics()
+        self._append(shell.input_transformers_cleanup, mark)
+        self._append(shell.ast_transformers, self)
+        self._append(shell.Completer.custom_matchers, complete)
+
+    def uninstall(self) -> None:
+        """Removes all that `install` installed."""
+        self._on = None
+        self._undo.close()
+
+    def _append(self, installed: list[Any], ours: object) -> None:
+        installed.append(ours)
+        self._undo.callback(installed.remove, ours)
+
+    def _register_magics(self) -> None:
+        manager = self.shell.magics_manager
+        for kind, ours in self.magics.items():
+            table = manager.magics[kind]
+            for name in ours:
+                self._undo.callback(_restore, table, name, table.get(name))
+        self.shell.register_magics(self)
+        self._undo.callback(manager.registry.pop, type(self).__name__)
+
+
+class CheckedCell:
+    """What a rewritten cell talks to: opens the region, and shows its report."""
+
+    def __init__(self, magics: Checked, options: Options | None = None):
+        self.options = options
+        self.value: Any = None
+        self.failure: BaseException | None = None
+        self.running = False
+        self._magics = magics
+        self._asked_for = options is None  # else the cell runs under `%checked on`
+        self._region: Any = None
+
+    def __enter__(self) -> None:
+        self.running = True
+        if self.options is None:
+            return
+        try:
+            self._region = self._open(self.options)
+        except Exception as error:
+            self._magics.warn_unchecked(error)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        self.running = False
+        region, self._region = self._region, None
+        if region is None:
+            return False
+        try:
+            region.__exit__(kind, error, trace)
+        except BaseException as failure:
+            self.failure = failure.with_traceback(None)
+            return True
+        if error is None and (self._asked_for or not _is_idle(region.report)):
+            show(self._magics.shell, region.report)
+        return False
+
+    def take(self) -> Any:
+        """The value of the last expression, which is not kept."""
+        value, self.value = self.value, None
+        return value
+
+    def _open(self, options: Options) -> Any:
+        from jaxdbg.region import Region  # not before a cell is checked: it needs JAX
+
+        shell = self._magics.shell
+        region = Region(
+            options=options, namespace=shell.user_ns, cell=cell_number(shell)
+        )
+        region.__enter__()
+        return region
+
+
+def mark(lines: list[str]) -> list[str]:
+    """IPython's door for input transformers; see `cell.mark`.
+
+    A cell magic below ours is found by nobody else, so it is translated here.
+    """
+    marked = cells.mark(lines)
+    if marked == lines:
+        return lines
+    body = marked[1:]
+    blank = next((i for i, line in enumerate(body) if line.strip()), 0)
+    return [*marked[: 1 + blank], *cell_magic(leading_indent(body[blank:]))]
+
+
+# At a terminal's prompt the cell then goes on until a blank line, as for any magic.
+mark.has_side_effects = True  # type: ignore[attr-defined]
+
+
+@context_matcher()
+def complete(context: CompletionContext) -> SimpleMatcherResult:
+    """Our options, and nothing else, after our magics."""
+    words, fragment = _candidates(context.text_until_cursor)
+    return SimpleMatcherResult(
+        completions=[
+            SimpleCompletion(word, type="param")
+            for word in words
+            if word.startswith(fragment)
+        ],
+        matched_fragment=fragment,
+        suppress=True,  # counts only where there are completions
+    )
+
+
+def _candidates(text: str) -> tuple[tuple[str, ...], str]:
+    """The words that may stand here, and what is typed of one."""
+    typed = re.fullmatch(r"\s*(%?%checked|%jaxdbg)\s(.*)", text)
+    if typed is None:
+        return (), ""
+    magic = typed[1]
+    *before, fragment = typed[2].split(" ")
+    before = [word for word in before if word]
+    if magic == "%jaxdbg":
+        return (() if before else COMMANDS), fragment
+    if before[-1:] == ["--errors"]:
+        return ERROR_CATEGORIES, fragment.rpartition(",")[2]
+    if magic == "%checked" and not before:
+        return SWITCH, fragment
+    return tuple(f for f in (*FLAGS, "--help") if f not in before), fragment
+
+
+def cell_number(shell: InteractiveShell) -> int:
+    """The number of the cell that runs; the shell's own count may be one ahead."""
+    running = shell.displayhook.exec_result
+    return int(running.execution_count if running else shell.execution_count)
+
+
+def show(shell: InteractiveShell, report: Report) -> None:
+    """Displays a report in the cell's output, subdued where nothing went wrong."""
+    text = str(report)
+    colour = (
+        "var(--jp-ui-font-color2, GrayText)"
+        if report.ok
+        else "var(--jp-content-font-color1, inherit)"
+    )
+    style = (
+        f"color: {colour}; background: none; margin: 0; white-space: pre-wrap; "
+        "font-size: var(--jp-code-font-size, 13px)"
+    )
+    pre = f'<pre style="{style}">{html.escape(text)}</pre>'
+    shell.display_pub.publish(data={"text/plain": text, "text/html": pre})
+
+
+def _is_idle(report: Report) -> bool:
+    """Whether there is nothing to say about a cell that nobody asked about."""
+    busy = report.calls or report.eager_ops or report.findings or report.notices
+    return not busy
+
+
+def _read(name: str, value: Any) -> Any:
+    return _READ[name](value) if name in _READ and isinstance(value, str) else value
+
+
+def _unknown(what: str, word: str, known: tuple[str, ...]) -> UsageError:
+    near = did_you_mean(word, known)
+    return UsageError(f"Unknown {what}: {word!r}.{near} Expected {', '.join(known)}.")
+
+
+def _ends_in_expression(module: ast.Module) -> bool:
+    return bool(module.body) and isinstance(module.body[-1], ast.Expr)
+
+
+def _restore(table: dict[str, Any], name: str, before: Any) -> None:
+    if before is None:
+        table.pop(name, None)
+    else:
+        table[name] = before
