@@ -22,6 +22,8 @@ import jax
 import jax.extend.core as jex
 import numpy as np
 
+from jaxdbg.jaxprs import BODIES, bind_equation, keep_running
+
 KINDS = ("nan", "posinf", "neginf")
 
 PLACING = frozenset(
@@ -41,20 +43,6 @@ PLACING = frozenset(
     }
 )
 """Primitives that may put an Inf where there was none, without any arithmetic."""
-
-_BODIES = {
-    "jit": "jaxpr",
-    "pjit": "jaxpr",
-    "closed_call": "call_jaxpr",
-    "core_call": "call_jaxpr",
-    "eval_jaxpr": "call_jaxpr",
-    "custom_jvp_call": "call_jaxpr",
-    "custom_vjp_call": "call_jaxpr",
-    "remat2": "jaxpr",
-    "checkpoint": "jaxpr",
-    "remat": "jaxpr",
-}
-"""Primitives that call one jaxpr with all their operands, and where it is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +72,14 @@ class Origin:
         kind: "nan", "posinf" or "neginf", at the place of origin.
         place: the equation that gave birth to it; None unless born.
         argument: the flat argument it came in through; -1 unless it came in.
+        cause: where a NaN was born from an Inf, the origin of that Inf.
     """
 
     how: str
     kind: str
     place: Place | None = None
     argument: int = -1
+    cause: Origin | None = None
 
 
 _RANK = {"born": 2, "came in": 1, "placed": 0}
@@ -106,6 +96,12 @@ class _Value:
 
 class OutOfTime(Exception):
     """The evaluation took longer than it was allowed to."""
+
+
+class _Found(Exception):
+    def __init__(self, origin: Origin):
+        super().__init__()
+        self.origin = origin
 
 
 def trace_back(
@@ -145,6 +141,25 @@ def trace_back(
     return found
 
 
+def first_birth(
+    jaxpr: Any,
+    args: Sequence[Any],
+    is_user_file: Callable[[str], bool],
+    seconds: float = 60.0,
+) -> Origin | None:
+    """The first NaN or +Inf that any operation of a call gives birth to, or None.
+
+    Unlike `trace_back` this also finds what never reaches an output. Arguments and
+    errors are those of `trace_back`.
+    """
+    evaluation = _Evaluation(is_user_file, time.monotonic() + seconds, any_birth=True)
+    try:
+        evaluation.closed(jaxpr, [_argument(a, n) for n, a in enumerate(args)], ())
+    except _Found as found:
+        return found.origin
+    return None
+
+
 def needed_equations(jaxpr: Any, outputs: Sequence[int]) -> list[int]:
     """Indices of the equations that some outputs of a jaxpr depend on."""
     wanted = {id(jaxpr.outvars[i]) for i in outputs}
@@ -158,6 +173,8 @@ def needed_equations(jaxpr: Any, outputs: Sequence[int]) -> list[int]:
 
 def kinds_in(array: Any) -> tuple[str, ...]:
     """Which of `KINDS` an array holds; none for integers, keys and the like."""
+    if isinstance(array, float | complex):  # jit passes Python scalars as they are
+        array = np.asarray(array)
     dtype = getattr(array, "dtype", None)
     if dtype is None or not jax.dtypes.issubdtype(dtype, np.inexact):
         return ()
@@ -187,9 +204,15 @@ def _placed(array: Any) -> _Value:
 class _Evaluation:
     """Evaluates jaxprs with values that know where their badness comes from."""
 
-    def __init__(self, is_user_file: Callable[[str], bool], deadline: float):
+    def __init__(
+        self,
+        is_user_file: Callable[[str], bool],
+        deadline: float,
+        any_birth: bool = False,
+    ):
         self._is_user_file = is_user_file
         self._deadline = deadline
+        self._any_birth = any_birth
 
     def closed(
         self,
@@ -226,21 +249,27 @@ class _Evaluation:
             raise OutOfTime
         place = self._place(eqn, loop, outer)
         name = eqn.primitive.name
-        if name in _BODIES:
-            return self.closed(eqn.params[_BODIES[name]], ins, loop, outer=place)
+        if name in BODIES:
+            return self.closed(eqn.params[BODIES[name]], ins, loop, outer=place)
         if name == "cond":
             branches = eqn.params["branches"]
             taken = branches[int(np.asarray(ins[0].array))]
             return self.closed(taken, ins[1:], loop, outer=place)
-        outs = _bind(eqn, [v.array for v in ins])
+        outs = bind_equation(eqn, [v.array for v in ins])
         kinds = [kinds_in(o) for o in outs]
-        if any(kinds) and name in ("scan", "while"):
+        if name in ("scan", "while") and self._worth_entering(eqn, kinds):
             enter = self._scan if name == "scan" else self._while
             return enter(eqn.params, ins, loop, place)
-        return [
+        values = [
             _Value(o, {k: _origin(k, ins, place) for k in ks})
             for o, ks in zip(outs, kinds, strict=True)
         ]
+        if self._any_birth:
+            _stop_at_birth(values)
+        return values
+
+    def _worth_entering(self, eqn: Any, kinds: list[tuple[str, ...]]) -> bool:
+        return eqn.params.get("length") != 0 and (any(kinds) or self._any_birth)
 
     def _scan(
         self,
@@ -330,28 +359,25 @@ def _read(env: dict[Any, _Value], atom: Any) -> _Value:
     return _placed(atom.val) if isinstance(atom, jex.Literal) else env[atom]
 
 
-def _bind(eqn: Any, arrays: list[Any]) -> list[Any]:
-    subfuns: Any = ()
-    params = eqn.params
-    if hasattr(eqn.primitive, "get_bind_params"):
-        bound = eqn.primitive.get_bind_params(params)
-        subfuns, params = bound if isinstance(bound, tuple) else ((), bound)
-    with eqn.ctx.manager:
-        outs = eqn.primitive.bind(*subfuns, *arrays, **params)
-    return list(outs) if eqn.primitive.multiple_results else [outs]
-
-
 def _origin(kind: str, ins: Sequence[_Value], place: Place) -> Origin:
     same = [v.origins[kind] for v in ins if kind in v.origins]
     if same:
         return max(same, key=lambda o: _RANK[o.how])
-    if kind != "nan":  # an Inf that changed its sign, or that a NaN turned into
-        other = [o for v in ins for o in v.origins.values()]
-        if other:
-            return max(other, key=lambda o: _RANK[o.how])
-        if place.primitive in PLACING:
-            return Origin("placed", kind)
+    other = [o for v in ins for o in v.origins.values()]
+    cause = max(other, key=lambda o: _RANK[o.how], default=None)
+    if kind == "nan":
+        return Origin("born", kind, place, cause=cause)
+    if cause is not None:  # an Inf that changed its sign, or that a NaN turned into
+        return cause
+    if place.primitive in PLACING:
+        return Origin("placed", kind)
     return Origin("born", kind, place)
+
+
+def _stop_at_birth(values: Sequence[_Value]) -> None:
+    for origin in (o for v in values for o in v.origins.values()):
+        if origin.how == "born" and origin.kind != "neginf":
+            raise _Found(origin)
 
 
 def _slice(value: _Value, i: int) -> _Value:
@@ -368,9 +394,6 @@ def _stack(rows: Sequence[_Value]) -> _Value:
 
 
 def _where(running: Any, new: _Value, old: _Value) -> _Value:
-    if running.ndim == 0:
-        return new
-    shape = running.shape + (1,) * (np.ndim(new.array) - running.ndim)
-    array = jax.numpy.where(running.reshape(shape), new.array, old.array)
+    array = keep_running(running, new.array, old.array)
     both = old.origins | new.origins
     return _Value(array, {k: both[k] for k in kinds_in(array) if k in both})

@@ -15,7 +15,9 @@ from typing import Any
 FORMAT = 1
 """Version of the JSON that `Report.to_json` writes."""
 
-_EMPTY: Mapping[str, int] = MappingProxyType({})
+
+def _no_counts() -> Mapping[str, int]:
+    return MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +77,9 @@ class Report:
 
     calls: int = 0
     eager_ops: int = 0
-    calls_by_function: Mapping[str, int] = _EMPTY
-    traces: Mapping[str, int] = _EMPTY
-    compiles: Mapping[str, int] = _EMPTY
+    calls_by_function: Mapping[str, int] = field(default_factory=_no_counts)
+    traces: Mapping[str, int] = field(default_factory=_no_counts)
+    compiles: Mapping[str, int] = field(default_factory=_no_counts)
     library_compiles: int = 0
     findings: tuple[Finding, ...] = ()
     placed: tuple[str, ...] = ()
@@ -86,7 +88,7 @@ class Report:
     compile_seconds: float = 0.0
     check_seconds: float = 0.0
     cell: int | None = None
-    options: str = field(default="")
+    options: str = ""
 
     @property
     def ok(self) -> bool:

@@ -123,6 +123,12 @@ def compiled_class() -> type:
 
 
 @functools.cache
+def jitted_class() -> type:
+    """The class of what `jax.jit` returns."""
+    return type(jax.jit(lambda: None))
+
+
+@functools.cache
 def region_state() -> Any:
     """The config state that makes fast calls come to Python inside a region.
 

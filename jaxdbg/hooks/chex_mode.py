@@ -29,6 +29,7 @@ from jax.experimental import checkify
 
 from jaxdbg.hooks import _compat
 from jaxdbg.hooks.interpose import is_ours
+from jaxdbg.jaxprs import keep_running
 
 SCALAR_ASSERTIONS: dict[str, Callable[..., Any]] = {
     "assert_scalar": lambda x: True,
@@ -159,9 +160,7 @@ def _scalar_assertion(name: str, predicate: Callable[..., Any]) -> Iterator[None
     # The user may hold the function under any name (`from chex import ...`), so the
     # function itself changes: the two cells its wrapper looks its work up in.
     function = getattr(chex, name)
-    cells = dict(
-        zip(function.__code__.co_freevars, function.__closure__, strict=True)
-    )
+    cells = dict(zip(function.__code__.co_freevars, function.__closure__, strict=True))
     on_host, traced = cells["host_assertion_fn"], cells["jittable_assert_fn"]
     plain = on_host.cell_contents, traced.cell_contents
 
@@ -233,15 +232,20 @@ class Functionalised:
 
     def changed(self, params: dict[str, Any]) -> dict[str, Any]:
         """The parameters of the call that follow from the extra outputs."""
-        unspecified = _compat.unspecified_sharding()
-        return {
-            "jaxpr": self.jaxpr,
-            "out_shardings": (
-                *[unspecified] * self.extra,
-                *params["out_shardings"],
-            ),
-            "out_layouts": (*[None] * self.extra, *params["out_layouts"]),
-        }
+        return with_outputs(self.jaxpr, params, before=self.extra, after=0)
+
+
+def with_outputs(
+    jaxpr: Any, params: dict[str, Any], before: int, after: int
+) -> dict[str, Any]:
+    """The parameters of a call whose jaxpr has further outputs at its ends."""
+    free = _compat.unspecified_sharding()
+    shardings, layouts = params["out_shardings"], params["out_layouts"]
+    return {
+        "jaxpr": jaxpr,
+        "out_shardings": (*[free] * before, *shardings, *[free] * after),
+        "out_layouts": (*[None] * before, *layouts, *[None] * after),
+    }
 
 
 def has_checks(jaxpr: Any) -> bool:
@@ -310,12 +314,11 @@ def _any_while(plain: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     def rule(*args: Any, **params: Any) -> Any:
-        batch = params["cond_jaxpr"].out_avals[0].shape
-        if batch:
+        if params["cond_jaxpr"].out_avals[0].shape:
             start = 2 + next(
                 i for i, a in enumerate(args) if isinstance(a, checkify.Error)
             )
-            operands, params = _unbatched(params, len(batch), args[start:])
+            operands, params = _unbatched(params, args[start:])
             args = (*args[:start], *operands)
         return plain(*args, **params)
 
@@ -323,7 +326,7 @@ def _any_while(plain: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _unbatched(
-    params: dict[str, Any], rank: int, args: tuple[Any, ...]
+    params: dict[str, Any], args: tuple[Any, ...]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     n_cond, n_body = params["cond_nconsts"], params["body_nconsts"]
     cond = jex.jaxpr_as_fun(params["cond_jaxpr"])
@@ -338,7 +341,7 @@ def _unbatched(
         old = values[n_cond + n_body :]
         running = cond(*for_cond, *old)[0]
         new = body(*for_body, *old)
-        return [_keep(running, rank, n, o) for n, o in zip(new, old, strict=True)]
+        return [keep_running(running, n, o) for n, o in zip(new, old, strict=True)]
 
     unbatched = {
         "cond_nconsts": n_cond,
@@ -347,9 +350,3 @@ def _unbatched(
         "body_jaxpr": jax.make_jaxpr(step)(*consts, *carry),
     }
     return (*consts[:n_cond], *consts, *carry), params | unbatched
-
-
-def _keep(running: Any, rank: int, new: Any, old: Any) -> Any:
-    shape = np.shape(new)
-    running = jnp.expand_dims(running, range(rank, len(shape)))
-    return jax.lax.select(jnp.broadcast_to(running, shape), new, old)

@@ -83,16 +83,16 @@ _STDLIB = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 class Sink(Protocol):
     """Who is told of traces and compilations."""
 
-    def traced(self, function: Function) -> None:
-        """A Python trace begins; may raise to stop it."""
+    def trace_began(self, function: Function, fun: Any) -> None:
+        """A Python trace of the callable `fun` begins; may raise to stop it."""
 
-    def compile_begins(self, fun_name: str) -> None:
+    def compile_began(self, fun_name: str) -> None:
         """A compilation begins; may raise to stop it."""
 
-    def compiled(self, fun_name: str) -> None:
+    def compile_ended(self, fun_name: str) -> None:
         """A compilation has ended well."""
 
-    def spent(self, seconds: float) -> None:
+    def time_spent(self, seconds: float) -> None:
         """Time spent tracing, lowering or compiling, without what is nested in it."""
 
 
@@ -110,16 +110,16 @@ def counting(sink: Sink) -> Iterator[None]:
             # The begin event of a compile may raise, and JAX then sends no end for
             # it: count the depth only once nothing can raise any more.
             if event == _COMPILE:
-                sink.compile_begins(str(kwargs.get("fun_name", "")))
+                sink.compile_began(str(kwargs.get("fun_name", "")))
             depth.value += 1
 
     def end(event: str, seconds: float, **kwargs: Any) -> None:
         if event in _PHASES and not is_ours():
             depth.value = max(0, depth.value - 1)
             if depth.value == 0:
-                sink.spent(seconds)
+                sink.time_spent(seconds)
             if event == _COMPILE and sys.exc_info()[0] is None:
-                sink.compiled(str(kwargs.get("fun_name", "")))
+                sink.compile_ended(str(kwargs.get("fun_name", "")))
 
     jax.monitoring.register_scalar_listener(begin)
     jax.monitoring.register_event_duration_secs_listener(end)
@@ -130,6 +130,21 @@ def counting(sink: Sink) -> Iterator[None]:
         # Only our own: clear_event_listeners() would take other tools' with it.
         jax.monitoring.unregister_scalar_listener(begin)
         jax.monitoring.unregister_event_duration_listener(end)
+
+
+def _only_calls_a_jitted(fun: Any) -> bool:
+    """Whether `fun` is a jitted function in wrappers, as in `jit(grad(jit(f)))`.
+
+    The Python of `f` then runs in the trace of the inner jit, which counts it.
+    """
+    for _ in range(20):  # a chain of wrappers may be circular
+        if isinstance(fun, _compat.jitted_class()):
+            return True
+        inner = getattr(fun, "__wrapped__", None) or getattr(fun, "func", None)
+        if inner is None:
+            return False
+        fun = inner
+    return False
 
 
 @contextlib.contextmanager
@@ -147,7 +162,9 @@ def _traces(sink: Sink) -> Iterator[None]:
             tracing = sys._getframe(2)  # listener <- test_event <- trace_to_jaxpr
             caller = tracing.f_back
             if caller is not None and caller.f_code in codes:
-                sink.traced(function_of(tracing.f_locals["debug_info"]))
+                seen = tracing.f_locals
+                if not _only_calls_a_jitted(seen["fun"]):
+                    sink.trace_began(function_of(seen["debug_info"]), seen["fun"])
 
     util.test_event_listener = listener
     try:

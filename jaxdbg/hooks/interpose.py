@@ -46,7 +46,9 @@ class Handler(Protocol):
     def jitted(self, call: Invocation) -> list[Any]:
         """Runs a jitted call and returns its flat outputs."""
 
-    def compiled(self, run: Callable[[], Any], function: Any) -> Any:
+    def compiled(
+        self, run: Callable[[], Any], compiled: Any, args: Any, kwargs: Any
+    ) -> Any:
         """Runs a call of an AOT-compiled function and returns its result."""
 
 
@@ -110,7 +112,11 @@ def _aot(handler: Handler) -> Iterator[None]:
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         if _ours.depth:
             return plain(self, *args, **kwargs)
-        return handler.compiled(lambda: plain(self, *args, **kwargs), self)
+
+        def run() -> Any:
+            return plain(self, *args, **kwargs)
+
+        return handler.compiled(run, self, args, kwargs)
 
     cls.__call__ = call
     try:

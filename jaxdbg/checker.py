@@ -1,0 +1,379 @@
+"""The checking of one call: run it, look at what it gave, and say what is wrong.
+
+Inputs are still there when a check fails: donated arguments are copied before the call
+and the copies are donated, so that the originals, and with them the model, keep their
+last good values until the call has proved good.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+import weakref
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxdbg import every_op, finite, findings, origin
+from jaxdbg.errors import Failure
+from jaxdbg.hooks import chex_mode
+from jaxdbg.hooks.compiles import Function, function_of, is_user_file
+from jaxdbg.hooks.interpose import Invocation, our_own_work
+from jaxdbg.naming import Names
+from jaxdbg.session import Session
+
+MAX_PENDING = 16
+"""How many calls `--async` leaves unchecked at most; each keeps its inputs alive."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """What there is to do for each call of one jaxpr.
+
+    Attributes:
+        function: whose call it is.
+        floats: indices of the outputs that can hold NaN or Inf.
+        donated: indices of the arguments the call donates.
+        checked: the jaxpr with its checks as outputs, where there are any.
+        marked: the jaxpr with a mark for each operation, where that is asked for.
+        benign: bad outputs, with their kinds, that have proved to be no failure.
+    """
+
+    function: Function
+    floats: tuple[int, ...]
+    donated: tuple[int, ...]
+    checked: chex_mode.Functionalised | None = None
+    marked: every_op.Instrumented | None = None
+    benign: set[Any] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Checked:
+    """A call that ran, with what is needed to judge it."""
+
+    plan: Plan
+    jaxpr: Any
+    number: int
+    args: Sequence[Any]
+    outs: list[Any]
+    error: Any = None
+    marks: Any = None
+    flags: finite.Pending | None = None
+
+
+_PLANS: weakref.WeakKeyDictionary[Any, dict[Any, Plan]] = weakref.WeakKeyDictionary()
+"""By jaxpr, then by what is asked for: regions share what was compiled for a jaxpr."""
+
+
+class Checker:
+    """Checks the calls of one region; what it finds goes to the session."""
+
+    def __init__(self, session: Session, names: Callable[[], Names]):
+        self._session = session
+        self._options = session.options
+        self._names = names
+        self._queue: deque[Checked] = deque()
+
+    def jitted(self, call: Invocation, count: Callable[[Function], int]) -> list[Any]:
+        """Runs a jitted call and checks it; raises the failure it finds."""
+        try:
+            plan = self._plan(call.params)
+            number = count(plan.function)
+            args, kept = self._arguments(call.args, plan)
+        except Exception as error:
+            self._broke("preparing a call", error)
+            return call.execute(call.args)
+        checked = self._run(call, plan, number, args, kept)
+        if self._options.async_:
+            self._enqueue(checked)
+        else:
+            self._settle(checked)
+        _donate(call.args, args, plan)
+        return checked.outs
+
+    def compiled(
+        self,
+        run: Callable[[], Any],
+        function: Function,
+        args: Sequence[Any],
+        number: int,
+    ) -> Any:
+        """Runs a call of an AOT-compiled function and checks what it gives.
+
+        There is no jaxpr to look into: what is bad is taken as born where all inputs
+        are good.
+        """
+        result = run()
+        try:
+            with our_own_work():
+                failure = self._judge_opaque(function, number, args, result)
+        except Exception as error:
+            self._broke("checking an AOT call", error)
+            return result
+        if failure is not None:
+            self._session.failed(failure)
+        return result
+
+    def drain(self, wait: bool = True) -> None:
+        """Judges the calls that `--async` left; raises the first failure of all.
+
+        Arguments:
+            wait: also wait for calls that have not finished.
+        """
+        failures: list[Failure] = []
+        while self._queue and (wait or _ready(self._queue[0])):
+            checked = self._queue.popleft()
+            failure = self._safely_judged(checked)
+            if failure is not None:
+                failures.append(failure)
+        findings.raise_together(failures, self._session)
+
+    # -- running ---------------------------------------------------------------------
+
+    def _plan(self, params: dict[str, Any]) -> Plan:
+        jaxpr = params["jaxpr"]
+        key = (self._options.errors, self._options.every_op, params["donated_invars"])
+        plans = _PLANS.setdefault(jaxpr, {})
+        if key not in plans:
+            with our_own_work():
+                plans[key] = self._new_plan(jaxpr, params)
+        return plans[key]
+
+    def _new_plan(self, jaxpr: Any, params: dict[str, Any]) -> Plan:
+        function = function_of(jaxpr.jaxpr.debug_info)
+        avals = jaxpr.out_avals
+        plan = Plan(
+            function=function,
+            floats=tuple(i for i, a in enumerate(avals) if _can_be_bad(a)),
+            donated=tuple(i for i, d in enumerate(params["donated_invars"]) if d),
+        )
+        if chex_mode.has_checks(jaxpr) or (self._options.errors and function.user):
+            plan.checked = chex_mode.functionalise(jaxpr, self._options.errors)
+        if self._options.every_op and function.user:
+            base = plan.checked.jaxpr if plan.checked else jaxpr
+            plan.marked = every_op.instrument(base)
+        return plan
+
+    def _arguments(
+        self, args: tuple[Any, ...], plan: Plan
+    ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """The arguments to run with, and those to keep for a diagnosis."""
+        if not plan.donated or self._options.keep_donation:
+            return args, args
+        with our_own_work():
+            copies = list(args)
+            for i in plan.donated:
+                copies[i] = jax.device_put(args[i], may_alias=False)
+        # When the failure is raised at this call, the model must keep its own arrays;
+        # when it is raised later, the model has moved on and the copies are for us.
+        if self._options.async_:
+            return args, tuple(copies)
+        return tuple(copies), args
+
+    def _run(
+        self,
+        call: Invocation,
+        plan: Plan,
+        number: int,
+        args: tuple[Any, ...],
+        kept: tuple[Any, ...],
+    ) -> Checked:
+        outs = call.execute(args, **_changed(call.params, plan))
+        checked = Checked(plan, call.params["jaxpr"], number, kept, outs)
+        if plan.marked is not None:
+            checked.marks = checked.outs[-1]
+            checked.outs = checked.outs[:-1]
+        if plan.checked is not None:
+            checked.error, checked.outs = plan.checked.split(checked.outs)
+        return checked
+
+    def _enqueue(self, checked: Checked) -> None:
+        with our_own_work():
+            checked.flags = finite.pending(
+                [checked.outs[i] for i in checked.plan.floats]
+            )
+        self._queue.append(checked)
+        self.drain(wait=False)
+        if len(self._queue) > MAX_PENDING:
+            self.drain()
+
+    # -- judging ---------------------------------------------------------------------
+
+    def _settle(self, checked: Checked) -> None:
+        failure = self._safely_judged(checked)
+        if failure is not None:
+            self._session.failed(failure)
+
+    def _safely_judged(self, checked: Checked) -> Failure | None:
+        for out in checked.outs[-1:]:
+            _wait(out)  # so that the seconds below are ours, not the user's
+        began = time.perf_counter()
+        try:
+            with our_own_work():
+                return self._judge(checked)
+        except Exception as error:
+            self._broke(f"checking {checked.plan.function.name}", error)
+            return None
+        finally:
+            self._session.spent(checking=time.perf_counter() - began)
+
+    def _judge(self, checked: Checked) -> Failure | None:
+        """The failure of a call, or None: its checks first, they were asked for."""
+        if checked.error is not None:
+            exception = checked.error.get_exception()
+            if exception is not None:
+                return findings.failed_check(
+                    exception, checked.plan.function, checked.number
+                )
+        suspects = self._suspects(checked)
+        failure = self._judge_outputs(checked, suspects) if suspects else None
+        if failure is None and checked.marks is not None:
+            failure = self._judge_marks(checked)
+        return failure
+
+    def _suspects(self, checked: Checked) -> list[int]:
+        floats = checked.plan.floats
+        if checked.flags is not None:
+            found = checked.flags.suspects()
+        else:
+            found = finite.suspects([checked.outs[i] for i in floats])
+        return [floats[i] for i in found]
+
+    def _judge_outputs(self, checked: Checked, suspects: list[int]) -> Failure | None:
+        kinds = {i: origin.kinds_in(checked.outs[i]) for i in suspects}
+        signature = tuple(kinds.items())
+        # -Inf alone is a mask or the log of zero, which a program may well mean.
+        candidates = [i for i in suspects if {"nan", "posinf"} & set(kinds[i])]
+        if not candidates or signature in checked.plan.benign:
+            self._note_placed(checked, suspects)
+            return None
+        born = self._born(checked, candidates)
+        if born is not None:
+            return findings.non_finite(
+                checked.plan.function,
+                checked.number,
+                born,
+                suspects=candidates,
+                args=checked.args,
+                outs=checked.outs,
+                debug_info=checked.jaxpr.jaxpr.debug_info,
+                names=self._names(),
+                options=self._options,
+            )
+        checked.plan.benign.add(signature)
+        self._note_placed(checked, suspects)
+        return None
+
+    def _born(
+        self, checked: Checked, candidates: list[int]
+    ) -> origin.Origin | findings.Unknown | None:
+        """Where the badness of some outputs was born; None where it was not."""
+        try:
+            found = origin.trace_back(
+                checked.jaxpr, checked.args, candidates, is_user_file
+            )
+        except Exception as error:
+            return self._born_as_a_whole(checked, f"{type(error).__name__}: {error}")
+        born = [
+            o
+            for i in candidates
+            for kind, o in found.get(i, {}).items()
+            if o.how == "born" and kind != "neginf"
+        ]
+        if born:
+            return min(born, key=lambda o: o.kind != "nan")
+        if all(found.get(i) for i in candidates):
+            return None
+        return self._born_as_a_whole(checked, "evaluated again it was finite")
+
+    def _born_as_a_whole(self, checked: Checked, why: str) -> findings.Unknown | None:
+        """Without a look inside: born where all inputs and constants are good."""
+        values = [*checked.args, *getattr(checked.jaxpr, "consts", ())]
+        if any(origin.kinds_in(v) for v in values):
+            return None
+        return findings.Unknown(why)
+
+    def _judge_marks(self, checked: Checked) -> Failure | None:
+        bad = np.isnan(np.asarray(checked.marks))
+        signature = ("ops", tuple(np.flatnonzero(bad).tolist()))
+        if not bad.any() or signature in checked.plan.benign:
+            return None
+        found = origin.first_birth(checked.jaxpr, checked.args, is_user_file)
+        if found is not None:
+            return findings.inside(checked.plan.function, checked.number, found)
+        checked.plan.benign.add(signature)
+        return None
+
+    def _judge_opaque(
+        self, function: Function, number: int, args: Sequence[Any], result: Any
+    ) -> Failure | None:
+        outs = jax.tree.leaves(result)
+        suspects = finite.suspects(outs)
+        kinds = {i: set(origin.kinds_in(outs[i])) for i in suspects}
+        candidates = [i for i in suspects if {"nan", "posinf"} & kinds[i]]
+        if not candidates or any(origin.kinds_in(a) for a in args if not _gone(a)):
+            return None
+        return findings.non_finite(
+            function,
+            number,
+            findings.Unknown("an AOT-compiled function cannot be looked into"),
+            suspects=candidates,
+            args=args,
+            outs=outs,
+            debug_info=None,
+            names=self._names(),
+            options=self._options,
+        )
+
+    def _note_placed(self, checked: Checked, suspects: list[int]) -> None:
+        name = checked.plan.function.name
+        for i in suspects:
+            self._session.placed(name, findings.result_path(checked, i))
+
+    def _broke(self, doing: str, error: Exception) -> None:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        self._session.notice(
+            f"a part of jaxdbg broke while {doing}; that call went unchecked "
+            f"({type(error).__name__}: {error}, at {where.filename}:{where.lineno}). "
+            "Please report this; your program was not touched."
+        )
+
+
+def _changed(params: dict[str, Any], plan: Plan) -> dict[str, Any]:
+    changed: dict[str, Any] = {}
+    if plan.checked is not None:
+        changed = plan.checked.changed(params)
+    if plan.marked is not None:
+        changed = chex_mode.with_outputs(
+            plan.marked.jaxpr, {**params, **changed}, before=0, after=1
+        )
+    return changed
+
+
+def _can_be_bad(aval: Any) -> bool:
+    dtype = getattr(aval, "dtype", None)
+    return dtype is not None and bool(jax.dtypes.issubdtype(dtype, np.inexact))
+
+
+def _ready(checked: Checked) -> bool:
+    return checked.flags is not None and checked.flags.ready()
+
+
+def _wait(out: Any) -> None:
+    if isinstance(out, jax.Array) and not out.is_deleted():
+        out.block_until_ready()
+
+
+def _gone(value: Any) -> bool:
+    return isinstance(value, jax.Array) and value.is_deleted()
+
+
+def _donate(originals: tuple[Any, ...], copies: tuple[Any, ...], plan: Plan) -> None:
+    """Deletes what the plain program would have lost to donation by now."""
+    for i in plan.donated:
+        if copies[i] is not originals[i] and _gone(copies[i]):
+            originals[i].delete()

@@ -1,0 +1,241 @@
+"""What is said about a failure: where it is, how bad it is, and what to do next."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from jaxdbg import finite, naming, places
+from jaxdbg.errors import CheckError, Failure, NonFiniteError
+from jaxdbg.hooks.compiles import Function
+from jaxdbg.options import Options
+from jaxdbg.origin import Origin, Place
+from jaxdbg.records import Finding
+
+if TYPE_CHECKING:
+    from jaxdbg.checker import Checked
+    from jaxdbg.naming import Names
+    from jaxdbg.session import Session
+
+MAX_ALSO_BAD = 3
+"""How many further bad leaves a message names."""
+
+_KIND = {"nan": "NaN", "posinf": "Inf", "neginf": "-Inf"}
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A failure whose place of birth could not be found, and why."""
+
+    why: str
+
+
+def non_finite(
+    function: Function,
+    number: int,
+    born: Origin | Unknown,
+    *,
+    suspects: Sequence[int],
+    args: Sequence[Any],
+    outs: Sequence[Any],
+    debug_info: Any,
+    names: Names,
+    options: Options,
+) -> NonFiniteError:
+    """A NaN or an Inf left a jitted call.
+
+    Arguments:
+        function, number: whose call it is, and which in the region, from 1.
+        born: where the worst of it was born.
+        suspects: indices of the bad outputs.
+        args, outs: flat arguments and outputs of the call.
+        debug_info: of its jaxpr, or None.
+        names: of the arrays the user can name.
+        options: of the region, which decide what has happened since.
+    """
+    paths = naming.output_names(function.name, args, outs, debug_info, names)
+    worst = {i: finite.describe(outs[i]) for i in suspects}
+    first = min(suspects, key=lambda i: worst[i].nan == 0)  # a NaN before an Inf
+    bad = worst[first]
+    path, kind = paths[first], "nan" if bad.nan else "inf"
+    others = [paths[i] for i in suspects if i != first]
+    lines = [
+        f"{'NaN' if bad.nan else 'Inf'} in {path}, from {_call(function, number)}",
+        f"  {naming.element(path, bad.first)} is {_count(bad)}",
+        *_also(others),
+        *_birth(born),
+        f"  next: {_next(function, options)}",
+    ]
+    finding = Finding(
+        kind=kind,
+        function=function.name,
+        call=number,
+        path=path,
+        paths=tuple(paths[i] for i in suspects),
+        index=bad.first,
+        message="\n".join(lines),
+        shape=bad.shape,
+        dtype=bad.dtype,
+        nan=bad.nan,
+        inf=bad.posinf + bad.neginf,
+        size=bad.size,
+        location=_location(born),
+    )
+    return NonFiniteError(finding.message, finding)
+
+
+def inside(function: Function, number: int, born: Origin) -> NonFiniteError:
+    """An operation inside a jitted call gave a NaN or an Inf (`--every-op`)."""
+    kind = "nan" if born.kind == "nan" else "inf"
+    lines = [
+        f"{_KIND[born.kind]} inside {_call(function, number)}",
+        *_birth(born),
+        "  next: the value may never reach a result; without --every-op only what "
+        "leaves a jitted call counts.",
+    ]
+    finding = Finding(
+        kind=kind,
+        function=function.name,
+        call=number,
+        message="\n".join(lines),
+        location=_location(born),
+    )
+    return NonFiniteError(finding.message, finding)
+
+
+_CHEX = re.compile(
+    r"\[Chex\] chexify assertion '(?P<name>\w+)' failed: (?P<text>.*?)"
+    r"\s*\[failed at: (?P<file>.*):(?P<line>\d+)\]",
+    re.DOTALL,
+)
+
+
+def failed_check(exception: Any, function: Function, number: int) -> CheckError:
+    """A chex assertion or a `checkify.check` failed in jitted code.
+
+    Arguments:
+        exception: checkify's own exception for it.
+        function, number: whose call it is, and which in the region, from 1.
+    """
+    text = str(exception).removesuffix(" (`check` failed)").strip()
+    kind = {"OOBError": "index", "DivisionByZeroError": "div"}.get(
+        type(exception).__name__, "check"
+    )
+    title, location = text, _raised_at(exception)
+    chex = _CHEX.search(text)
+    if chex:
+        title = f"chex.{chex['name']}: {chex['text'].strip()}"
+        location = places.describe(chex["file"], int(chex["line"]))
+    lines = [f"{title}", f"  in {_call(function, number)}"]
+    lines += [f"  at {location}"] if location else []
+    finding = Finding(
+        kind=kind,
+        function=function.name,
+        call=number,
+        message="\n".join(lines),
+        location=location,
+    )
+    return CheckError(finding.message, finding)
+
+
+def result_path(checked: Checked, output: int) -> str:
+    """The name of one output of a call, as `train_step(...)[0]`."""
+    info = checked.jaxpr.jaxpr.debug_info
+    name = checked.plan.function.name
+    no_names = naming.Names()
+    return naming.output_names(name, checked.args, checked.outs, info, no_names)[output]
+
+
+def raise_together(failures: Sequence[Failure], session: Session) -> None:
+    """Adds the failures to the session, and raises the first, with notes of the rest."""
+    if not failures:
+        return
+    first, *rest = failures
+    for failure in rest:
+        session.findings.append(failure.finding)
+        first.add_note(f"and {failure.finding.message}")
+    session.failed(first)
+
+
+def _call(function: Function, number: int) -> str:
+    what = function.name if function.user else f"eager op {function.name}"
+    return f"{what} (call {number} in this region)"
+
+
+def _next(function: Function, options: Options) -> str:
+    if options.async_:
+        return (
+            "--async noticed this after the call, so what the call updated is already "
+            "overwritten; run the cell again without --async to stop before that."
+        )
+    if options.record:
+        return "--record let the program run on with these values."
+    if not function.user:
+        return "%debug stands in your frame, where the operands are."
+    return (
+        "the call's results were not used: what it would have updated still holds its "
+        "last good values. %debug stands in your frame."
+    )
+
+
+def _count(bad: finite.Badness) -> str:
+    parts = [(bad.nan, "NaN"), (bad.posinf, "Inf"), (bad.neginf, "-Inf")]
+    told = ", ".join(f"{n} {word}" for n, word in parts if n)
+    total = bad.nan + bad.posinf + bad.neginf
+    which = (
+        "the only bad element" if total == 1 else f"the first of {total} bad elements"
+    )
+    shape = ",".join(map(str, bad.shape))
+    return f"{which}: {told} in {bad.dtype}[{shape}]"
+
+
+def _also(others: Sequence[str]) -> list[str]:
+    if not others:
+        return []
+    shown = ", ".join(others[:MAX_ALSO_BAD])
+    more = len(others) - MAX_ALSO_BAD
+    return [f"  also bad: {shown}" + (f" and {more} more" if more > 0 else "")]
+
+
+def _birth(born: Origin | Unknown) -> list[str]:
+    if isinstance(born, Unknown):
+        return [f"  where it was born is not known: {born.why}"]
+    place = born.place
+    assert place is not None, "only what was born is a failure"
+    lines = [f"  {_KIND[born.kind]} was born {_told(place)}"]
+    lines += _code(place)
+    cause = born.cause
+    if cause is not None and cause.place is not None:
+        lines += [f"  from the {_KIND[cause.kind]} that was born {_told(cause.place)}"]
+        lines += _code(cause.place)
+    return lines
+
+
+def _told(place: Place) -> str:
+    where = f" at {places.describe(place.file, place.line)}" if place.file else ""
+    steps = [
+        f"step {i + 1} of {n}" if n >= 0 else f"iteration {i + 1}"
+        for i, n in place.loop
+    ]
+    return f"in `{place.primitive}`{where}{''.join(', ' + s for s in steps)}"
+
+
+def _code(place: Place) -> list[str]:
+    line = places.source_line(place.file, place.line) if place.file else ""
+    return [f"      {line}"] if line else []
+
+
+def _location(born: Origin | Unknown) -> str:
+    if isinstance(born, Unknown) or born.place is None or not born.place.file:
+        return ""
+    return places.describe(born.place.file, born.place.line)
+
+
+def _raised_at(exception: Any) -> str:
+    from jaxdbg.hooks.compiles import is_user_file
+    from jaxdbg.origin import user_frame
+
+    frame = user_frame(getattr(exception, "traceback_info", None), is_user_file)
+    return places.describe(*frame) if frame else ""

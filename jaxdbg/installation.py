@@ -1,0 +1,42 @@
+"""What works here, and what does not: versions, hooks, and what is lost without them."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+
+import jax
+
+from jaxdbg.hooks import _compat
+
+_PACKAGES = ("jaxdbg", "jax", "jaxlib", "chex", "flax", "numpy", "ipython")
+
+_CAPABILITIES = {
+    "interpose": "jitted calls and eager ops are checked",
+    "aot": "AOT-compiled calls are checked",
+    "counts": "traces are counted exactly",
+    "chex": "chex assertions and checkify.check are live in jitted code",
+}
+
+
+def doctor() -> str:
+    """A report on the installation, as text.
+
+    Names the versions, the devices, and for each capability whether the installed JAX
+    and chex offer what it needs, and what is lost where they do not.
+    """
+    lines = [f"Python {platform.python_version()} on {platform.system()}"]
+    lines += [f"{name} {_version(name)}" for name in _PACKAGES]
+    lines += [f"devices: {', '.join(map(str, jax.devices()))}", ""]
+    for capability, told in _CAPABILITIES.items():
+        lost = _compat.missing(capability)
+        lines.append(f"{'✗' if lost else '✓'} {told}")
+        lines += [f"    {r.name} is missing: {r.lost}" for r in lost]
+    return "\n".join(lines)
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "is not installed"

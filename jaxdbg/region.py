@@ -1,0 +1,338 @@
+"""A checked region: one mechanism behind `%%checked`, `with`, and the decorator."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import jax
+
+from jaxdbg.checker import Checker
+from jaxdbg.errors import Failure
+from jaxdbg.hooks import _compat, chex_mode, compiles, interpose
+from jaxdbg.hooks.compiles import Function, function_of, is_user_file
+from jaxdbg.hooks.interpose import Invocation
+from jaxdbg.naming import Names, frame_namespaces
+from jaxdbg.options import Options
+from jaxdbg.records import Report
+from jaxdbg.session import Session
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+_AOT = "<ahead of time>"
+"""The source of a function that is known by the name of its executable only."""
+
+_last: Report | None = None
+
+
+class Region:
+    """The scope in which jitted code is checked.
+
+    A context manager, and a decorator. A NaN or Inf that leaves a jitted call, a chex
+    assertion or `checkify.check` that fails inside one, and a function that is traced
+    or compiled over its budget, raise at the call.
+
+    Arguments:
+        max_traces: how often each function the user wrote may be traced, or a mapping
+            from names to numbers.
+        max_compiles: the same for compilations.
+        every_op: check each intermediate value too.
+        errors: more kinds of error to look for: "index", "div".
+        async_: keep dispatch asynchronous; failures rise at a later call or at the end.
+        record: collect failures, and let the program run on.
+        keep_donation: do not copy donated arguments for the diagnosis.
+        namespace: where names of arrays are looked up; the caller's by default.
+        cell: IPython's number of the cell.
+        options: all of the above but the last two, in one.
+
+    Attributes:
+        report: what the region has seen; final once it has ended.
+
+    Raises:
+        UsageError: an option has a value it cannot take.
+    """
+
+    def __init__(
+        self,
+        max_traces: int | Mapping[str, int] | None = None,
+        max_compiles: int | Mapping[str, int] | None = None,
+        every_op: bool = False,
+        errors: Sequence[str] = (),
+        async_: bool = False,
+        record: bool = False,
+        keep_donation: bool = False,
+        *,
+        namespace: Mapping[str, Any] | None = None,
+        cell: int | None = None,
+        options: Options | None = None,
+    ):
+        self._options = options or Options(
+            max_traces,
+            max_compiles,
+            every_op,
+            errors if isinstance(errors, str) else tuple(errors),  # type: ignore[arg-type]
+            async_,
+            record,
+            keep_donation,
+        )
+        self._namespace = namespace
+        self._cell = cell
+        self._session: Session | None = None
+        self._final: Report | None = None
+
+    @property
+    def report(self) -> Report:
+        """What the region has seen so far, or in all."""
+        if self._final is not None:
+            return self._final
+        return self._session.report() if self._session else Report()
+
+    def __enter__(self) -> Self:
+        if self._session is not None and self._final is None:
+            raise RuntimeError(
+                "This region is already open. Make a new one with jaxdbg.checked(...) "
+                "for a region inside it."
+            )
+        self._final = None
+        self._session = Session(self._options, self._cell)
+        self.checker = Checker(self._session, self._names)
+        # Threads that ran before belong to somebody else.
+        self._strangers = weakref.WeakSet(threading.enumerate())
+        self._strangers.discard(threading.current_thread())
+        _hub.open(self)
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        session = self._session
+        assert session is not None, "left a region that was never entered"
+        try:
+            self._end(session, exc)
+        finally:
+            _hub.close(self)
+            session.close()
+            self._final = _remember(session.report())
+            if isinstance(exc, Failure):
+                exc.report = self._final
+                end_in_user_code(exc)
+
+    def __call__(self, function: _F) -> _F:
+        """As a decorator: each call of the function is a region of its own."""
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def checked_async(*args: Any, **kwargs: Any) -> Any:
+                with self._again():
+                    return await function(*args, **kwargs)
+
+            return checked_async  # type: ignore[return-value]
+
+        @functools.wraps(function)
+        def checked(*args: Any, **kwargs: Any) -> Any:
+            with self._again():
+                return function(*args, **kwargs)
+
+        return checked  # type: ignore[return-value]
+
+    @property
+    def session(self) -> Session:
+        """The records of the open region."""
+        assert self._session is not None, "the region was not entered"
+        return self._session
+
+    def watches(self) -> bool:
+        """Whether the current thread belongs to the region."""
+        return threading.current_thread() not in self._strangers
+
+    def _again(self) -> Region:
+        # A region is open once; a decorated function may call itself.
+        return Region(namespace=self._namespace, cell=self._cell, options=self._options)
+
+    def _end(self, session: Session, exc: BaseException | None) -> None:
+        if exc is None:
+            self.checker.drain()
+            self._raise_unseen(session)
+        elif not isinstance(exc, Failure):
+            # The user's own error, or an interrupt: it must not be hidden by ours.
+            with contextlib.suppress(Failure):
+                self.checker.drain()
+
+    def _raise_unseen(self, session: Session) -> None:
+        """Raises what was raised in a worker thread and never reached this one."""
+        if session.in_threads and not session.options.record:
+            raise session.in_threads[0]
+
+    def _names(self) -> Names:
+        frames = frame_namespaces()
+        return Names(*frames, *([self._namespace] if self._namespace else []))
+
+
+def _remember(report: Report) -> Report:
+    global _last
+    _last = report
+    return report
+
+
+def last_report() -> Report | None:
+    """The report of the region that ended last, or None."""
+    return _last
+
+
+def block_until_checked() -> None:
+    """Waits until everything that was called is checked.
+
+    Raises the first failure that `--async` has left pending, in any open region, and
+    what chex's own asynchronous checks have found.
+    """
+    for region in _hub.regions():
+        region.checker.drain()
+    if "chex" in sys.modules:
+        sys.modules["chex"].block_until_chexify_assertions_complete()
+
+
+def end_in_user_code(error: BaseException) -> None:
+    """Cuts a traceback after the last frame of the user's, in place.
+
+    Then the traceback ends in the line that the user wrote, and `%debug` stands there.
+    """
+    last, tb = None, error.__traceback__
+    while tb is not None:
+        if is_user_file(tb.tb_frame.f_code.co_filename):
+            last = tb
+        tb = tb.tb_next
+    if last is not None:
+        last.tb_next = None
+    error.__cause__ = None
+    error.__suppress_context__ = True
+    notes = getattr(error, "__notes__", [])
+    notes[:] = [n for n in notes if "JAX has removed its internal frames" not in n]
+
+
+class _Hub:
+    """The open regions, and the hooks that are there as long as one is."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._open: list[Region] = []
+        self._hooks: contextlib.ExitStack | None = None
+        self._chex = chex_mode.ChexMode()
+        self._current = threading.local()
+
+    def open(self, region: Region) -> None:
+        """Adds a region; the first one installs the hooks."""
+        with self._lock:
+            if not self._open:
+                self._install(region)
+            self._open = [*self._open, region]
+
+    def close(self, region: Region) -> None:
+        """Removes a region, wherever it stands; the last one removes the hooks."""
+        with self._lock:
+            self._open = [r for r in self._open if r is not region]
+            if not self._open and self._hooks is not None:
+                hooks, self._hooks = self._hooks, None
+                hooks.close()
+
+    def regions(self) -> tuple[Region, ...]:
+        """The open regions, from the first to the last."""
+        return tuple(self._open)
+
+    def _install(self, region: Region) -> None:
+        self._chex = chex_mode.ChexMode()
+        with contextlib.ExitStack() as hooks:
+            for lost in (r for r in _compat.REQUIREMENTS if not r.found()):
+                region.session.notice(
+                    f"JAX {_compat.jax_version()} has no {lost.name}: {lost.lost}."
+                )
+            if not _compat.missing("interpose"):
+                hooks.enter_context(interpose.interposed(self))
+            hooks.enter_context(compiles.counting(self))
+            hooks.enter_context(chex_mode.live_assertions(self._chex))
+            self._hooks = hooks.pop_all()
+
+    def _watching(self) -> list[Region]:
+        return [r for r in self._open if r.watches()]
+
+    # -- the handler of calls --------------------------------------------------------
+
+    def jitted(self, call: Invocation) -> list[Any]:
+        watching = self._watching()
+        if not watching:
+            return call.execute(call.args)
+        jaxpr = call.params["jaxpr"]
+        if chex_mode.has_checks(jaxpr):
+            self._chex.called_with_checks(sys._getframe())
+        with self._calling(function_of(jaxpr.jaxpr.debug_info)):
+            return watching[-1].checker.jitted(call, _counter(watching))
+
+    def compiled(
+        self, run: Callable[[], Any], compiled: Any, args: Any, kwargs: Any
+    ) -> Any:
+        watching = self._watching()
+        if not watching:
+            return run()
+        name = getattr(compiled._executable, "_name", "") or "AOT function"
+        function = Function(_bare(name), _AOT)
+        number = _counter(watching)(function)
+        leaves = jax.tree.leaves((args, kwargs))
+        return watching[-1].checker.compiled(run, function, leaves, number)
+
+    # -- the sink of counts ----------------------------------------------------------
+
+    def trace_began(self, function: Function, fun: Any) -> None:
+        self._chex.traced(fun)
+        for region in self._watching():
+            region.session.traced(function)
+
+    def compile_began(self, fun_name: str) -> None:
+        function = self._compiling(fun_name)
+        for region in self._watching():
+            region.session.compile_begins(function)
+
+    def compile_ended(self, fun_name: str) -> None:
+        function = self._compiling(fun_name)
+        for region in self._watching():
+            region.session.compiled(function)
+
+    def time_spent(self, seconds: float) -> None:
+        for region in self._watching():
+            region.session.spent(compiling=seconds)
+
+    @contextlib.contextmanager
+    def _calling(self, function: Function) -> Any:
+        before = getattr(self._current, "function", None)
+        self._current.function = function
+        try:
+            yield
+        finally:
+            self._current.function = before
+
+    def _compiling(self, fun_name: str) -> Function:
+        # Outside a call, only `.lower().compile()` compiles: a function the user chose.
+        current = getattr(self._current, "function", None)
+        return current or Function(_bare(fun_name), _AOT)
+
+
+def _bare(fun_name: str) -> str:
+    return fun_name.removeprefix("jit(").removeprefix("jit_").removesuffix(")")
+
+
+def _counter(watching: Sequence[Region]) -> Callable[[Function], int]:
+    def count(function: Function) -> int:
+        return [r.session.called(function) for r in watching][-1]
+
+    return count
+
+
+_hub = _Hub()

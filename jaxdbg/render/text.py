@@ -1,0 +1,65 @@
+"""A report as text: one quiet line when all is well, the findings when not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from jaxdbg.records import Report
+
+MAX_NAMED = 4
+"""How many functions the quiet line names."""
+
+
+def render(report: Report) -> str:
+    """The report as text, without a line break at its end."""
+    lines = [_headline(report)]
+    lines += [f"  {_first_line(f.message)}" for f in report.findings]
+    lines += [_placed(report.placed)] if report.placed else []
+    lines += [f"  jaxdbg: {n}" for n in report.notices]
+    return "\n".join(lines)
+
+
+def _headline(report: Report) -> str:
+    parts = [_calls(report), _counts(report), _seconds(report)]
+    found = len(report.findings)
+    mark = "✓" if not found else f"✗ {found} finding{'s' * (found > 1)},"
+    return f"{mark} {' · '.join(p for p in parts if p)}"
+
+
+def _calls(report: Report) -> str:
+    eager = f" and {report.eager_ops} eager ops" if report.eager_ops else ""
+    return f"{report.calls} call{'s' * (report.calls != 1)}{eager} checked"
+
+
+def _counts(report: Report) -> str:
+    names = list(dict.fromkeys((*report.traces, *report.compiles)))
+    shown = [_count(n, report.traces, report.compiles) for n in names[:MAX_NAMED]]
+    rest = len(names) - MAX_NAMED
+    more = [f"{rest} more functions"] if rest > 0 else []
+    return ", ".join(shown + more)
+
+
+def _count(name: str, traces: Mapping[str, int], compiles: Mapping[str, int]) -> str:
+    traced, compiled = traces.get(name, 0), compiles.get(name, 0)
+    if traced == compiled:
+        return f"{name} traced and compiled {_times(traced)}"
+    return f"{name} traced {_times(traced)}, compiled {_times(compiled)}"
+
+
+def _times(n: int) -> str:
+    return {0: "never", 1: "once", 2: "twice"}.get(n, f"{n} times")
+
+
+def _seconds(report: Report) -> str:
+    compiling = f"{report.compile_seconds:.2f} s compiling"
+    return f"{compiling} · {report.check_seconds:.2f} s checking"
+
+
+def _placed(placed: tuple[str, ...]) -> str:
+    shown = ", ".join(placed[:MAX_NAMED])
+    more = f" and {len(placed) - MAX_NAMED} more" if len(placed) > MAX_NAMED else ""
+    return f"  NaN or Inf that was placed or came in, no failure: {shown}{more}"
+
+
+def _first_line(message: str) -> str:
+    return message.partition("\n")[0]
