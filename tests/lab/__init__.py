@@ -1,0 +1,1 @@
+"""A checked cell in a real JupyterLab."""
