@@ -18,7 +18,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxdbg import every_op, finite, findings, origin
+from jaxdbg import every_op, findings, finite, origin
 from jaxdbg.errors import Failure
 from jaxdbg.hooks import chex_mode
 from jaxdbg.hooks.compiles import Function, function_of, is_user_file

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.extend.core as jex
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdbg.jaxprs import BODIES, bind_equation, keep_running
+from jaxdbg.hooks._compat import is_literal, jaxpr_as_fun
+from jaxdbg.jaxprs import BODIES, bind_equation, keep_running, scan_layout
 
 MOVING = frozenset(
     {
@@ -80,7 +80,7 @@ def _closed(jaxpr: Any, args: Sequence[Any]) -> tuple[list[Any], list[Any]]:
     env.update(zip(body.invars, args, strict=True))
 
     def read(atom: Any) -> Any:
-        return atom.val if isinstance(atom, jex.Literal) else env[atom]
+        return atom.val if is_literal(atom) else env[atom]
 
     marks: list[Any] = []
     for eqn in body.eqns:
@@ -141,7 +141,7 @@ def _cond(
         before, after = sum(sizes[:n]), sum(sizes[n + 1 :])
 
         def run(*args: Any) -> list[Any]:
-            *outs, marks = jex.jaxpr_as_fun(made[n].jaxpr)(*args)
+            *outs, marks = jaxpr_as_fun(made[n].jaxpr)(*args)
             return [*outs, jnp.pad(marks, (before, after))]
 
         return run
@@ -153,28 +153,27 @@ def _cond(
 
 
 def _scan(
-    ins: list[Any],
-    jaxpr: Any,
-    num_consts: int,
-    num_carry: int,
-    length: int,
-    reverse: bool,
-    unroll: int = 1,
-    **_: Any,
+    ins: list[Any], jaxpr: Any, length: int, reverse: bool, **params: Any
 ) -> tuple[list[Any], list[Any]]:
-    consts, carry = ins[:num_consts], ins[num_consts : num_consts + num_carry]
-    xs = ins[num_consts + num_carry :]
+    n_consts, n_carry = scan_layout(params)
+    consts, carry = ins[:n_consts], ins[n_consts : n_consts + n_carry]
+    xs = ins[n_consts + n_carry :]
     made = instrument(jaxpr)
-    body = jex.jaxpr_as_fun(made.jaxpr)
+    body = jaxpr_as_fun(made.jaxpr)
 
     def step(state: Any, x: Any) -> Any:
         carried, marks = state
         *outs, new = body(*consts, *carried, *x)
-        return (outs[:num_carry], marks + new), outs[num_carry:]
+        return (outs[:n_carry], marks + new), outs[n_carry:]
 
     start = (list(carry), jnp.zeros((made.sites,), jnp.float32))
     (carried, marks), ys = jax.lax.scan(
-        step, start, list(xs), length=length, reverse=reverse, unroll=unroll
+        step,
+        start,
+        list(xs),
+        length=length,
+        reverse=reverse,
+        unroll=params.get("unroll", 1),
     )
     return [*carried, *ys], [marks]
 
@@ -191,7 +190,7 @@ def _while(
     for_body = ins[cond_nconsts : cond_nconsts + body_nconsts]
     carry = ins[cond_nconsts + body_nconsts :]
     made = instrument(body_jaxpr)
-    go_on, body = jex.jaxpr_as_fun(cond_jaxpr), jex.jaxpr_as_fun(made.jaxpr)
+    go_on, body = jaxpr_as_fun(cond_jaxpr), jaxpr_as_fun(made.jaxpr)
 
     def running(state: Any) -> Any:
         return go_on(*for_cond, *state[0])[0].any()

@@ -49,3 +49,11 @@ def keep_running(running: Any, new: Any, old: Any) -> Any:
     shape = jnp.shape(new)
     running = jnp.expand_dims(running, range(jnp.ndim(running), len(shape)))
     return jax.lax.select(jnp.broadcast_to(running, shape), new, old)
+
+
+def scan_layout(params: dict[str, Any]) -> tuple[int, int]:
+    """How many operands of a scan are constants, and how many are its carry."""
+    if "num_consts" in params:
+        return params["num_consts"], params["num_carry"]
+    consts, carry, _ = params["ft_in"].unpack()  # since JAX 0.12
+    return len(consts), len(carry)

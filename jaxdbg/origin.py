@@ -19,10 +19,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
-import jax.extend.core as jex
 import numpy as np
 
-from jaxdbg.jaxprs import BODIES, bind_equation, keep_running
+from jaxdbg.hooks._compat import is_literal, jaxpr_as_fun
+from jaxdbg.jaxprs import BODIES, bind_equation, keep_running, scan_layout
 
 KINDS = ("nan", "posinf", "neginf")
 
@@ -167,7 +167,7 @@ def needed_equations(jaxpr: Any, outputs: Sequence[int]) -> list[int]:
     for n, eqn in reversed(list(enumerate(jaxpr.eqns))):
         if any(id(v) in wanted for v in eqn.outvars):
             needed.append(n)
-            wanted |= {id(v) for v in eqn.invars if not isinstance(v, jex.Literal)}
+            wanted |= {id(v) for v in eqn.invars if not is_literal(v)}
     return needed
 
 
@@ -233,10 +233,7 @@ class _Evaluation:
                 ins = [_read(env, v) for v in eqn.invars]
                 outs = self._equation(eqn, ins, loop, outer)
                 env.update(zip(eqn.outvars, outs, strict=True))
-        return [
-            _read(env, v) if isinstance(v, jex.Literal) else env.get(v)
-            for v in body.outvars
-        ]
+        return [_read(env, v) if is_literal(v) else env.get(v) for v in body.outvars]
 
     def _equation(
         self,
@@ -278,7 +275,7 @@ class _Evaluation:
         loop: tuple[tuple[int, int], ...],
         place: Place,
     ) -> list[_Value]:
-        n_consts, n_carry = params["num_consts"], params["num_carry"]
+        n_consts, n_carry = scan_layout(params)
         length = params["length"]
         consts, carry = ins[:n_consts], ins[n_consts : n_consts + n_carry]
         xs = ins[n_consts + n_carry :]
@@ -308,7 +305,7 @@ class _Evaluation:
         n_cond, n_body = params["cond_nconsts"], params["body_nconsts"]
         for_cond, for_body = ins[:n_cond], ins[n_cond : n_cond + n_body]
         carry = ins[n_cond + n_body :]
-        cond = jex.jaxpr_as_fun(params["cond_jaxpr"])
+        cond = jaxpr_as_fun(params["cond_jaxpr"])
         for i in _count():
             arrays = [v.array for v in (*for_cond, *carry)]
             running = np.asarray(cond(*arrays)[0])
@@ -356,7 +353,7 @@ def _count() -> Iterator[int]:
 
 
 def _read(env: dict[Any, _Value], atom: Any) -> _Value:
-    return _placed(atom.val) if isinstance(atom, jex.Literal) else env[atom]
+    return _placed(atom.val) if is_literal(atom) else env[atom]
 
 
 def _origin(kind: str, ins: Sequence[_Value], place: Place) -> Origin:

@@ -122,6 +122,23 @@ def compiled_class() -> type:
     return jax.stages.Compiled
 
 
+# jax.extend.core offers these two in public, but importing it imports pallas in newer
+# JAX, whose config states change the trace context: every function would be traced
+# again because jaxdbg was loaded.
+
+
+def is_literal(atom: Any) -> bool:
+    """Whether an operand of an equation is a literal, not a variable."""
+    return isinstance(atom, importlib.import_module("jax._src.core").Literal)
+
+
+def jaxpr_as_fun(jaxpr: Any) -> Callable[..., list[Any]]:
+    """A closed jaxpr as a function of flat arguments."""
+    core = importlib.import_module("jax._src.core")
+    fun: Callable[..., list[Any]] = core.jaxpr_as_fun(jaxpr)
+    return fun
+
+
 @functools.cache
 def jitted_class() -> type:
     """The class of what `jax.jit` returns."""

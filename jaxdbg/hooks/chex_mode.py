@@ -22,7 +22,6 @@ from typing import Any
 
 import chex
 import jax
-import jax.extend.core as jex
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental import checkify
@@ -265,7 +264,7 @@ def functionalise(jaxpr: Any, errors: tuple[str, ...]) -> Functionalised:
     enabled = set(checkify.user_checks)
     enabled |= checkify.index_checks if "index" in errors else set()
     enabled |= checkify.div_checks if "div" in errors else set()
-    checked = checkify.checkify(jex.jaxpr_as_fun(jaxpr), frozenset(enabled))
+    checked = checkify.checkify(_compat.jaxpr_as_fun(jaxpr), frozenset(enabled))
     with _rules(_compat.checkify()):
         new, shapes = jax.make_jaxpr(checked, return_shape=True)(*jaxpr.in_avals)
     out_tree = jax.tree.structure(shapes)
@@ -329,8 +328,8 @@ def _unbatched(
     params: dict[str, Any], args: tuple[Any, ...]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     n_cond, n_body = params["cond_nconsts"], params["body_nconsts"]
-    cond = jex.jaxpr_as_fun(params["cond_jaxpr"])
-    body = jex.jaxpr_as_fun(params["body_jaxpr"])
+    cond = _compat.jaxpr_as_fun(params["cond_jaxpr"])
+    body = _compat.jaxpr_as_fun(params["body_jaxpr"])
     consts, carry = args[: n_cond + n_body], args[n_cond + n_body :]
 
     def go_on(*values: Any) -> Any:
