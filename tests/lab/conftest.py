@@ -30,10 +30,16 @@ TOKEN = "test"
 START_SECONDS = 60
 CELL_SECONDS = 120
 
-CHROMIUM_FLAGS = """
-    --no-sandbox --disable-dev-shm-usage --disable-gpu --disable-quic --no-first-run
-    --disable-background-networking --disable-component-update --disable-sync
-""".split()
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 SETTINGS: dict[str, dict[str, object]] = {
     # Cells off the screen are otherwise taken out of the page.

@@ -31,6 +31,21 @@ AWAITS = """\
 %%checked
 import asyncio
 await asyncio.sleep(0.01, jnp.ones(2).sum())"""
+NAMES_ITS_FILE = """\
+%%checked
+def f(): pass
+f.__code__.co_filename"""
+
+FLAGS = [  # as IPython sorts them
+    "--async",
+    "--errors",
+    "--every-op",
+    "--help",
+    "--keep-donation",
+    "--max-compiles",
+    "--max-traces",
+    "--record",
+]
 
 Open = Callable[..., Notebook]
 
@@ -67,23 +82,20 @@ def test_clean_failing_and_what_comes_after(
     notebook.command("apputils:change-theme", theme="JupyterLab Light")
 
 
+def test_a_cell_has_the_file_name_that_the_debugger_of_jupyterlab_expects(
+    open_notebook: Open,
+) -> None:
+    expected = f"from ipykernel.compiler import *; get_file_name({NAMES_ITS_FILE!r})"
+    notebook = open_notebook(LOAD, NAMES_ITS_FILE, expected)
+    notebook.run_all()
+    assert notebook.seen(1).splitlines()[-1] == notebook.seen(2) != ""
+
+
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [
-        (
-            "%%checked --",
-            [
-                "--max-traces",
-                "--max-compiles",
-                "--every-op",
-                "--errors",
-                "--async",
-                "--record",
-                "--keep-donation",
-                "--help",
-            ],
-        ),
-        ("%checked o", ["on", "off"]),
+        ("%%checked --", FLAGS),
+        ("%checked o", ["off", "on"]),
     ],
 )
 def test_tab_offers_our_options_and_nothing_else(
