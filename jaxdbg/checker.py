@@ -23,6 +23,7 @@ from jaxdbg.errors import Failure
 from jaxdbg.hooks import chex_mode
 from jaxdbg.hooks.compiles import Function, function_of, is_user_file
 from jaxdbg.hooks.interpose import Invocation, our_own_work
+from jaxdbg.hooks.vmapped_checks import has_checks
 from jaxdbg.naming import Names
 from jaxdbg.session import Session
 
@@ -151,7 +152,7 @@ class Checker:
             floats=tuple(i for i, a in enumerate(avals) if _can_be_bad(a)),
             donated=tuple(i for i, d in enumerate(params["donated_invars"]) if d),
         )
-        if chex_mode.has_checks(jaxpr) or (self._options.errors and function.user):
+        if has_checks(jaxpr) or (self._options.errors and function.user):
             plan.checked = chex_mode.functionalise(jaxpr, self._options.errors)
         if self._options.every_op and function.user:
             base = plan.checked.jaxpr if plan.checked else jaxpr

@@ -112,12 +112,13 @@ _CHEX = re.compile(
 )
 
 
-def failed_check(exception: Any, function: Function, number: int) -> CheckError:
+def failed_check(exception: Any, function: Function | None, number: int) -> CheckError:
     """A chex assertion or a `checkify.check` failed in jitted code.
 
     Arguments:
         exception: checkify's own exception for it.
-        function, number: whose call it is, and which in the region, from 1.
+        function, number: whose call it is, and which in the region, from 1; None where
+            it failed outside of any jitted call.
     """
     text = str(exception).removesuffix(" (`check` failed)").strip()
     kind = {"OOBError": "index", "DivisionByZeroError": "div"}.get(
@@ -128,11 +129,12 @@ def failed_check(exception: Any, function: Function, number: int) -> CheckError:
     if chex:
         title = f"chex.{chex['name']}: {chex['text'].strip()}"
         location = places.describe(chex["file"], int(chex["line"]))
-    lines = [f"{title}", f"  in {_call(function, number)}"]
+    where = _call(function, number) if function else "code that is not jitted"
+    lines = [title, f"  in {where}"]
     lines += [f"  at {location}"] if location else []
     finding = Finding(
         kind=kind,
-        function=function.name,
+        function=function.name if function else "",
         call=number,
         message="\n".join(lines),
         location=location,

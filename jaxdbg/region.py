@@ -14,11 +14,13 @@ from typing import Any, Self, TypeVar
 
 import jax
 
+from jaxdbg import findings
 from jaxdbg.checker import Checker
 from jaxdbg.errors import Failure
 from jaxdbg.hooks import _compat, chex_mode, compiles, interpose
 from jaxdbg.hooks.compiles import Function, function_of, is_user_file
 from jaxdbg.hooks.interpose import Invocation
+from jaxdbg.hooks.vmapped_checks import has_checks
 from jaxdbg.naming import Names, frame_namespaces
 from jaxdbg.options import Options
 from jaxdbg.records import Report
@@ -226,7 +228,7 @@ class _Hub:
         self._lock = threading.RLock()
         self._open: list[Region] = []
         self._hooks: contextlib.ExitStack | None = None
-        self._chex = chex_mode.ChexMode()
+        self._chex = chex_mode.ChexMode(self._check_failed_eagerly)
         self._current = threading.local()
 
     def open(self, region: Region) -> None:
@@ -249,7 +251,7 @@ class _Hub:
         return tuple(self._open)
 
     def _install(self, region: Region) -> None:
-        self._chex = chex_mode.ChexMode()
+        self._chex = chex_mode.ChexMode(self._check_failed_eagerly)
         with contextlib.ExitStack() as hooks:
             for lost in (r for r in _compat.REQUIREMENTS if not r.found()):
                 region.session.notice(
@@ -271,7 +273,7 @@ class _Hub:
         if not watching:
             return call.execute(call.args)
         jaxpr = call.params["jaxpr"]
-        if chex_mode.has_checks(jaxpr):
+        if has_checks(jaxpr):
             self._chex.called_with_checks(sys._getframe())
         with self._calling(function_of(jaxpr.jaxpr.debug_info)):
             return watching[-1].checker.jitted(call, _counter(watching))
@@ -287,6 +289,12 @@ class _Hub:
         number = _counter(watching)(function)
         leaves = jax.tree.leaves((args, kwargs))
         return watching[-1].checker.compiled(run, function, leaves, number)
+
+    def _check_failed_eagerly(self, exception: Any) -> None:
+        watching = self._watching()
+        if watching:
+            failure = findings.failed_check(exception, None, 0)
+            watching[-1].session.failed(failure)
 
     # -- the sink of counts ----------------------------------------------------------
 

@@ -68,6 +68,11 @@ REQUIREMENTS = (
     ),
     Requirement(
         "chex",
+        "jax._src.interpreters.batching.fancy_primitive_batchers",
+        "chex assertions are not live in jitted code",
+    ),
+    Requirement(
+        "chex",
         "chex._src.asserts_internal.CHEXIFY_STORAGE",
         "chex assertions are not live in jitted code",
     ),
@@ -110,6 +115,13 @@ def util() -> ModuleType:
 def checkify() -> ModuleType:
     """Checkify's implementation, for its rules and its transformation of a jaxpr."""
     return importlib.import_module("jax._src.checkify")
+
+
+def batchers() -> dict[Any, Callable[..., Any]]:
+    """vmap's rules for primitives that need to know the axis they are mapped over."""
+    batching = importlib.import_module("jax._src.interpreters.batching")
+    rules: dict[Any, Callable[..., Any]] = batching.fancy_primitive_batchers
+    return rules
 
 
 def chex_internal() -> ModuleType:

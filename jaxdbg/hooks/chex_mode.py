@@ -26,9 +26,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import checkify
 
-from jaxdbg.hooks import _compat
+from jaxdbg.hooks import _compat, vmapped_checks
 from jaxdbg.hooks.interpose import is_ours
-from jaxdbg.jaxprs import keep_running
 
 SCALAR_ASSERTIONS: dict[str, Callable[..., Any]] = {
     "assert_scalar": lambda x: True,
@@ -43,9 +42,15 @@ SCALAR_ASSERTIONS: dict[str, Callable[..., Any]] = {
 
 
 class ChexMode:
-    """The state of chex mode in one region."""
+    """The state of chex mode, from the first region that opens to the last that ends.
 
-    def __init__(self) -> None:
+    Arguments:
+        failed_eagerly: told of checkify's exception when an assertion fails outside of
+            any jitted call; may raise.
+    """
+
+    def __init__(self, failed_eagerly: Callable[[Any], None]) -> None:
+        self.failed_eagerly = failed_eagerly
         self._asserting: dict[int, Callable[..., Any]] = {}
         self._traced: dict[int, Callable[..., Any]] = {}
         self._conservative = False
@@ -146,12 +151,49 @@ def live_assertions(mode: ChexMode) -> Iterator[None]:
     internal.CHEXIFY_STORAGE = _LiveStorage(plain, mode)
     try:
         with contextlib.ExitStack() as undo:
+            undo.enter_context(vmapped_checks.guarded())
+            undo.enter_context(_eager_checks(mode, plain))
             for name, predicate in SCALAR_ASSERTIONS.items():
                 undo.enter_context(_scalar_assertion(name, predicate))
             yield
     finally:
         internal.CHEXIFY_STORAGE = plain
+        _unmock_check()
         mode.evict()
+
+
+@contextlib.contextmanager
+def _eager_checks(mode: ChexMode, storage: Any) -> Iterator[None]:
+    """An assertion under an eager grad or vmap runs at once: ours to report too."""
+    internal = _compat.checkify()
+    plain = internal.check_p.impl
+
+    def impl(*args: Any, **params: Any) -> list[Any]:
+        try:
+            return list(plain(*args, **params))
+        except internal.JaxRuntimeError as error:
+            # Under chex.chexify, or from a plain checkify.check, it is the user's own.
+            if storage.level or "[Chex] chexify" not in str(error):
+                raise
+            _unmock_check()
+            if "assertion failed!" not in str(error):  # chex's second look at the same
+                mode.failed_eagerly(error.__cause__)
+            return []
+
+    internal.check_p.impl = impl
+    try:
+        yield
+    finally:
+        internal.check_p.impl = plain
+
+
+def _unmock_check() -> None:
+    """Undoes what chex leaves behind when an assertion raises inside of it.
+
+    It replaces `checkify.check` while an assertion emits, and restores it only where
+    that ends well.
+    """
+    checkify.check = _compat.checkify().check
 
 
 @contextlib.contextmanager
@@ -168,6 +210,7 @@ def _scalar_assertion(name: str, predicate: Callable[..., Any]) -> Iterator[None
 
     def jittable(x: Any, *args: Any, **kwargs: Any) -> Any:
         if np.shape(x) != ():
+            _unmock_check()
             raise AssertionError(
                 f"{name} takes a scalar, got an array of shape {np.shape(x)}. Reduce "
                 "it first, for example with .all(), .min() or .max()."
@@ -247,13 +290,6 @@ def with_outputs(
     }
 
 
-def has_checks(jaxpr: Any) -> bool:
-    """Whether a closed jaxpr holds a check that was not functionalised."""
-    return bool(jaxpr.effects) and any(
-        isinstance(e, _compat.checkify().ErrorEffect) for e in jaxpr.effects
-    )
-
-
 def functionalise(jaxpr: Any, errors: tuple[str, ...]) -> Functionalised:
     """Turns the checks of a closed jaxpr into outputs.
 
@@ -278,7 +314,7 @@ def _rules(internal: Any) -> Iterator[None]:
     ours = {
         jax.lax.div_p: _integer_division(internal, rules[jax.lax.div_p]),
         jax.lax.rem_p: _integer_division(internal, rules[jax.lax.rem_p]),
-        jax.lax.while_p: _any_while(rules[jax.lax.while_p]),
+        jax.lax.while_p: vmapped_checks.any_element(rules[jax.lax.while_p]),
     }
     before = {p: rules[p] for p in ours}
     rules.update(ours)
@@ -303,49 +339,3 @@ def _integer_division(internal: Any, plain: Callable[..., Any]) -> Callable[...,
         return plain(*head, error, enabled, x, y, **params)
 
     return rule
-
-
-def _any_while(plain: Callable[..., Any]) -> Callable[..., Any]:
-    """Checkify refuses a while loop with a predicate for each batch element.
-
-    Such a loop runs until every element is done, and keeps the values of those that
-    are (JAX's own lowering says the same), so it is rewritten in these words first.
-    """
-
-    def rule(*args: Any, **params: Any) -> Any:
-        if params["cond_jaxpr"].out_avals[0].shape:
-            start = 2 + next(
-                i for i, a in enumerate(args) if isinstance(a, checkify.Error)
-            )
-            operands, params = _unbatched(params, args[start:])
-            args = (*args[:start], *operands)
-        return plain(*args, **params)
-
-    return rule
-
-
-def _unbatched(
-    params: dict[str, Any], args: tuple[Any, ...]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    n_cond, n_body = params["cond_nconsts"], params["body_nconsts"]
-    cond = _compat.jaxpr_as_fun(params["cond_jaxpr"])
-    body = _compat.jaxpr_as_fun(params["body_jaxpr"])
-    consts, carry = args[: n_cond + n_body], args[n_cond + n_body :]
-
-    def go_on(*values: Any) -> Any:
-        return cond(*values)[0].any()
-
-    def step(*values: Any) -> list[Any]:
-        for_cond, for_body = values[:n_cond], values[n_cond : n_cond + n_body]
-        old = values[n_cond + n_body :]
-        running = cond(*for_cond, *old)[0]
-        new = body(*for_body, *old)
-        return [keep_running(running, n, o) for n, o in zip(new, old, strict=True)]
-
-    unbatched = {
-        "cond_nconsts": n_cond,
-        "cond_jaxpr": jax.make_jaxpr(go_on)(*consts[:n_cond], *carry),
-        "body_nconsts": n_cond + n_body,
-        "body_jaxpr": jax.make_jaxpr(step)(*consts, *carry),
-    }
-    return (*consts[:n_cond], *consts, *carry), params | unbatched
