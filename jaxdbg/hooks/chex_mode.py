@@ -173,7 +173,7 @@ def _eager_checks(mode: ChexMode, storage: Any) -> Iterator[None]:
             return list(plain(*args, **params))
         except internal.JaxRuntimeError as error:
             # Under chex.chexify, or from a plain checkify.check, it is the user's own.
-            if storage.level or "[Chex] chexify" not in str(error):
+            if storage.level or not _in_assertion(sys._getframe()):
                 raise
             _unmock_check()
             if "assertion failed!" not in str(error):  # chex's second look at the same
@@ -185,6 +185,14 @@ def _eager_checks(mode: ChexMode, storage: Any) -> Iterator[None]:
         yield
     finally:
         internal.check_p.impl = plain
+
+
+def _in_assertion(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code is _compat.chex_assertion_code():
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _unmock_check() -> None:
