@@ -91,6 +91,11 @@ class Notebook:
         cell = self.page.locator(".jp-Notebook .jp-Cell").nth(number)
         return "\n".join(cell.locator(".jp-OutputArea-output").all_inner_texts())
 
+    def printed(self, number: int) -> str:
+        """What a cell has printed."""
+        outputs = self.cell(number)["outputs"]
+        return "".join(o["text"] for o in outputs if o["output_type"] == "stream")
+
     def contrast(self, number: int, text: str) -> float:
         """The contrast of the output with this text to its background (WCAG)."""
         cell = self.page.locator(".jp-Notebook .jp-Cell").nth(number)
