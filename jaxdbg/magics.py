@@ -39,12 +39,10 @@ from IPython.core.magic import (
     output_can_be_silenced,
 )
 from IPython.core.magic_arguments import argument, magic_arguments
-from traitlets import Any as AnyTrait
-from traitlets import Bool, TraitError, validate
+from traitlets import Any as AnyTrait, Bool, TraitError, validate
 
 import jaxdbg
-from jaxdbg import cell as cells
-from jaxdbg import errors
+from jaxdbg import cell as cells, errors
 from jaxdbg.options import (
     ERROR_CATEGORIES,
     Options,
@@ -476,8 +474,8 @@ def _candidates(text: str) -> tuple[tuple[str, ...], str]:
 
 def cell_number(shell: InteractiveShell) -> int:
     """The number of the cell that runs; the shell's own count may be one ahead."""
-    running = shell.displayhook.exec_result
-    return int(running.execution_count if running else shell.execution_count)
+    running = getattr(shell.displayhook.exec_result, "execution_count", None)
+    return int(running or shell.execution_count)
 
 
 def show(shell: InteractiveShell, report: Report) -> None:
@@ -490,7 +488,7 @@ def show(shell: InteractiveShell, report: Report) -> None:
     )
     style = (
         f"color: {colour}; background: none; margin: 0; white-space: pre-wrap; "
-        "font-size: var(--jp-code-font-size, 13px)"
+        "font-size: var(--jp-code-font-size, 13px); padding: 0 var(--jp-code-padding)"
     )
     pre = f'<pre style="{style}">{html.escape(text)}</pre>'
     shell.display_pub.publish(data={"text/plain": text, "text/html": pre})

@@ -91,6 +91,13 @@ class Notebook:
         cell = self.page.locator(".jp-Notebook .jp-Cell").nth(number)
         return "\n".join(cell.locator(".jp-OutputArea-output").all_inner_texts())
 
+    def theme(self, name: str) -> None:
+        """Changes the theme, and waits until it is there."""
+        self.command("apputils:change-theme", theme=f"JupyterLab {name}")
+        body = f"body[data-jp-theme-name='JupyterLab {name}']"
+        self.page.wait_for_selector(body, state="attached")
+        self.page.wait_for_selector("#jupyterlab-splash", state="detached")
+
     def printed(self, number: int) -> str:
         """What a cell has printed."""
         outputs = self.cell(number)["outputs"]
@@ -184,7 +191,7 @@ def open_notebook(
     server: str, home: Path, browser: Browser, request: pytest.FixtureRequest
 ) -> Iterator[Callable[..., Notebook]]:
     """Opens a new notebook with these cells; its kernel is ready."""
-    pages = []
+    pages: list[Page] = []
 
     def open_it(*cells: str) -> Notebook:
         name = f"{request.node.name}-{len(pages)}.ipynb"

@@ -75,12 +75,10 @@ def test_clean_failing_and_what_comes_after(
     assert notebook.seen(5) == ""
 
     assert notebook.contrast(2, "checked") >= 4.5
-    notebook.command("apputils:change-theme", theme="JupyterLab Dark")
-    dark = "body[data-jp-theme-light='false']"
-    notebook.page.wait_for_selector(dark, state="attached")
+    notebook.theme("Dark")
     notebook.page.screenshot(path=tmp_path / "dark.png")
     assert notebook.contrast(2, "checked") >= 4.5
-    notebook.command("apputils:change-theme", theme="JupyterLab Light")
+    notebook.theme("Light")
 
 
 def test_a_cell_has_the_file_name_that_the_debugger_of_jupyterlab_expects(
