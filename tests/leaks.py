@@ -1,0 +1,69 @@
+"""What jaxdbg could leave behind: looked at before a test, and compared after it."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import chex
+import jax
+from jax._src import config, monitoring, pjit, util
+from jax.experimental import checkify
+
+from jaxdbg import region
+from jaxdbg.hooks import _compat, chex_mode
+
+Snapshot = dict[str, Any]
+
+_LISTENERS = (
+    "_event_listeners",
+    "_event_duration_secs_listeners",
+    "_event_time_span_listeners",
+    "_scalar_listeners",
+)
+
+
+def snapshot() -> Snapshot:
+    """Everything that a region touches, by name, as it is now."""
+    return {
+        "open regions": region._hub.regions(),
+        "jit's call implementation": pjit._pjit_call_impl_python,
+        "Compiled.__call__": jax.stages.Compiled.__call__,
+        "the trace listener": util.test_event_listener,
+        "region state": _compat.region_state().value,
+        "trace context": config.trace_context(),
+        **{f"config {k}": v for k, v in jax.config.values.items()},
+        **{name: list(getattr(monitoring, name)) for name in _LISTENERS},
+        "checkify's rules": dict(checkify.checkify.__globals__["error_checks"]),
+        "batching rules": dict(_compat.batchers()),
+        **_chex(),
+        # Threads that JAX and the test runner start of themselves are daemons.
+        "threads": {t for t in threading.enumerate() if not t.daemon},
+    }
+
+
+def _chex() -> Snapshot:
+    internal = _compat.chex_internal()
+    storage = internal.CHEXIFY_STORAGE
+    found: Snapshot = {
+        "chex storage": storage,
+        "chex level": storage.level,
+        "chex pending checks": list(storage.wait_fns),
+    }
+    for name in chex_mode.SCALAR_ASSERTIONS:
+        cells = getattr(chex, name).__closure__
+        found[f"chex.{name}"] = [cell.cell_contents for cell in cells]
+    return found
+
+
+def left_behind(before: Snapshot, after: Snapshot) -> list[str]:
+    """The names of what is not as it was; what is new to JAX's tables is JAX's own."""
+    return [name for name, value in before.items() if not _same(value, after[name])]
+
+
+def _same(before: Any, after: Any) -> bool:
+    if isinstance(before, dict):  # importing a JAX module may add rules
+        return all(after.get(key) is value for key, value in before.items())
+    if isinstance(before, set):  # a thread of an earlier test may have ended
+        return bool(after <= before)
+    return bool(before == after)
