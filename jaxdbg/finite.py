@@ -20,6 +20,7 @@ no suspect: nothing here raises for what it is given.
 from __future__ import annotations
 
 import cmath
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,10 @@ Test = Callable[[Host], bool]
 
 _BLOCK = 1 << 18
 """Bytes read at a time: they stay in the L2 cache between the two maxima."""
+
+_SMALL = 1 << 13
+"""Elements up to which a finite sum of squares is the quicker proof, where it is one;
+BLAS takes such a sum in one thread, and does not touch NumPy's error state."""
 
 _FLAGS = 1024
 """Answers that one array of flags holds."""
@@ -69,13 +74,10 @@ def suspects(arrays: Sequence[object]) -> list[int]:
     bad: list[int] = []
     remote: list[int] = []
     for i, x in enumerate(arrays):
-        try:
-            if isinstance(x, jax.Array) and x.platform() != "cpu":
-                remote.append(i)
-            elif _is_bad(x):
-                bad.append(i)
-        except Exception:  # deleted, a tracer, not an array: nothing to read
-            continue
+        if _is_remote(x):
+            remote.append(i)
+        elif _is_bad(x):
+            bad.append(i)
     if remote:
         found = pending([arrays[i] for i in remote]).suspects()
         bad = sorted(bad + [remote[i] for i in found])
@@ -86,18 +88,16 @@ def pending(arrays: Sequence[object]) -> Pending:
     """Asks the question of `suspects` without waiting for the values.
 
     The tests are enqueued on the devices before this returns, so an array may be
-    donated or deleted right after. What is on the host already is read at once.
+    donated or deleted right after. What is on the host already is read at once (and so
+    is a Ref, which no jitted call returns).
     """
     known: list[int] = []
     asked: list[_Flags] = []
     for i, x in enumerate(arrays):
-        try:
-            if _is_here(x):
-                known += [i] if _is_bad(x) else []
-            elif _TESTS[x.dtype] is not None:  # type: ignore[attr-defined]
-                known += [i] if not _ask(asked, i, x) and _is_bad(x) else []
-        except Exception:  # as in suspects
+        if (_is_remote(x) or _is_late(x)) and _ask(asked, i, x):
             continue
+        if _is_bad(x):
+            known.append(i)
     return Pending(known, asked)
 
 
@@ -131,12 +131,18 @@ def describe(array: object) -> Badness:
     if dtype is None:
         array = np.asarray(array)
         dtype, shape = array.dtype, array.shape
-    counts, first = _counted(array) if _TESTS[dtype] else ([0, 0, 0], ())
+    counts: Host = np.zeros(3, np.int64)
+    first: tuple[int, ...] = ()
+    if _TESTS[dtype] is not None:
+        # What was deleted since has nothing left to count.
+        with contextlib.suppress(RuntimeError), np.errstate(all="ignore"):
+            counts, first = _counted(array)
+    nan, posinf, neginf = counts.tolist()
     size = int(np.prod(shape, dtype=np.int64))
-    return Badness(*counts, size, first, shape, str(dtype))
+    return Badness(nan, posinf, neginf, size, first, shape, str(dtype))
 
 
-# -- on the host ------------------------------------------------------------------------
+# -- on the host -----------------------------------------------------------------------
 
 
 class _Tests(dict[Any, "Test | None"]):
@@ -170,24 +176,23 @@ def _maxima_test(part: np.dtype[Any]) -> Test:
     inf = np.array([np.inf, -np.inf], part)
     positive, negative = int(inf.view(signed)[0]), int(inf.view(unsigned)[1])
     step = _BLOCK // part.itemsize
-    largest = np.maximum.reduce
+    small = _SMALL if part.char in "fd" else 0  # what BLAS has a product for
 
     def test(a: Host) -> bool:
-        s, u = (flat := a.ravel("K")).view(signed), flat.view(unsigned)
-        for i in range(0, len(s), step):
-            if (
-                largest(s[i : i + step]) >= positive
-                or largest(u[i : i + step]) >= negative
-            ):
-                return True
-        return False
+        if a.size <= small and cmath.isfinite(np.vdot(a, a)):
+            return False
+        flat = a.ravel("K")
+        s, u = flat.view(signed), flat.view(unsigned)
+        blocks = (slice(i, i + step) for i in range(0, len(s), step))
+        return any(s[b].max() >= positive or u[b].max() >= negative for b in blocks)
 
     return test
 
 
 def _table_test(dtype: np.dtype[Any]) -> Test | None:
-    """For the formats of a byte or less: some have no Inf, some no NaN, some neither."""
-    bad = ~np.isfinite(np.arange(256, dtype=np.uint8).view(dtype))
+    """For formats of a byte or less: some have no Inf, some no NaN, some neither."""
+    with np.errstate(all="ignore"):
+        bad = ~np.isfinite(np.arange(256, dtype=np.uint8).view(dtype))
 
     def test(a: Host) -> bool:
         flat = a.ravel("K").view(np.uint8)
@@ -198,24 +203,20 @@ def _table_test(dtype: np.dtype[Any]) -> Test | None:
 
 
 def _is_bad(x: Any) -> bool:
-    if isinstance(x, (float, complex)):  # np.float64 is a float too
-        return not cmath.isfinite(x)
-    test = _TESTS[x.dtype]
-    if test is None:
-        return False
-    if isinstance(x, jax.Array) and x.is_fully_replicated:
-        return test(np.asarray(x))  # its first shard, and on the CPU no copy
-    return any(test(part) for _, part in _parts(x))
+    """Whether a value of any kind holds NaN or Inf, read on the host."""
+    try:
+        test = _TESTS[x.dtype]
+        if test is None:
+            return False
+        if isinstance(x, jax.Array) and x.is_fully_replicated:
+            return test(np.asarray(x))  # its first shard, and on the CPU no copy
+        return any(test(part) for _, part in _parts(x))
+    except Exception:  # a number, or nothing to read: deleted, a tracer, anything
+        return isinstance(x, (float, complex)) and not cmath.isfinite(x)
 
 
-def _is_here(x: Any) -> bool:
-    """Whether the value can be read without waiting for a device."""
-    if not isinstance(x, jax.Array):
-        return not isinstance(x, _REF)
-    return x.platform() == "cpu" and x.is_ready()
-
-
-_REF = getattr(jax, "Ref", ())
+_REF: Any = getattr(jax, "Ref", ())
+_ARRAY: Any = jax.Array  # is_ready() is documented, but missing in the class
 
 
 def _parts(x: Any) -> Iterator[tuple[tuple[int, ...], Host]]:
@@ -233,7 +234,7 @@ def _parts(x: Any) -> Iterator[tuple[tuple[int, ...], Host]]:
             yield origin, np.asarray(shard.data)
 
 
-def _counted(x: Any) -> tuple[list[int], tuple[int, ...]]:
+def _counted(x: Any) -> tuple[Host, tuple[int, ...]]:
     """NaN, +Inf and -Inf of an array, and the index of the first of any."""
     total = np.zeros(3, np.int64)
     firsts = []
@@ -243,7 +244,7 @@ def _counted(x: Any) -> tuple[list[int], tuple[int, ...]]:
         if first is not None:
             here = np.unravel_index(first, part.shape)
             firsts.append(tuple(int(a + b) for a, b in zip(origin, here, strict=True)))
-    return total.tolist(), min(firsts, default=())  # tuples compare as C order does
+    return total, min(firsts, default=())  # tuples compare as C order does
 
 
 def _counted_in(a: Host) -> tuple[Host, int | None]:
@@ -269,7 +270,7 @@ def _kinds(block: Host) -> tuple[Host, Host, Host]:
     return nan, positive, negative & ~nan & ~positive
 
 
-# -- on devices -------------------------------------------------------------------------
+# -- on devices ------------------------------------------------------------------------
 
 
 class _Flags:
@@ -281,10 +282,11 @@ class _Flags:
 
     __slots__ = ("_answers", "_asked", "_devices")
 
-    def __init__(self, devices: object):
+    def __init__(self, devices: object, index: int, x: jax.Array):
         self._devices = devices
         self._asked: list[int] = []
         self._answers = _no_flags()
+        self.ask(index, x)
 
     def takes(self, devices: object) -> bool:
         return devices == self._devices and len(self._asked) < _FLAGS
@@ -294,7 +296,7 @@ class _Flags:
         self._asked.append(index)
 
     def ready(self) -> bool:
-        return bool(self._answers.is_ready())  # type: ignore[attr-defined]
+        return bool(self._answers.is_ready())
 
     def __iter__(self) -> Iterator[int]:
         """Indices of what is bad; waits for the devices."""
@@ -303,18 +305,37 @@ class _Flags:
         return (i for i, bad in zip(self._asked, answers, strict=True) if bad)
 
 
+def _is_remote(x: Any) -> bool:
+    """Whether an array is on devices other than the CPU."""
+    try:
+        # Not x.platform(), which kills the process where x is deleted (JAX 0.10).
+        devices: Any = isinstance(x, jax.Array) and x.sharding.device_set
+        return bool(devices) and next(iter(devices)).platform != "cpu"
+    except Exception:  # a tracer
+        return False
+
+
+def _is_late(x: Any) -> bool:
+    """Whether an array is still being computed."""
+    try:
+        # The order matters: is_ready() too kills the process where x is deleted.
+        return isinstance(x, _ARRAY) and not x.is_deleted() and not x.is_ready()
+    except Exception:  # a tracer
+        return False
+
+
 def _ask(asked: list[_Flags], index: int, x: Any) -> bool:
     """Enqueues the test of an array; whether that was possible."""
-    if isinstance(x, _REF):
-        x = x[...]
-    devices = x.sharding.device_set
     try:
+        if _TESTS[x.dtype] is None:
+            return True
+        devices = x.sharding.device_set
         flags = next((f for f in asked if f.takes(devices)), None)
-        if flags is None:
-            flags = _Flags(devices)
-            asked.append(flags)
-        flags.ask(index, x)
-    except Exception:  # such as memory the device cannot compute in, or another mesh
+        if flags is not None:
+            flags.ask(index, x)
+        else:
+            asked.append(_Flags(devices, index, x))
+    except Exception:  # deleted, in memory nobody computes in, in another mesh
         return False
     return True
 
