@@ -12,7 +12,7 @@ import ast
 import builtins
 import html
 import re
-import warnings
+import sys
 from argparse import Namespace
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -223,7 +223,7 @@ class Checked(Magics):
 
     def _parse(self, line: str) -> Namespace:
         parser = Checked.checked.parser
-        args, unknown = parser.parse_argstring(line, partial=True)
+        args, unknown = parser.parse_known_args(line.split())
         if unknown:
             flag = unknown[0].partition("=")[0]
             raise _unknown("option", flag, (*FLAGS, "--help"))
@@ -328,12 +328,12 @@ class Checked(Magics):
         """Says, once, that jaxdbg itself broke and that the program runs on."""
         if not self._warned:
             self._warned = True
-            warnings.warn(
+            # Not with `warnings`, which a user may have turned into errors.
+            print(
                 "jaxdbg failed, so this cell runs without (some of) its checks: "
                 f"{type(error).__name__}: {error}. The fault is not in your code; "
                 "`%jaxdbg doctor` says what works here. This is said once.",
-                RuntimeWarning,
-                stacklevel=2,
+                file=sys.stderr,
             )
 
     # What is installed, and removed again.
