@@ -16,29 +16,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jaxdbg.errors import (
         CheckError as CheckError,
-    )
-    from jaxdbg.errors import (
         NonFiniteError as NonFiniteError,
-    )
-    from jaxdbg.errors import (
         TraceBudgetError as TraceBudgetError,
-    )
-    from jaxdbg.errors import (
         UsageError as UsageError,
     )
     from jaxdbg.installation import doctor as doctor
-    from jaxdbg.records import Finding as Finding
-    from jaxdbg.records import Report as Report
+    from jaxdbg.records import Finding as Finding, Report as Report
     from jaxdbg.region import (
         Region as Region,
-    )
-    from jaxdbg.region import (
         Region as checked,
-    )
-    from jaxdbg.region import (
         block_until_checked as block_until_checked,
-    )
-    from jaxdbg.region import (
         last_report as last_report,
     )
 

@@ -183,8 +183,10 @@ def _maxima_test(part: np.dtype[Any]) -> Test:
             return False
         flat = a.ravel("K")
         s, u = flat.view(signed), flat.view(unsigned)
-        blocks = (slice(i, i + step) for i in range(0, len(s), step))
-        return any(s[b].max() >= positive or u[b].max() >= negative for b in blocks)
+        for i in range(0, len(s), step):
+            if s[i : i + step].max() >= positive or u[i : i + step].max() >= negative:
+                return True
+        return False
 
     return test
 

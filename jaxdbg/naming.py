@@ -101,7 +101,7 @@ def input_names(
         names: where to look the arguments up.
     """
     paths = _paths(debug_info, "arg_names", len(args))
-    layout = _layout(names.nnx_call(function), paths, ())
+    layout = _layout(names.nnx_call(function), debug_info)
     return [
         names.of(arg) or _typed_input(path, i, layout)
         for i, (arg, path) in enumerate(zip(args, paths, strict=True))
@@ -127,7 +127,7 @@ def output_names(
     paths = _paths(debug_info, "result_paths", len(outs))
     arg_paths = _paths(debug_info, "arg_names", len(args))
     call = names.nnx_call(function)
-    layout = _layout(call, arg_paths, paths)
+    layout = _layout(call, debug_info)
     slots = _slots(paths, arg_paths, call, layout)
     inputs = input_names(function, args, debug_info, names)
     result = []
@@ -223,8 +223,7 @@ class _Walk:
                 taken += 1
                 self._visit(path, step, child)
         except Exception:
-            # A container that another thread changes, an object with half its state:
-            # what it holds goes without a name.
+            # A container that another thread changes: the rest goes without a name.
             return
         if taken == MAX_AT_ONCE:
             self._later.append(entry)
@@ -233,7 +232,7 @@ class _Walk:
         self._visits -= 1
         reader = self._reader(type(value))
         if reader is _variable:
-            value = value.get_raw_value()
+            value = _raw(value)
             reader = self._reader(type(value))
         if reader is None or id(value) in self._containers:
             return
@@ -247,7 +246,11 @@ class _Walk:
     def _reader(self, cls: type) -> _Reader | None:
         # By id: a metaclass may have a hash of its own.
         if id(cls) not in self._readers:
-            self._readers[id(cls)] = (cls, _reader_of(cls))
+            try:
+                reader = _reader_of(cls)
+            except Exception:
+                reader = None  # A class stranger than we know.
+            self._readers[id(cls)] = (cls, reader)
         return self._readers[id(cls)][1]
 
 
@@ -259,18 +262,17 @@ def _user_names(namespace: Mapping[str, object]) -> _Children:
 
 def _reader_of(cls: type) -> _Reader | None:
     """How to read the values of a type; None where there is nothing to read."""
-    # issubclass and never isinstance, which asks an object for its `__class__`.
-    if issubclass(cls, _LEAVES):
+    if _is_a(cls, *_LEAVES):
         return None
-    if issubclass(cls, (jax.Array, np.ndarray, getattr(jax, "Ref", np.ndarray))):
+    if _is_a(cls, jax.Array, np.ndarray, getattr(jax, "Ref", np.ndarray)):
         return _array
-    if issubclass(cls, (dict, list, tuple, deque)):
+    if _is_a(cls, dict, list, tuple, deque):
         return _builtin_reader(cls)
     return _flax_reader(cls) or _object_reader(cls)
 
 
 def _builtin_reader(cls: type) -> _Reader | None:
-    base = next(b for b in (dict, list, tuple, deque) if issubclass(cls, b))
+    base = next(b for b in (dict, list, tuple, deque) if _is_a(cls, b))
     fields = _static(cls, "_fields")
     if base is tuple and type(fields) is tuple:
         return lambda value: _named(fields, value)
@@ -296,22 +298,38 @@ def _named(fields: tuple[str, ...], value: Any) -> _Children:
 def _flax_reader(cls: type) -> _Reader | None:
     # Without flax imported, nobody holds anything of it.
     core, nnx = sys.modules.get("flax.core"), sys.modules.get("flax.nnx")
-    if core is not None and issubclass(cls, core.FrozenDict):
+    if core is not None and _is_a(cls, core.FrozenDict):
         return lambda value: _items(value._dict)
     if nnx is None:
         return None
-    if issubclass(cls, nnx.Variable):
+    if _is_a(cls, nnx.Variable):
         return _variable
-    if issubclass(cls, nnx.State):
+    if _is_a(cls, nnx.State):
         methods = frozenset(dir(nnx.State))
         return lambda value: _state_items(value, methods)
-    if issubclass(cls, nnx.List):
+    if _is_a(cls, nnx.List):
         return lambda value: ((f"[{k}]", v) for k, v in _own(value) if k.isdecimal())
-    if issubclass(cls, nnx.Dict):
+    if cls.__module__ == "flax.nnx.extract":
+        return _taken_apart
+    if _is_a(cls, nnx.Dict):
         return lambda value: (
             (f"[{_quoted(k)}]", v) for k, v in _own(value) if k[:8] != "_pytree_"
         )
     return None
+
+
+def _taken_apart(value: Any) -> _Children:
+    """A module as `nnx.jit` hands it on: to the user it is the module still."""
+    for child in vars(value).values():
+        for part in child if type(child) is tuple else (child,):
+            yield "", part
+
+
+def _raw(variable: Any) -> Any:
+    try:
+        return variable.get_raw_value()
+    except Exception:
+        return None  # Not yet initialised, or deleted.
 
 
 def _state_items(state: Any, methods: frozenset[str], path: str = "") -> _Children:
@@ -320,7 +338,7 @@ def _state_items(state: Any, methods: frozenset[str], path: str = "") -> _Childr
     for key, child in mapping.items():
         attribute = _is_name(key) and key not in methods
         step = f"{path}.{key}" if attribute else f"{path}[{_quoted(key)}]"
-        if issubclass(type(child), (dict, type(state))):
+        if _is_a(type(child), dict, type(state)):
             yield from _state_items(child, methods, step)
         else:
             yield step, child
@@ -372,6 +390,12 @@ def _own(value: Any) -> Iterator[tuple[str, object]]:
 
 def _static(cls: type, name: str) -> Any:
     return next((vars(c)[name] for c in cls.__mro__ if name in vars(c)), None)
+
+
+def _is_a(cls: type, *bases: type) -> bool:
+    # isinstance asks an object for its `__class__`, issubclass may ask the class's
+    # metaclass, and an abstract base class takes its hash.
+    return any(c is base for c in cls.__mro__ for base in bases)
 
 
 def _package(cls: type) -> str:
@@ -486,9 +510,14 @@ def _positional(kinds: Mapping[str, Any], count: int) -> list[str]:
 
 def _paths(debug_info: Any, attribute: str, count: int) -> tuple[str, ...]:
     """The paths JAX has, one for each; empty strings where it has none that fit."""
+    paths = _known_paths(debug_info, attribute)
+    return paths if len(paths) == count else ("",) * count
+
+
+def _known_paths(debug_info: Any, attribute: str) -> tuple[str, ...]:
     paths = getattr(debug_info, attribute, None)
-    if not isinstance(paths, tuple | list) or len(paths) != count:
-        return ("",) * count
+    if not isinstance(paths, tuple | list):
+        return ()
     return tuple(p if isinstance(p, str) else "" for p in paths)
 
 
@@ -497,16 +526,20 @@ _STATE = re.compile(r"\.__state__(?=\[)|\.states\[\d+\](?=\[['\"])")
 _UPDATE = re.compile(r"(result\[\d+\]\[\d+\]\._values\[\d+\])(.*)")
 
 
-def _layout(
-    call: NnxCall | None, arg_paths: Sequence[str], result_paths: Sequence[str]
-) -> _Layout:
+def _layout(call: NnxCall | None, debug_info: Any) -> _Layout:
     if call is not None:
         return _GRAPH if call.graph else _TREE
     # The frames of the call are gone (or it is none of nnx): what flax does to the
     # arguments still shows.
-    if any(_OPAQUE.fullmatch(p) for p in arg_paths):
+    args = _known_paths(debug_info, "arg_names")
+    results = _known_paths(debug_info, "result_paths")
+    if any(map(_OPAQUE.fullmatch, args)):
         return _GRAPH
-    if any(map(_STATE.search, arg_paths)) or any(map(_UPDATE.match, result_paths)):
+    if any(map(_STATE.search, args)) or any(map(_UPDATE.match, results)):
+        return _TREE
+    heads = _heads(args)
+    variables = {p for p in args if p.endswith(".value")}
+    if any(_updated(p, _TREE, heads, {}, {}) in variables for p in results):
         return _TREE
     return _PLAIN
 
@@ -519,7 +552,7 @@ def _slots(
 ) -> list[int | None]:
     """For each output the argument it updates, if any."""
     known = {path: i for i, path in enumerate(arg_paths)}
-    heads = call.positional if call else list(dict.fromkeys(map(_head, arg_paths)))
+    heads = call.positional if call else _heads(arg_paths)
     keywords = call.keyword if call else {}
     updated = call.updated if call else {}
     texts = [_updated(p, layout, heads, keywords, updated) for p in paths]
@@ -549,6 +582,10 @@ def _updated(
     if match := re.fullmatch(re.escape(layout.keyword) + r"\['(\w+)'\](.*)", path):
         return keywords.get(match[1], match[1]) + match[2]
     return ""
+
+
+def _heads(paths: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(map(_head, paths)))
 
 
 def _head(path: str) -> str:

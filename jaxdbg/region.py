@@ -275,7 +275,7 @@ class _Hub:
         jaxpr = call.params["jaxpr"]
         if has_checks(jaxpr):
             self._chex.called_with_checks(sys._getframe())
-        with self._calling(function_of(jaxpr.jaxpr.debug_info)):
+        with self._calling(call.function):
             return watching[-1].checker.jitted(call, _counter(watching))
 
     def compiled(
@@ -284,7 +284,7 @@ class _Hub:
         watching = self._watching()
         if not watching:
             return run()
-        name = getattr(compiled._executable, "_name", "") or "AOT function"
+        name = _compat.executable_name(compiled) or "AOT function"
         function = Function(_bare(name), _AOT)
         number = _counter(watching)(function)
         leaves = jax.tree.leaves((args, kwargs))

@@ -118,7 +118,7 @@ def checkify() -> ModuleType:
 
 
 def batchers() -> dict[Any, Callable[..., Any]]:
-    """vmap's rules for primitives that need to know the axis they are mapped over."""
+    """Vmap's rules for primitives that need to know the axis they are mapped over."""
     batching = importlib.import_module("jax._src.interpreters.batching")
     rules: dict[Any, Callable[..., Any]] = batching.fancy_primitive_batchers
     return rules
@@ -215,6 +215,26 @@ def chex_assertion_code() -> CodeType:
 
     code: CodeType = chex.assert_tree_all_finite.__code__
     return code
+
+
+def executable_name(compiled: Any) -> str:
+    """The name of what an AOT-compiled function runs, such as `jit(f)`, or nothing."""
+    executable = compiled._executable
+    # Which of the two has it depends on whether the executable is loaded.
+    loaded = getattr(executable, "unsafe_call", None)
+    return str(getattr(loaded, "name", "") or getattr(executable, "_name", ""))
+
+
+def pmapped(fun: Any) -> Any:
+    """The function that was given to `pmap`, from what pmap gives to jit, or None."""
+    inner = inspect.unwrap(fun)
+    owner = getattr(inner, "__self__", None)  # in JAX 0.9 a bound method
+    if owner is None and inspect.isfunction(inner):
+        names, cells = inner.__code__.co_freevars, inner.__closure__ or ()
+        found = [c for n, c in zip(names, cells, strict=True) if n == "fun"]
+        owner = found[0].cell_contents if found else None
+    wrapped = importlib.import_module("jax._src.linear_util").WrappedFun
+    return owner.f if isinstance(owner, wrapped) else None
 
 
 def unspecified_sharding() -> Any:

@@ -236,7 +236,7 @@ def _scalar_assertion(name: str, predicate: Callable[..., Any]) -> Iterator[None
 
 
 def _message(name: str, text: str) -> str:
-    """chex's own form of a failed assertion, which it builds for its callers only."""
+    """Chex's own form of a failed assertion, which it builds for its callers only."""
     wrapper = sys._getframe(2)
     custom = wrapper.f_locals.get("custom_message")
     user = _outside_chex(wrapper)

@@ -1,0 +1,105 @@
+"""Reports: frozen values that survive a round trip through JSON, and read well."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+
+import jaxdbg
+from jaxdbg.records import Finding, Report
+
+FINDING = Finding(
+    kind="nan",
+    function="train_step",
+    call=17,
+    message="NaN in model.w, from train_step (call 17 in this region)\n  more",
+    path="model.w",
+    paths=("model.w", "train_step(...)[0]"),
+    index=(3, 7),
+    shape=(8, 8),
+    dtype="float32",
+    nan=2,
+    size=64,
+    location="cell 3, line 7",
+)
+REPORT = Report(
+    calls=17,
+    eager_ops=2,
+    calls_by_function={"train_step": 17},
+    traces={"train_step": 2, "evaluate": 1},
+    compiles={"train_step": 1, "evaluate": 1},
+    library_compiles=4,
+    findings=(FINDING,),
+    placed=("attend: attend(...)[1]",),
+    notices=("something to know.",),
+    seconds=3.0,
+    compile_seconds=1.25,
+    check_seconds=0.031,
+    cell=5,
+    options="--max-traces 3",
+)
+
+
+def test_round_trip():
+    assert Report.from_json(REPORT.to_json()) == REPORT
+    assert Report.from_json(Report().to_json()) == Report()
+
+
+def test_a_report_is_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        REPORT.calls = 1
+    with pytest.raises(TypeError):
+        Report.from_json(REPORT.to_json()).traces["train_step"] = 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{}", "the text names no format"),
+        ("[1]", "the text names no format"),
+        ('{"jaxdbg_report": 99}', "the text has format 99"),
+    ],
+)
+def test_what_is_no_report_is_refused(text, said):
+    with pytest.raises(ValueError, match=said):
+        Report.from_json(text)
+
+
+def test_text_of_a_failure():
+    assert str(REPORT) == (
+        "✗ 1 finding, 17 calls and 2 eager ops checked · train_step traced twice, "
+        "compiled once, evaluate traced and compiled once · 1.25 s compiling · "
+        "0.03 s checking\n"
+        "  NaN in model.w, from train_step (call 17 in this region)\n"
+        "  NaN or Inf that was placed or came in, no failure: attend: attend(...)[1]\n"
+        "  jaxdbg: something to know."
+    )
+
+
+def test_text_of_a_clean_region_is_one_line():
+    clean = Report(calls=1, traces={}, compile_seconds=0.0)
+    assert str(clean) == "✓ 1 call checked · 0.00 s compiling · 0.00 s checking"
+
+
+def test_a_saved_report_is_read_without_jax(tmp_path):
+    saved = tmp_path / "report.json"
+    saved.write_text(REPORT.to_json())
+    program = f"""
+import sys
+from jaxdbg import Report
+print(Report.from_json(open({str(saved)!r}).read()))
+assert not {{"jax", "numpy", "IPython"}} & set(sys.modules), "not light"
+"""
+    told = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert told.stdout.strip() == str(REPORT)
+
+
+def test_the_last_report_can_be_had_again():
+    with jaxdbg.checked() as region:
+        pass
+    assert jaxdbg.last_report() is region.report
