@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from jaxdbg.records import Finding as Finding, Report as Report
     from jaxdbg.region import (
         Region as Region,
-        Region as checked,
         block_until_checked as block_until_checked,
+        checked as checked,
         last_report as last_report,
     )
 
@@ -40,7 +40,7 @@ _HOMES = {
     "TraceBudgetError": ("jaxdbg.errors", "TraceBudgetError"),
     "UsageError": ("jaxdbg.errors", "UsageError"),
     "block_until_checked": ("jaxdbg.region", "block_until_checked"),
-    "checked": ("jaxdbg.region", "Region"),
+    "checked": ("jaxdbg.region", "checked"),
     "doctor": ("jaxdbg.installation", "doctor"),
     "last_report": ("jaxdbg.region", "last_report"),
 }

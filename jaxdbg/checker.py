@@ -24,6 +24,7 @@ from jaxdbg.hooks import chex_mode
 from jaxdbg.hooks.compiles import Function, function_of, is_user_file
 from jaxdbg.hooks.interpose import Invocation, our_own_work
 from jaxdbg.hooks.vmapped_checks import has_checks
+from jaxdbg.jaxprs import can_be_bad
 from jaxdbg.naming import Names
 from jaxdbg.session import Session
 
@@ -149,7 +150,7 @@ class Checker:
         avals = jaxpr.out_avals
         plan = Plan(
             function=function,
-            floats=tuple(i for i, a in enumerate(avals) if _can_be_bad(a)),
+            floats=tuple(i for i, a in enumerate(avals) if can_be_bad(a)),
             donated=tuple(i for i, d in enumerate(params["donated_invars"]) if d),
         )
         if has_checks(jaxpr) or (self._options.errors and function.user):
@@ -353,11 +354,6 @@ def _changed(params: dict[str, Any], plan: Plan) -> dict[str, Any]:
             plan.marked.jaxpr, {**params, **changed}, before=0, after=1
         )
     return changed
-
-
-def _can_be_bad(aval: Any) -> bool:
-    dtype = getattr(aval, "dtype", None)
-    return dtype is not None and bool(jax.dtypes.issubdtype(dtype, np.inexact))
 
 
 def _ready(checked: Checked) -> bool:

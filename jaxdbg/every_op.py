@@ -14,10 +14,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxdbg.hooks._compat import is_literal, jaxpr_as_fun
-from jaxdbg.jaxprs import BODIES, bind_equation, keep_running, scan_layout
+from jaxdbg.jaxprs import (
+    BODIES,
+    bind_equation,
+    can_be_bad,
+    keep_running,
+    scan_layout,
+)
 
 MOVING = frozenset(
     {
@@ -95,7 +100,8 @@ def _equation(eqn: Any, ins: list[Any]) -> tuple[list[Any], list[Any]]:
     if name in BODIES and _is_plain_call(eqn.params):
         return _closed(eqn.params[BODIES[name]], ins)
     if name in _CONTROL_FLOW:
-        return _CONTROL_FLOW[name](ins, **eqn.params)
+        entered: tuple[list[Any], list[Any]] = _CONTROL_FLOW[name](ins, **eqn.params)
+        return entered
     outs = bind_equation(eqn, ins)
     if name in MOVING:
         return outs, []
@@ -109,10 +115,9 @@ def _is_plain_call(params: dict[str, Any]) -> bool:
 
 
 def _mark(value: Any) -> Any:
-    dtype = getattr(value, "dtype", None)
-    if dtype is None or not jax.dtypes.issubdtype(dtype, np.inexact):
+    if not can_be_bad(value):
         return None
-    if jax.dtypes.issubdtype(dtype, np.complexfloating):
+    if jnp.issubdtype(value.dtype, jnp.complexfloating):
         value = jnp.real(value) * 0 + jnp.imag(value) * 0
     total = jnp.sum(value.astype(jnp.float32) * 0) if _narrow(value) else _zero(value)
     return total.astype(jnp.float32).reshape(1)

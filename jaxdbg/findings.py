@@ -151,7 +151,7 @@ def result_path(checked: Checked, output: int) -> str:
 
 
 def raise_together(failures: Sequence[Failure], session: Session) -> None:
-    """Adds the failures to the session, and raises the first, with notes of the rest."""
+    """Adds the failures to the session; raises the first, with notes of the rest."""
     if not failures:
         return
     first, *rest = failures

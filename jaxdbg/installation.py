@@ -1,4 +1,4 @@
-"""What works here, and what does not: versions, hooks, and what is lost without them."""
+"""What works here and what does not: versions, hooks, what is lost without them."""
 
 from __future__ import annotations
 

@@ -57,3 +57,9 @@ def scan_layout(params: dict[str, Any]) -> tuple[int, int]:
         return params["num_consts"], params["num_carry"]
     consts, carry, _ = params["ft_in"].unpack()  # since JAX 0.12
     return len(consts), len(carry)
+
+
+def can_be_bad(value: Any) -> bool:
+    """Whether an array, or an abstract value, is of a dtype with NaN or Inf."""
+    dtype = getattr(value, "dtype", None)
+    return dtype is not None and bool(jnp.issubdtype(dtype, jnp.inexact))

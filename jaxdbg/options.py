@@ -37,7 +37,8 @@ class Options:
     keep_donation: bool = False
 
     def __post_init__(self) -> None:
-        errors = (self.errors,) if isinstance(self.errors, str) else self.errors
+        given: object = self.errors
+        errors = (given,) if isinstance(given, str) else self.errors
         object.__setattr__(self, "errors", tuple(_category(e) for e in errors))
         for name in ("max_traces", "max_compiles"):
             _check_budget(name, getattr(self, name))

@@ -22,7 +22,13 @@ import jax
 import numpy as np
 
 from jaxdbg.hooks._compat import is_literal, jaxpr_as_fun
-from jaxdbg.jaxprs import BODIES, bind_equation, keep_running, scan_layout
+from jaxdbg.jaxprs import (
+    BODIES,
+    bind_equation,
+    can_be_bad,
+    keep_running,
+    scan_layout,
+)
 
 KINDS = ("nan", "posinf", "neginf")
 
@@ -175,14 +181,13 @@ def kinds_in(array: Any) -> tuple[str, ...]:
     """Which of `KINDS` an array holds; none for integers, keys and the like."""
     if isinstance(array, float | complex):  # jit passes Python scalars as they are
         array = np.asarray(array)
-    dtype = getattr(array, "dtype", None)
-    if dtype is None or not jax.dtypes.issubdtype(dtype, np.inexact):
+    if not can_be_bad(array):
         return ()
     host = np.asarray(array)
     if np.isfinite(host).all():
         return ()
     parts = (host.real, host.imag) if np.iscomplexobj(host) else (host,)
-    tests = (np.isnan, np.isposinf, np.isneginf)
+    tests: tuple[Any, ...] = (np.isnan, np.isposinf, np.isneginf)
     if host.dtype.kind == "V":  # ml_dtypes know isnan and isinf only
         parts = (host.astype(np.float32),)
     return tuple(

@@ -135,6 +135,7 @@ class Report:
 
 
 def _finding(plain: dict[str, Any]) -> Finding:
-    return Finding(
-        **{k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}
-    )
+    values: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()
+    }
+    return Finding(**values)

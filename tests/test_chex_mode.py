@@ -172,9 +172,9 @@ def test_scalar_assertions_take_arrays(name, bounds, good, bad, text):
 
 def test_a_scalar_assertion_says_what_to_do_with_an_array():
     function = jax.jit(chex.assert_scalar_positive)
-    with pytest.raises(AssertionError, match=r"shape \(2,\). Reduce it first"):
-        with jaxdbg.checked():
-            function(GOOD)
+    wanted = r"shape \(2,\). Reduce it first"
+    with pytest.raises(AssertionError, match=wanted), jaxdbg.checked():
+        function(GOOD)
     assert checkify.check is checkify.check.__globals__["check"]  # chex mocks it
 
 

@@ -12,7 +12,7 @@ import importlib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import CodeType, ModuleType
+from types import CodeType
 from typing import Any
 
 import jax
@@ -102,17 +102,17 @@ def _lookup(dotted: str) -> Any:
     return None
 
 
-def pjit() -> ModuleType:
+def pjit() -> Any:
     """The module that holds the call implementation of jit."""
     return importlib.import_module("jax._src.pjit")
 
 
-def util() -> ModuleType:
+def util() -> Any:
     """The module that holds the slot for the trace listener."""
     return importlib.import_module("jax._src.util")
 
 
-def checkify() -> ModuleType:
+def checkify() -> Any:
     """Checkify's implementation, for its rules and its transformation of a jaxpr."""
     return importlib.import_module("jax._src.checkify")
 
@@ -124,7 +124,7 @@ def batchers() -> dict[Any, Callable[..., Any]]:
     return rules
 
 
-def chex_internal() -> ModuleType:
+def chex_internal() -> Any:
     """The module of chex that holds the chexify level."""
     return importlib.import_module("chex._src.asserts_internal")
 

@@ -305,13 +305,13 @@ def functionalise(jaxpr: Any, errors: tuple[str, ...]) -> Functionalised:
         jaxpr: a closed jaxpr.
         errors: further categories, "index" and "div".
     """
-    enabled = set(checkify.user_checks)
+    enabled: set[Any] = set(checkify.user_checks)
     enabled |= checkify.index_checks if "index" in errors else set()
     enabled |= checkify.div_checks if "div" in errors else set()
     checked = checkify.checkify(_compat.jaxpr_as_fun(jaxpr), frozenset(enabled))
     with _rules(_compat.checkify()):
         new, shapes = jax.make_jaxpr(checked, return_shape=True)(*jaxpr.in_avals)
-    out_tree = jax.tree.structure(shapes)
+    out_tree: Any = jax.tree.structure(shapes)
     return Functionalised(new, out_tree, out_tree.num_leaves - len(jaxpr.out_avals))
 
 

@@ -105,7 +105,7 @@ def counting(sink: Sink) -> Iterator[None]:
     """Tells `sink` of every trace and compilation of every thread."""
     depth = _Depth()
 
-    def begin(event: str, _value: float, **kwargs: Any) -> None:
+    def begin(event: str, value: float, **kwargs: Any) -> None:
         if event in _PHASES and not is_ours():
             # The begin event of a compile may raise, and JAX then sends no end for
             # it: count the depth only once nothing can raise any more.
@@ -113,11 +113,11 @@ def counting(sink: Sink) -> Iterator[None]:
                 sink.compile_began(str(kwargs.get("fun_name", "")))
             depth.value += 1
 
-    def end(event: str, seconds: float, **kwargs: Any) -> None:
+    def end(event: str, duration_secs: float, **kwargs: Any) -> None:
         if event in _PHASES and not is_ours():
             depth.value = max(0, depth.value - 1)
             if depth.value == 0:
-                sink.time_spent(seconds)
+                sink.time_spent(duration_secs)
             if event == _COMPILE and sys.exc_info()[0] is None:
                 sink.compile_ended(str(kwargs.get("fun_name", "")))
 

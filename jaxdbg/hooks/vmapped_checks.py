@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax.experimental import checkify
 
 from jaxdbg.hooks import _compat
@@ -58,8 +57,7 @@ def _only_if_taken(branch: Any, number: int) -> Any:
     def run(index: Any, *operands: Any) -> list[Any]:
         return _closed(branch, operands, index == number)
 
-    index = jax.ShapeDtypeStruct((), jnp.int32)
-    return jax.make_jaxpr(run)(index, *branch.in_avals)
+    return jax.make_jaxpr(run)(0, *branch.in_avals)
 
 
 def _guarded_while(plain: Callable[..., Any]) -> Callable[..., Any]:
