@@ -31,6 +31,9 @@ VENVS = ROOT / ".venvs"
 BUILD = ROOT / "build"
 TOUR = ROOT / "notebooks" / "tour.ipynb"
 
+MOST_LINES = 12
+"""How much of a cell's output the digest of the tour shows."""
+
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -246,15 +249,19 @@ def printed(cell: dict[str, Any]) -> str:
     for output in cell["outputs"]:
         if output["output_type"] == "error":
             texts.append(f"{output['ename']}: {output['evalue']}")
+        elif "image/png" in output.get("data", ()):
+            texts.append("(a picture)")
         else:
             text = output.get("text") or output["data"].get("text/plain", "")
             texts.append("".join(text))
-    return "\n".join(t.rstrip("\n") for t in texts)
+    return "\n".join(text.rstrip("\n") for text in texts)
 
 
 def indented(text: str) -> str:
-    """The text, moved to the right."""
-    return "\n".join(f"    {line}".rstrip() for line in text.split("\n"))
+    """The text, moved to the right; its end left out when it is long."""
+    lines = [f"    {line}".rstrip() for line in text.split("\n")]
+    more = [f"    ... and {len(lines) - MOST_LINES} more lines"]
+    return "\n".join(lines[:MOST_LINES] + (more if len(lines) > MOST_LINES else []))
 
 
 def surprises(cells: Sequence[dict[str, Any]]) -> list[str]:

@@ -1,21 +1,12 @@
-"""What all tests share: two CPU devices, and a look at what jaxdbg leaves behind."""
+"""What holds for all tests: two CPU devices, and nothing else than the CPU."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
-# Before JAX starts its backend: some programs need more than one device.
-os.environ.setdefault("JAX_NUM_CPU_DEVICES", "2")
-
-import leaks
-import pytest
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left() -> Iterator[None]:
-    """Whatever a test does, all that jaxdbg installs is gone after it."""
-    before = leaks.snapshot()
-    yield
-    left = leaks.left_behind(before, leaks.snapshot())
-    assert not left, f"left behind: {', '.join(left)}"
+# JAX reads these once, when it first looks for devices. Kernels and other processes
+# that tests start inherit them.
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["XLA_FLAGS"] = " ".join(
+    [os.environ.get("XLA_FLAGS", ""), "--xla_force_host_platform_device_count=2"]
+).strip()

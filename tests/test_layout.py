@@ -1,0 +1,284 @@
+"""How the project is built: who imports whom, what `import jaxdbg` costs, what ships.
+
+A check that cannot fail is worth nothing, so the checks are functions of a source
+tree, and each is shown a tree that breaks it.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import jaxdbg
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "jaxdbg"
+
+HEAVY = ("IPython", "ipywidgets", "anywidget", "matplotlib", "jax", "numpy", "flax")
+"""What `import jaxdbg` does not load."""
+
+STDLIB_ONLY = ("errors", "options", "places", "records", "render.text")
+"""The modules that a machine needs to show a saved report; they do without JAX."""
+
+
+# Imports go one way.
+
+
+def test_imports_have_no_cycle() -> None:
+    assert cycle(imports(PACKAGE)) is None
+
+
+def test_a_cycle_is_found(tmp_path: Path) -> None:
+    write(tmp_path, a="from jaxdbg import b", b="import jaxdbg.c", c="from . import a")
+    assert cycle(imports(tmp_path)) == ["jaxdbg.a", "jaxdbg.b", "jaxdbg.c", "jaxdbg.a"]
+
+
+def test_a_cycle_for_type_checkers_is_none(tmp_path: Path) -> None:
+    lazy = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import jaxdbg.b"
+    write(tmp_path, a=lazy, b="import jaxdbg.a")
+    assert cycle(imports(tmp_path)) is None
+
+
+@pytest.mark.parametrize(
+    ("library", "room"),
+    [
+        ("IPython", "jaxdbg.magics"),
+        ("jax._src", "jaxdbg.hooks."),
+        ("chex._src", "jaxdbg.hooks."),
+        ("anywidget", "jaxdbg.panel"),
+        ("matplotlib", "jaxdbg.render.figure"),
+    ],
+)
+def test_library_stays_in_its_room(library: str, room: str) -> None:
+    assert strays(PACKAGE, library, room) == []
+
+
+def test_a_stray_import_is_found(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        a="from IPython.core import magic",
+        b="def f():\n    import IPython",
+        c="import importlib\nimportlib.import_module('IPython.core')",
+        magics="import IPython",
+        d="import IPython_genutils",
+    )
+    found = strays(tmp_path, "IPython", "jaxdbg.magics")
+    assert found == ["jaxdbg.a", "jaxdbg.b", "jaxdbg.c"]
+
+
+def test_views_and_records_do_without_jax() -> None:
+    needed = {f"jaxdbg.{name}" for name in STDLIB_ONLY}
+    outside = {
+        library
+        for name in needed
+        for library in (first_of(n) for n in imports(PACKAGE, lazy=True)[name])
+        if library != "jaxdbg" and library not in sys.stdlib_module_names
+    }
+    assert outside == set()
+
+
+# `import jaxdbg` is light.
+
+
+def test_import_is_light() -> None:
+    assert loaded_by("import jaxdbg") == []
+
+
+def test_public_names_do_not_need_ipython() -> None:
+    use = "import jaxdbg\nwith jaxdbg.checked(): pass\njaxdbg.last_report()"
+    loaded = loaded_by(use)
+    assert "jax" in loaded
+    assert not {"IPython", "ipywidgets", "anywidget", "matplotlib"} & set(loaded)
+
+
+def test_a_heavy_import_is_found() -> None:
+    assert loaded_by("import jaxdbg, numpy") == ["numpy"]
+
+
+def test_every_public_name_is_there() -> None:
+    public = [name for name in dir(jaxdbg) if not name.startswith("_")]
+    assert {"checked", "last_report", "Report", "Finding"} <= set(public)
+    assert all(getattr(jaxdbg, name) is not None for name in public)
+
+
+# What is in the repository, and what ships.
+
+
+def test_nothing_points_at_a_home() -> None:
+    assert homes(tracked()) == []
+
+
+def test_a_home_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "a.md"
+    path.write_text("see /" + "home/me/notes\n")
+    assert homes([path]) == [f"{path}:1"]
+
+
+def test_notebooks_have_no_outputs() -> None:
+    notebooks = [path for path in tracked() if path.suffix == ".ipynb"]
+    assert notebooks
+    for path in notebooks:
+        # As committed: whoever looks at the tour in JupyterLab may have saved it.
+        committed = json.loads(git("show", f":{path.relative_to(ROOT)}"))
+        code = [c for c in committed["cells"] if c["cell_type"] == "code"]
+        assert not any(c["outputs"] or c["execution_count"] for c in code), path
+
+
+def test_version_is_written_once() -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+", jaxdbg.__version__)
+    assert f"## {jaxdbg.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_wheel_holds_the_package(tmp_path: Path) -> None:
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    build = ["wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)]
+    subprocess.run([*pip, *build], check=True)
+    (wheel,) = tmp_path.glob("jaxdbg-*.whl")
+    ours = {
+        path.relative_to(ROOT).as_posix()
+        for path in PACKAGE.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert ours <= names
+    assert {name.split("/")[0] for name in names} == {
+        "jaxdbg",
+        f"jaxdbg-{jaxdbg.__version__}.dist-info",
+    }
+
+
+# The checks.
+
+
+def imports(package: Path, lazy: bool = False) -> dict[str, set[str]]:
+    """For each module the modules it imports when it is loaded; or ever, if `lazy`."""
+    found = {}
+    for path in sorted(package.rglob("*.py")):
+        module = module_name(package, path)
+        home = module if path.name == "__init__.py" else module.rpartition(".")[0]
+        found[module] = {
+            name
+            for node in nodes(ast.parse(path.read_text()), lazy)
+            for name in imported(node, home)
+        }
+    return {module: known(names, found) for module, names in found.items()}
+
+
+def module_name(package: Path, path: Path) -> str:
+    parts = path.relative_to(package).with_suffix("").parts
+    return ".".join(["jaxdbg", *parts]).removesuffix(".__init__")
+
+
+def nodes(tree: ast.AST, lazy: bool) -> Iterator[ast.AST]:
+    """The nodes below a tree; of functions and type-checker blocks only if `lazy`."""
+    for node in ast.iter_child_nodes(tree):
+        later = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if lazy or not (later or for_type_checkers(node)):
+            yield node
+            yield from nodes(node, lazy)
+
+
+def for_type_checkers(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
+def imported(node: ast.AST, home: str) -> list[str]:
+    """The modules that one statement or `import_module("...")` may load."""
+    match node:
+        case ast.Import(names=names):
+            return [alias.name for alias in names]
+        case ast.ImportFrom(module=module, names=names, level=level):
+            package = home.rsplit(".", level - 1)[0] if level else ""
+            base = ".".join(filter(None, [package, module]))
+            return [base, *(f"{base}.{alias.name}" for alias in names)]
+        case ast.Call(func=func, args=[ast.Constant(value=str(name))]):
+            return [name] if ast.unparse(func).endswith("import_module") else []
+    return []
+
+
+def known(names: set[str], modules: dict[str, set[str]]) -> set[str]:
+    """Without the attributes of our modules, which look like modules above."""
+    return {n for n in names if first_of(n) != "jaxdbg" or n in modules}
+
+
+def first_of(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def cycle(graph: dict[str, set[str]]) -> list[str] | None:
+    """Some cycle in the graph of modules, or None."""
+    done: set[str] = set()
+
+    def walk(module: str, path: list[str]) -> list[str] | None:
+        if module in path:
+            return [*path[path.index(module) :], module]
+        if module in done or module not in graph:
+            return None
+        for name in sorted(graph[module]):
+            if found := walk(name, [*path, module]):
+                return found
+        done.add(module)
+        return None
+
+    return next(filter(None, (walk(module, []) for module in sorted(graph))), None)
+
+
+def strays(package: Path, library: str, room: str) -> list[str]:
+    """The modules outside a room that import a library."""
+    return [
+        module
+        for module, names in imports(package, lazy=True).items()
+        if any(f"{name}.".startswith(f"{library}.") for name in names)
+        and not module.startswith(room)
+    ]
+
+
+def write(package: Path, **modules: str) -> None:
+    for name, source in modules.items():
+        (package / f"{name}.py").write_text(source)
+
+
+def loaded_by(code: str) -> list[str]:
+    """Which heavy libraries a fresh Python has loaded after some code."""
+    say = f"\nimport sys; print(*[m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code + say],
+        cwd=ROOT,
+        check=True,
+        text=True,
+        capture_output=True,
+    )
+    return done.stdout.split()
+
+
+def tracked() -> list[Path]:
+    """The files of the repository."""
+    return [ROOT / name for name in git("ls-files", "-z").split("\0") if name]
+
+
+def git(*args: str) -> str:
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    command = ["git", "-C", str(ROOT), *args]
+    done = subprocess.run(command, check=True, text=True, capture_output=True)
+    return done.stdout
+
+
+def homes(paths: list[Path]) -> list[str]:
+    """Lines that name a place on somebody's machine."""
+    place = re.compile(r"(?<![\w.])/(home|Users|work|root|opt|mnt)/\w")
+    return [
+        f"{path}:{number}"
+        for path in paths
+        if path.is_file() and path.suffix != ".png"
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if place.search(line)
+    ]

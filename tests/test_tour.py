@@ -1,0 +1,133 @@
+"""The tour runs headless, its cells print what it promises, and `run.py` tells."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+import run
+
+Cell = dict[str, Any]
+Said = Callable[[str], str]
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory: pytest.TempPathFactory) -> list[Cell]:
+    """The cells of the tour, after it was run."""
+    folder: Path = tmp_path_factory.mktemp("tour")
+    nbconvert = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute"]
+    options = ["--allow-errors", "--log-level=ERROR", f"--output-dir={folder}"]
+    subprocess.run([*nbconvert, *options, str(run.TOUR)], check=True)
+    executed: list[Cell] = nbformat.read(folder / run.TOUR.name, as_version=4).cells
+    return executed
+
+
+@pytest.fixture
+def said(cells: list[Cell]) -> Said:
+    """What the cell with an id printed."""
+    return lambda id: next(run.printed(cell) for cell in cells if cell["id"] == id)
+
+
+def test_only_what_should_fail_fails(cells: list[Cell]) -> None:
+    assert run.surprises(cells) == []
+
+
+def test_clean_cell_ends_in_one_quiet_line(said: Said) -> None:
+    *losses, accuracy, quiet = said("train").split("\n")
+    assert len(losses) == 4
+    assert percent(accuracy) > 95
+    assert quiet.startswith("✓ 201 calls checked · train_step traced and compiled once")
+
+
+def test_nan_is_caught_and_named(said: Said) -> None:
+    text = said("nan")
+    assert "step 150: loss" in text  # it was all right for long
+    assert "NonFiniteError: NaN in model." in text
+    assert "from train_step (call 192 in this region)" in text
+    assert "return (x - mean) / (std + self.eps)" in text
+
+
+def test_model_holds_its_last_good_values(said: Said) -> None:
+    stopped, accuracy = said("nan-model").split("\n")
+    assert stopped == "stopped in step 192; model and optimizer all finite: True"
+    assert percent(accuracy) > 90
+    assert said("nan-batch").startswith("images of one shade only: [51]")
+
+
+def test_mended_model_trains_on(said: Said) -> None:
+    text = said("nan-mended")
+    assert "step 400: loss" in text
+    assert "✓ 401 calls checked" in text
+
+
+def test_last_partial_batch_is_caught(said: Said) -> None:
+    text = said("retrace")
+    assert "TraceBudgetError: train_step is being traced for the 2nd time" in text
+    assert said("retrace-batch") == "((5, 8, 8, 1), 5)"
+    mended = said("retrace-mended")
+    assert "train_step traced and compiled once" in mended
+    assert percent(re.search(r"accuracy \S+", mended)[0]) > 95  # type: ignore[index]
+
+
+def test_chex_is_live_in_a_function_jitted_before(said: Said) -> None:
+    assert "wrapped with `@chex.chexify`" in said("chex-alone")
+    live = said("chex-live")
+    assert "CheckError: chex.assert_trees_all_close" in live
+    assert "0.0 != 1.0" in live
+    assert "in accuracy (call 1 in this region)" in live
+
+
+def test_other_doors(said: Said) -> None:
+    assert "('nan', 'train_step', 1," in said("with")
+    assert percent(said("decorator").strip("'")) > 95
+    assert "✓ 1 call" in said("on-checks")
+    assert "--max-traces" in said("help")
+    assert "✓ jitted calls and eager ops are checked" in said("doctor")
+
+
+def percent(text: str) -> float:
+    return float(text.split()[-1].removesuffix("%"))
+
+
+# How `run.py tour` judges and tells.
+
+GOOD: Cell = {"output_type": "stream", "name": "stdout", "text": "all\nwell\n"}
+BAD: Cell = {
+    "output_type": "error",
+    "ename": "OSError",
+    "evalue": "no",
+    "traceback": [],
+}
+
+
+def cell(*outputs: Cell, tags: tuple[str, ...] = ()) -> Cell:
+    return {
+        "cell_type": "code",
+        "execution_count": 7,
+        "metadata": {"tags": list(tags)},
+        "source": "%%checked\nstep()",
+        "outputs": list(outputs),
+    }
+
+
+def test_surprises_are_told() -> None:
+    expected = cell(GOOD, BAD, tags=("raises-exception",))
+    assert run.surprises([cell(GOOD), expected]) == []
+    assert run.surprises([cell(GOOD, BAD)]) == ["tour: cell [7] failed"]
+    silent = cell(GOOD, tags=("raises-exception",))
+    assert run.surprises([silent]) == ["tour: cell [7] did not fail, as it should have"]
+
+
+def test_digest_is_short() -> None:
+    long = cell({"output_type": "stream", "text": "line\n" * 50})
+    assert run.digest([cell(GOOD, BAD)]) == (
+        "\n\n[7] %%checked\n    all\n    well\n    OSError: no\n\n"
+    )
+    assert run.digest([long]).endswith("    line\n    ... and 38 more lines\n\n")
