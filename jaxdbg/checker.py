@@ -21,7 +21,7 @@ import numpy as np
 from jaxdbg import every_op, findings, finite, origin
 from jaxdbg.errors import Failure
 from jaxdbg.hooks import chex_mode
-from jaxdbg.hooks.compiles import Function, function_of, is_user_file
+from jaxdbg.hooks.compiles import Function, is_user_file
 from jaxdbg.hooks.interpose import Invocation, our_own_work
 from jaxdbg.hooks.vmapped_checks import has_checks
 from jaxdbg.jaxprs import can_be_bad
@@ -80,10 +80,12 @@ class Checker:
         self._names = names
         self._queue: deque[Checked] = deque()
 
-    def jitted(self, call: Invocation, count: Callable[[Function], int]) -> list[Any]:
+    def jitted(
+        self, call: Invocation, function: Function, count: Callable[[Function], int]
+    ) -> list[Any]:
         """Runs a jitted call and checks it; raises the failure it finds."""
         try:
-            plan = self._plan(call.params)
+            plan = self._plan(call.params, function)
             number = count(plan.function)
             args, kept = self._arguments(call.args, plan)
         except Exception as error:
@@ -136,17 +138,16 @@ class Checker:
 
     # -- running ---------------------------------------------------------------------
 
-    def _plan(self, params: dict[str, Any]) -> Plan:
+    def _plan(self, params: dict[str, Any], function: Function) -> Plan:
         jaxpr = params["jaxpr"]
         key = (self._options.errors, self._options.every_op, params["donated_invars"])
         plans = _PLANS.setdefault(jaxpr, {})
         if key not in plans:
             with our_own_work():
-                plans[key] = self._new_plan(jaxpr, params)
+                plans[key] = self._new_plan(jaxpr, params, function)
         return plans[key]
 
-    def _new_plan(self, jaxpr: Any, params: dict[str, Any]) -> Plan:
-        function = function_of(jaxpr.jaxpr.debug_info)
+    def _new_plan(self, jaxpr: Any, params: dict[str, Any], function: Function) -> Plan:
         avals = jaxpr.out_avals
         plan = Plan(
             function=function,

@@ -18,7 +18,7 @@ from jaxdbg import findings
 from jaxdbg.checker import Checker
 from jaxdbg.errors import Failure
 from jaxdbg.hooks import _compat, chex_mode, compiles, interpose
-from jaxdbg.hooks.compiles import Function, function_of, is_user_file
+from jaxdbg.hooks.compiles import Function, function_called, is_user_file
 from jaxdbg.hooks.interpose import Invocation
 from jaxdbg.hooks.vmapped_checks import has_checks
 from jaxdbg.naming import Names, frame_namespaces
@@ -180,6 +180,10 @@ class Region:
         return Names(*frames, *([self._namespace] if self._namespace else []))
 
 
+checked = Region
+"""The name under which users know a region: `with jaxdbg.checked(): ...`."""
+
+
 def _remember(report: Report) -> Report:
     global _last
     _last = report
@@ -275,8 +279,9 @@ class _Hub:
         jaxpr = call.params["jaxpr"]
         if has_checks(jaxpr):
             self._chex.called_with_checks(sys._getframe())
-        with self._calling(call.function):
-            return watching[-1].checker.jitted(call, _counter(watching))
+        function = function_called(jaxpr.jaxpr.debug_info, sys._getframe())
+        with self._calling(function):
+            return watching[-1].checker.jitted(call, function, _counter(watching))
 
     def compiled(
         self, run: Callable[[], Any], compiled: Any, args: Any, kwargs: Any

@@ -27,6 +27,7 @@ import numpy as np
 from jax.experimental import checkify
 
 from jaxdbg.hooks import _compat, vmapped_checks
+from jaxdbg.hooks.compiles import functions_called
 from jaxdbg.hooks.interpose import is_ours
 
 SCALAR_ASSERTIONS: dict[str, Callable[..., Any]] = {
@@ -73,7 +74,7 @@ class ChexMode:
         emits nothing itself. What else holds that trace cannot be known then, so all
         traces of the region go.
         """
-        if not any(id(f) in self._asserting for f in _functions_being_called(frame)):
+        if not any(id(f) in self._asserting for f in functions_called(frame)):
             self._conservative = True
 
     def evict(self) -> None:
@@ -93,17 +94,8 @@ class ChexMode:
 
 
 def _functions_being_traced(frame: FrameType | None) -> Iterator[Callable[..., Any]]:
-    codes = _compat.tracing_codes()
     while frame is not None:
-        if frame.f_code in codes and callable(frame.f_locals.get("fun")):
-            yield frame.f_locals["fun"]
-        frame = frame.f_back
-
-
-def _functions_being_called(frame: FrameType | None) -> Iterator[Callable[..., Any]]:
-    codes = _compat.calling_codes()
-    while frame is not None:
-        if frame.f_code in codes and callable(frame.f_locals.get("fun")):
+        if _compat.is_tracing(frame.f_code) and callable(frame.f_locals.get("fun")):
             yield frame.f_locals["fun"]
         frame = frame.f_back
 

@@ -15,6 +15,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from functools import lru_cache
+from types import FrameType
 from typing import Any, Protocol
 
 import jax
@@ -56,6 +57,35 @@ class Function:
 def function_of(debug_info: Any) -> Function:
     """The function a jaxpr was traced from; `debug_info` is the jaxpr's own."""
     return _parse(str(debug_info.func_src_info))
+
+
+def function_called(debug_info: Any, frame: FrameType) -> Function:
+    """The same for a call that is on the stack, where it may be one of `pmap`."""
+    function = function_of(debug_info)
+    if function.name not in _PMAP:
+        return function
+    return _seen_through(function, next(functions_called(frame), None))
+
+
+def functions_called(frame: FrameType | None) -> Iterator[Any]:
+    """The callables that jit is running a call of, from inside out."""
+    codes = _compat.calling_codes()
+    while frame is not None:
+        if frame.f_code in codes and callable(frame.f_locals.get("fun")):
+            yield frame.f_locals["fun"]
+        frame = frame.f_back
+
+
+_PMAP = ("_fun", "call_wrapped")
+"""What the function that `pmap` gives to jit is called, instead of the user's."""
+
+
+def _seen_through(function: Function, fun: Any) -> Function:
+    inner = _compat.pmapped(fun) if function.name in _PMAP else None
+    code = getattr(inner, "__code__", None)
+    if code is None:
+        return function
+    return Function(inner.__name__, f"{code.co_filename}:{code.co_firstlineno}")
 
 
 @lru_cache(maxsize=4096)
@@ -164,7 +194,8 @@ def _traces(sink: Sink) -> Iterator[None]:
             if caller is not None and caller.f_code in codes:
                 seen = tracing.f_locals
                 if not _only_calls_a_jitted(seen["fun"]):
-                    sink.trace_began(function_of(seen["debug_info"]), seen["fun"])
+                    function = function_of(seen["debug_info"])
+                    sink.trace_began(_seen_through(function, seen["fun"]), seen["fun"])
 
     util.test_event_listener = listener
     try:
