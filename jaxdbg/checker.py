@@ -8,7 +8,6 @@ last good values until the call has proved good.
 from __future__ import annotations
 
 import time
-import traceback
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -84,13 +83,9 @@ class Checker:
         self, call: Invocation, function: Function, count: Callable[[Function], int]
     ) -> list[Any]:
         """Runs a jitted call and checks it; raises the failure it finds."""
-        try:
-            plan = self._plan(call.params, function)
-            number = count(plan.function)
-            args, kept = self._arguments(call.args, plan)
-        except Exception as error:
-            self._broke("preparing a call", error)
-            return call.execute(call.args)
+        plan = self._plan(call.params, function)
+        number = count(plan.function)
+        args, kept = self._arguments(call.args, plan)
         checked = self._run(call, plan, number, args, kept)
         if self._options.async_:
             self._enqueue(checked)
@@ -116,7 +111,7 @@ class Checker:
             with our_own_work():
                 failure = self._judge_opaque(function, number, args, result)
         except Exception as error:
-            self._broke("checking an AOT call", error)
+            self._session.broke("checking an AOT call", error)
             return result
         if failure is not None:
             self._session.failed(failure)
@@ -219,7 +214,7 @@ class Checker:
             with our_own_work():
                 return self._judge(checked)
         except Exception as error:
-            self._broke(f"checking {checked.plan.function.name}", error)
+            self._session.broke(f"checking {checked.plan.function.name}", error)
             return None
         finally:
             self._session.spent(checking=time.perf_counter() - began)
@@ -336,14 +331,6 @@ class Checker:
         name = checked.plan.function.name
         for i in suspects:
             self._session.placed(name, findings.result_path(checked, i))
-
-    def _broke(self, doing: str, error: Exception) -> None:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        self._session.notice(
-            f"a part of jaxdbg broke while {doing}; that call went unchecked "
-            f"({type(error).__name__}: {error}, at {where.filename}:{where.lineno}). "
-            "Please report this; your program was not touched."
-        )
 
 
 def _changed(params: dict[str, Any], plan: Plan) -> dict[str, Any]:

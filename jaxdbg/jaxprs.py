@@ -7,6 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxdbg.hooks import _compat
+
 BODIES = {
     "jit": "jaxpr",
     "pjit": "jaxpr",
@@ -20,6 +22,61 @@ BODIES = {
     "remat": "jaxpr",
 }
 """Primitives that call one jaxpr with all their operands, and where it is kept."""
+
+
+REF: Any = getattr(jax, "Ref", ())
+"""The class of mutable arrays."""
+
+
+class NotReplayable(Exception):
+    """Evaluating a jaxpr again would do again what the program did to the world."""
+
+
+def replayable(jaxpr: Any) -> Any:
+    """A closed jaxpr to evaluate again: without what prints, or calls back, only.
+
+    Raises:
+        NotReplayable: it writes to a Ref of its caller, or gets values by `io_callback`.
+    """
+    if any(_compat.is_write(e) for e in jaxpr.effects):
+        raise NotReplayable("it writes to a Ref, which cannot be done twice")
+    return _without_callbacks(jaxpr)
+
+
+def _without_callbacks(jaxpr: Any) -> Any:
+    if not jaxpr.effects:
+        return jaxpr
+    if getattr(jaxpr, "jaxpr", jaxpr) is not jaxpr:  # closed, before JAX 0.12
+        return jaxpr.replace(jaxpr=_without_callbacks(jaxpr.jaxpr))
+    kept = [e for e in jaxpr.eqns if e.outvars or any(map(_compat.is_write, e.effects))]
+    if any(e.primitive.name == "io_callback" for e in kept):
+        raise NotReplayable("it gets values by io_callback")
+    eqns = [_equation_without_callbacks(e) if e.effects else e for e in kept]
+    return jaxpr.replace(eqns=eqns, effects=_left(jaxpr.effects, eqns))
+
+
+def _equation_without_callbacks(eqn: Any) -> Any:
+    new = {name: _in_param(value) for name, value in eqn.params.items()}
+    bodies = [v for v in jax.tree.leaves(new, is_leaf=_is_jaxpr) if _is_jaxpr(v)]
+    if not bodies:
+        return eqn
+    return eqn.replace(params=new, effects=_left(eqn.effects, bodies))
+
+
+def _in_param(value: Any) -> Any:
+    if isinstance(value, tuple) and any(map(_is_jaxpr, value)):  # branches
+        return tuple(map(_in_param, value))
+    return _without_callbacks(value) if _is_jaxpr(value) else value
+
+
+def _is_jaxpr(value: Any) -> bool:
+    return hasattr(value, "eqns")
+
+
+def _left(effects: Any, inside: list[Any]) -> Any:
+    """Of the effects of a jaxpr or equation, those that something inside has."""
+    left = frozenset().union(*(i.effects for i in inside))
+    return type(effects)(e for e in effects if e in left or _compat.is_of_input(e))
 
 
 def bind_equation(eqn: Any, arrays: list[Any]) -> list[Any]:

@@ -24,9 +24,11 @@ import numpy as np
 from jaxdbg.hooks._compat import is_literal, jaxpr_as_fun
 from jaxdbg.jaxprs import (
     BODIES,
+    REF,
     bind_equation,
     can_be_bad,
     keep_running,
+    replayable,
     scan_layout,
 )
 
@@ -134,7 +136,9 @@ def trace_back(
 
     Raises:
         OutOfTime: it took longer than `seconds`.
+        NotReplayable: it cannot be evaluated again without the user noticing.
     """
+    jaxpr = replayable(jaxpr)
     found: dict[int, Origins] = {}
     evaluation = _Evaluation(is_user_file, time.monotonic() + seconds)
     needs = [(needed_equations(jaxpr.jaxpr, [i]), i) for i in bad_outputs]
@@ -158,6 +162,7 @@ def first_birth(
     Unlike `trace_back` this also finds what never reaches an output. Arguments and
     errors are those of `trace_back`.
     """
+    jaxpr = replayable(jaxpr)
     evaluation = _Evaluation(is_user_file, time.monotonic() + seconds, any_birth=True)
     try:
         evaluation.closed(jaxpr, [_argument(a, n) for n, a in enumerate(args)], ())
@@ -171,7 +176,8 @@ def needed_equations(jaxpr: Any, outputs: Sequence[int]) -> list[int]:
     wanted = {id(jaxpr.outvars[i]) for i in outputs}
     needed = []
     for n, eqn in reversed(list(enumerate(jaxpr.eqns))):
-        if any(id(v) in wanted for v in eqn.outvars):
+        # What has an effect may write to a Ref that is read further on.
+        if eqn.effects or any(id(v) in wanted for v in eqn.outvars):
             needed.append(n)
             wanted |= {id(v) for v in eqn.invars if not is_literal(v)}
     return needed
@@ -183,6 +189,8 @@ def kinds_in(array: Any) -> tuple[str, ...]:
         array = np.asarray(array)
     if not can_be_bad(array):
         return ()
+    if isinstance(array, REF):
+        array = array[...]
     host = np.asarray(array)
     if np.isfinite(host).all():
         return ()
@@ -258,6 +266,7 @@ class _Evaluation:
             taken = branches[int(np.asarray(ins[0].array))]
             return self.closed(taken, ins[1:], loop, outer=place)
         outs = bind_equation(eqn, [v.array for v in ins])
+        _written(ins)
         kinds = [kinds_in(o) for o in outs]
         if name in ("scan", "while") and self._worth_entering(eqn, kinds):
             enter = self._scan if name == "scan" else self._while
@@ -359,6 +368,13 @@ def _count() -> Iterator[int]:
 
 def _read(env: dict[Any, _Value], atom: Any) -> _Value:
     return _placed(atom.val) if is_literal(atom) else env[atom]
+
+
+def _written(ins: Sequence[_Value]) -> None:
+    """What was written to a Ref may be read from it by a later equation."""
+    for ref in (v for v in ins if isinstance(v.array, REF)):
+        for other in ins:
+            ref.origins = other.origins | ref.origins
 
 
 def _origin(kind: str, ins: Sequence[_Value], place: Place) -> Origin:

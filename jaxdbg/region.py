@@ -225,6 +225,24 @@ def end_in_user_code(error: BaseException) -> None:
     notes[:] = [n for n in notes if "JAX has removed its internal frames" not in n]
 
 
+_M = TypeVar("_M", bound=Callable[..., None])
+
+
+def _ours_to_report(listener: _M) -> _M:
+    """JAX calls listeners bare: what breaks in one would be the user's crash."""
+
+    @functools.wraps(listener)
+    def safe(hub: _Hub, *args: Any) -> None:
+        try:
+            listener(hub, *args)
+        except Failure:
+            raise
+        except Exception as error:
+            hub._broke("counting traces and compilations", error)
+
+    return safe  # type: ignore[return-value]
+
+
 class _Hub:
     """The open regions, and the hooks that are there as long as one is."""
 
@@ -273,6 +291,21 @@ class _Hub:
     # -- the handler of calls --------------------------------------------------------
 
     def jitted(self, call: Invocation) -> list[Any]:
+        try:
+            return self._checked(call)
+        except Failure:
+            raise
+        except Exception as error:
+            if error is call.error:
+                raise
+            self._broke(f"checking {call.params.get('name')}", error)
+            return call.answer()
+
+    def _broke(self, doing: str, error: Exception) -> None:
+        for region in self._open:
+            region.session.broke(doing, error)
+
+    def _checked(self, call: Invocation) -> list[Any]:
         watching = self._watching()
         if not watching:
             return call.execute(call.args)
@@ -303,21 +336,25 @@ class _Hub:
 
     # -- the sink of counts ----------------------------------------------------------
 
+    @_ours_to_report
     def trace_began(self, function: Function, fun: Any) -> None:
         self._chex.traced(fun)
         for region in self._watching():
             region.session.traced(function)
 
+    @_ours_to_report
     def compile_began(self, fun_name: str) -> None:
         function = self._compiling(fun_name)
         for region in self._watching():
             region.session.compile_begins(function)
 
+    @_ours_to_report
     def compile_ended(self, fun_name: str) -> None:
         function = self._compiling(fun_name)
         for region in self._watching():
             region.session.compiled(function)
 
+    @_ours_to_report
     def time_spent(self, seconds: float) -> None:
         for region in self._watching():
             region.session.spent(compiling=seconds)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 from collections import Counter
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -79,6 +80,15 @@ class Session:
         """Notes something the user should know about jaxdbg itself, once."""
         with self._lock:
             self._notices[text] = None
+
+    def broke(self, doing: str, error: BaseException) -> None:
+        """Notes that a part of jaxdbg itself broke."""
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        self.notice(
+            f"a part of jaxdbg broke while {doing}; that went unchecked "
+            f"({type(error).__name__}: {error}, at {where.filename}:{where.lineno}). "
+            "Please report this; your program was not touched."
+        )
 
     def failed(self, failure: Failure) -> None:
         """Adds a failure's finding; raises the failure unless all are recorded."""

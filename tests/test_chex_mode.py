@@ -239,6 +239,24 @@ def test_after_a_region_a_plain_call_is_as_if_it_had_never_been():
         outermost(GOOD)
 
 
+def test_the_body_of_a_loop_is_not_poisoned_either():
+    def body(total, row):
+        chex.assert_tree_all_finite(row)
+        return total + row, row
+
+    def scan(x):
+        return jax.lax.scan(body, 0.0, x)[0]
+
+    remat = jax.checkpoint(lambda x: body(0.0, x)[0])
+    before = plain_error(jax.jit(lambda x: scan(x)), GOOD)
+    assert before[0] is RuntimeError
+    with jaxdbg.checked():
+        jax.jit(lambda x: scan(x))(GOOD)
+        jax.jit(lambda x: remat(x))(GOOD)
+    assert plain_error(jax.jit(lambda x: scan(x)), GOOD) == before
+    assert plain_error(jax.jit(lambda x: remat(x)), GOOD) == before
+
+
 def test_a_trace_made_after_a_region_is_plain_too():
     function = fresh()
     with jaxdbg.checked():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import CodeType
@@ -190,15 +191,18 @@ def jit_trace_codes() -> frozenset[CodeType]:
     return _codes("jax._src.pjit._trace_for_jit")
 
 
-@functools.cache
-def tracing_codes() -> frozenset[CodeType]:
-    """Code of every memoised function that traces a callable named `fun`."""
-    partial_eval = "jax._src.interpreters.partial_eval"
-    return _codes(
-        "jax._src.pjit._trace_for_jit",
-        f"{partial_eval}.trace_to_jaxpr",
-        f"{partial_eval}.trace_to_jaxpr_nocache",
-        "jax._src.ad_checkpoint._trace_to_jaxpr",
+_TRACING = frozenset(
+    {"_trace_for_jit", "trace_to_jaxpr", "trace_to_jaxpr_nocache", "_trace_to_jaxpr"}
+)
+
+
+def is_tracing(code: CodeType) -> bool:
+    """Whether this is the code of a memoised function of JAX that traces a `fun`.
+
+    By name: the memoised function is an object of C++ that does not give its code.
+    """
+    return (
+        code.co_name in _TRACING and os.path.dirname(jax.__file__) in code.co_filename
     )
 
 
@@ -215,6 +219,18 @@ def chex_assertion_code() -> CodeType:
 
     code: CodeType = chex.assert_tree_all_finite.__code__
     return code
+
+
+def is_of_input(effect: Any) -> bool:
+    """Whether an effect is one on a Ref."""
+    effects = importlib.import_module("jax._src.effects")
+    return isinstance(effect, effects.JaxprInputEffect)
+
+
+def is_write(effect: Any) -> bool:
+    """Whether an effect changes a Ref."""
+    types = importlib.import_module("jax._src.state.types")
+    return isinstance(effect, types.WriteEffect | types.AccumEffect)
 
 
 def executable_name(compiled: Any) -> str:

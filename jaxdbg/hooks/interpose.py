@@ -22,22 +22,34 @@ class Invocation:
     Attributes:
         args: the flat arguments, the very objects the caller holds.
         params: what JAX knows of the call: `jaxpr`, `name`, `donated_invars`, ...
+        error: what running it raised: the user's error, not one of ours.
     """
 
-    __slots__ = ("_run", "args", "params")
+    __slots__ = ("_answer", "_run", "args", "error", "params")
 
     def __init__(
         self, run: Callable[..., Any], args: tuple[Any, ...], params: dict[str, Any]
     ):
         self._run = run
+        self._answer: list[Any] | None = None
         self.args = args
         self.params = params
+        self.error: BaseException | None = None
 
     def execute(self, args: tuple[Any, ...], **changed: Any) -> list[Any]:
         """Runs the call as JAX would, with some of its parameters changed."""
         params = {**self.params, **changed} if changed else self.params
-        outs: list[Any] = self._run(*args, **params)[0]
+        try:
+            outs: list[Any] = self._run(*args, **params)[0]
+        except BaseException as error:
+            self.error = error
+            raise
+        self._answer = None if changed else outs
         return outs
+
+    def answer(self) -> list[Any]:
+        """What the plain program gives for this call; runs it where it did not run."""
+        return self.execute(self.args) if self._answer is None else self._answer
 
 
 class Handler(Protocol):

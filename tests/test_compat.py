@@ -1,0 +1,142 @@
+"""What each supported JAX must offer, by name; and what happens where it does not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxdbg
+from jaxdbg.hooks import _compat
+
+NEEDED = {
+    "jax._src.pjit._pjit_call_impl_python",
+    "jax._src.config.bool_state",
+    "jax._src.stages.Compiled.__call__",
+    "jax._src.util.test_event_listener",
+    "jax._src.pjit._trace_for_jit",
+    "jax._src.checkify.jaxpr_to_checkify_jaxpr",
+    "jax._src.interpreters.partial_eval.trace_to_jaxpr.evict_weakref",
+    "jax._src.interpreters.batching.fancy_primitive_batchers",
+    "chex._src.asserts_internal.CHEXIFY_STORAGE",
+}
+
+
+def test_the_table_names_what_is_needed():
+    assert {r.name for r in _compat.REQUIREMENTS} == NEEDED
+
+
+@pytest.mark.parametrize("requirement", _compat.REQUIREMENTS, ids=lambda r: r.name)
+def test_the_installed_versions_offer_it(requirement):
+    assert requirement.found()
+
+
+def test_codes_are_found():
+    assert len(_compat.jit_trace_codes()) == 1
+    assert len(_compat.calling_codes()) == 1
+
+
+def test_the_doctor_is_content():
+    told = jaxdbg.doctor()
+    assert "✓ jitted calls and eager ops are checked" in told
+    assert "✗" not in told
+
+
+def lacking(monkeypatch, capability):
+    real = _compat.missing
+    monkeypatch.setattr(
+        _compat,
+        "REQUIREMENTS",
+        tuple(
+            _compat.Requirement(r.capability, f"{r.name}_gone", r.lost)
+            if r.capability == capability
+            else r
+            for r in _compat.REQUIREMENTS
+        ),
+    )
+    assert real(capability)
+
+
+def test_the_doctor_says_what_is_lost(monkeypatch):
+    lacking(monkeypatch, "aot")
+    assert (
+        "✗ AOT-compiled calls are checked\n"
+        "    jax._src.stages.Compiled.__call___gone is missing: AOT calls are not "
+        "checked"
+    ) in jaxdbg.doctor()
+
+
+@pytest.mark.parametrize("capability", ["interpose", "aot", "counts", "chex"])
+def test_without_a_capability_the_program_runs_and_says_so(monkeypatch, capability):
+    lacking(monkeypatch, capability)
+    with jaxdbg.checked(record=True) as region:
+        out = jnp.log(jnp.asarray(-1.0))
+    assert np.isnan(out)
+    assert any("_gone" in notice for notice in region.report.notices)
+    assert region.report.ok == (capability == "interpose")
+
+
+LOADING = """
+import jax, jax.numpy as jnp
+from jax._src import config
+traced = []
+@jax.jit
+def f(x):
+    traced.append(1)
+    return x + 1
+f(1.0)
+before = config.trace_context()
+import jaxdbg
+with jaxdbg.checked():
+    f(1.0)
+assert len(traced) == 1, "traced again because jaxdbg was loaded"
+assert config.trace_context() == before, "the trace context has changed"
+"""
+
+
+def test_loading_makes_nothing_be_traced_again():
+    """jax.extend imports pallas in newer JAX, which would."""
+    subprocess.run([sys.executable, "-c", LOADING], check=True)
+
+
+def test_a_part_of_ours_that_breaks_is_reported_as_ours(monkeypatch):
+    from jaxdbg import finite
+
+    def broken(arrays):
+        raise KeyError("a bug of ours")
+
+    monkeypatch.setattr(finite, "suspects", broken)
+    with jaxdbg.checked() as region:
+        out = jnp.log(np.float32(-1.0))
+    assert np.isnan(out)
+    (notice,) = region.report.notices
+    assert "a part of jaxdbg broke while checking log" in notice
+    assert "KeyError: 'a bug of ours'" in notice
+
+
+BREAKABLE = [
+    ("jaxdbg.checker.Checker._plan", "a plan"),
+    ("jaxdbg.checker.Checker._judge", "a judgement"),
+    ("jaxdbg.region._counter", "a count"),
+    ("jaxdbg.session.Session.traced", "the listener of traces"),
+    ("jaxdbg.session.Session.compile_begins", "the listener of compilations"),
+    ("jaxdbg.origin.trace_back", "a search"),
+]
+
+
+@pytest.mark.parametrize("part", [name for name, _ in BREAKABLE])
+def test_whatever_breaks_the_program_goes_on(monkeypatch, part):
+    def broken(*args, **kwargs):
+        raise KeyError("a bug of ours")
+
+    monkeypatch.setattr(part, broken)
+    with jaxdbg.checked(record=True) as region:
+        out = jax.jit(lambda x: jnp.log(x))(np.float32(-1.0))
+    assert np.isnan(out)
+    report = region.report
+    told = [*report.notices, *(f.message for f in report.findings)]
+    assert any("KeyError: 'a bug of ours'" in text for text in told)
