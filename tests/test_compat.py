@@ -15,6 +15,7 @@ from jaxdbg.hooks import _compat
 
 NEEDED = {
     "jax._src.pjit._pjit_call_impl_python",
+    "jax._src.pjit._pjit_call_impl",
     "jax._src.config.bool_state",
     "jax._src.stages.Compiled.__call__",
     "jax._src.util.test_event_listener",

@@ -43,6 +43,11 @@ REQUIREMENTS = (
     ),
     Requirement(
         "interpose",
+        "jax._src.pjit._pjit_call_impl",
+        "jitted calls are not seen: nothing is checked",
+    ),
+    Requirement(
+        "interpose",
         "jax._src.config.bool_state",
         "calls of functions that are already compiled are not seen",
     ),
