@@ -1,8 +1,9 @@
-"""What holds for all tests: two CPU devices, and nothing else than the CPU."""
+"""What holds for all tests: two CPU devices, no other, and nothing left behind."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 # JAX reads these once, when it first looks for devices. Kernels and other processes
 # that tests start inherit them.
@@ -10,3 +11,15 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = " ".join(
     [os.environ.get("XLA_FLAGS", ""), "--xla_force_host_platform_device_count=2"]
 ).strip()
+
+import leaks  # after the lines above: this starts JAX
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    """Whatever a test does, all that jaxdbg installs is gone after it."""
+    before = leaks.snapshot()
+    yield
+    left = leaks.left_behind(before, leaks.snapshot())
+    assert not left, f"left behind: {', '.join(left)}"
