@@ -350,7 +350,6 @@ class Checked(Magics):
 
     def uninstall(self) -> None:
         """Removes all that `install` installed."""
-        self._on = None
         self._undo.close()
 
     def _append(self, installed: list[Any], ours: object) -> None:

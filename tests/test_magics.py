@@ -170,15 +170,29 @@ def test_a_budget_fails_the_cell(shell: Shell) -> None:
     assert shell.run(source).success  # it is traced by now: running it again is fine
 
 
+@pytest.mark.parametrize("body", ["x = 1\n5", "x = 1\n1/0"])
 def test_what_the_end_of_the_region_raises_points_to_the_magic_line(
-    shell: Shell,
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, body: str
 ) -> None:
-    shell.run(EARLIER)
-    text = shell.read("%%checked --async\nx = log_price(bad)\n5")
-    assert "NonFiniteError" in text
-    assert "jaxdbg/" not in text
-    assert "Out[" not in text
-    assert text.count("Traceback") == 1
+    end = jaxdbg.Region.__exit__
+
+    def fail_at_the_end(region: jaxdbg.Region, *error: Any) -> None:
+        end(region, *error)
+        finding = jaxdbg.Finding(kind="nan", function="f", call=1, message="late")
+        raise jaxdbg.NonFiniteError("late", finding) from None
+
+    monkeypatch.setattr(jaxdbg.Region, "__exit__", fail_at_the_end)
+    rule, *lines = shell.read(f"%%checked\n{body}").splitlines()
+    assert rule == "-" * 75
+    assert lines == [
+        "NonFiniteError                            Traceback (most recent call last)",
+        "Cell In[2], line 1",
+        "----> 1 '%%checked'",
+        "      2 x = 1",
+        f"      3 {body.splitlines()[1]}",
+        "",
+        "NonFiniteError: late",
+    ]
 
 
 def test_sources_and_file_names_are_those_of_the_cell(shell: Shell) -> None:
@@ -338,6 +352,11 @@ def test_help_lists_the_options_and_runs_nothing(shell: Shell, source: str) -> N
     assert "ran" not in shell.ip.user_ns
 
 
+def test_a_prompt_goes_on_until_a_blank_line(shell: Shell) -> None:
+    assert shell.ip.check_complete("%%checked\nx = 1") == ("incomplete", "")
+    assert shell.ip.check_complete("%%checked\nx = 1\n\n") == ("complete", "")
+
+
 def test_an_empty_cell_is_told_as_ipython_tells_it(shell: Shell) -> None:
     assert shell.read("%%checked").startswith(
         "UsageError: %%checked is a cell magic, but the cell body is empty."
@@ -375,7 +394,7 @@ def test_on_checks_every_cell_until_off(shell: Shell) -> None:
     assert "1 call" in shell.read("log_price(good);")
     assert shell.read("1 + 1") == "Out[6]: 2\n"  # nothing checked, nothing to say
     assert shell.read("%%checked --record\nlog_price(bad);").startswith("✗ 1 finding")
-    assert "1 call" in shell.read("%%time\nlog_price(good);")
+    assert shell.read("%%time\nlog_price(good);").count("1 call") == 1
     assert shell.read("%checked status") == (
         "jaxdbg checks every cell: %checked on --max-traces 5\n"
     )
