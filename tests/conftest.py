@@ -23,3 +23,8 @@ def nothing_is_left() -> Iterator[None]:
     yield
     left = leaks.left_behind(before, leaks.snapshot())
     assert not left, f"left behind: {', '.join(left)}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts tests/lab last: Playwright leaves an event loop running in the process."""
+    items.sort(key=lambda item: "lab" in item.path.parts)

@@ -135,6 +135,11 @@ def _luminance(colour: list[float]) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> None:
+    """In this process jaxdbg does nothing, and Playwright has threads of its own."""
+
+
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the server keeps everything it keeps."""

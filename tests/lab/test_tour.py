@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -9,26 +10,32 @@ from playwright.sync_api import Browser
 
 import run
 
-from .conftest import START_SECONDS, TOKEN, Notebook
+from .conftest import CELL_SECONDS, START_SECONDS, TOKEN, Notebook
 
 
 def test_tour_runs_to_its_end(
     server: str, home: Path, browser: Browser, tmp_path: Path
 ) -> None:
     shutil.copy(run.TOUR, home / "notebooks")
-    page = browser.new_page(viewport={"width": 1280, "height": 1000})
-    page.goto(f"{server}/lab/tree/{run.TOUR.name}?reset&token={TOKEN}")
+    page = browser.new_page(viewport={"width": 1000, "height": 1000})
+    page.goto(f"{server}/doc/tree/{run.TOUR.name}?reset&token={TOKEN}")
     page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=START_SECONDS * 1000)
     notebook = Notebook(page)
     notebook.wait_until_idle()
     notebook.run_all()
+    # `run_all` returns at the first cell that fails; those that are tagged for it do
+    # not keep the rest from running.
+    last = page.locator(".jp-CodeCell").last
+    last.locator(".jp-InputPrompt", has_text=re.compile(r"\d")).wait_for(
+        timeout=CELL_SECONDS * 1000
+    )
 
     count = page.locator(".jp-Notebook .jp-Cell").count()
     cells = [notebook.cell(number) for number in range(count)]
     failing = next(n for n, cell in enumerate(cells) if cell["id"] == "nan")
-    page.locator(".jp-Notebook .jp-Cell").nth(failing).scroll_into_view_if_needed()
-    page.screenshot(path=tmp_path / "tour.png")
-
+    page.locator(".jp-Notebook .jp-Cell").nth(failing).screenshot(
+        path=tmp_path / "nan.png"
+    )
     assert run.surprises(cells) == []
     assert "NonFiniteError: NaN in model." in notebook.seen(failing)
     page.close()
