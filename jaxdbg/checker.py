@@ -58,7 +58,7 @@ class Checked:
 
     plan: Plan
     jaxpr: Any
-    number: int
+    call: findings.Call
     args: Sequence[Any]
     outs: list[Any]
     error: Any = None
@@ -79,14 +79,11 @@ class Checker:
         self._names = names
         self._queue: deque[Checked] = deque()
 
-    def jitted(
-        self, call: Invocation, function: Function, count: Callable[[Function], int]
-    ) -> list[Any]:
+    def jitted(self, call: Invocation, which: findings.Call) -> list[Any]:
         """Runs a jitted call and checks it; raises the failure it finds."""
-        plan = self._plan(call.params, function)
-        number = count(plan.function)
+        plan = self._plan(call.params, which.function)
         args, kept = self._arguments(call.args, plan)
-        checked = self._run(call, plan, number, args, kept)
+        checked = self._run(call, plan, which, args, kept)
         if self._options.async_:
             self._enqueue(checked)
         else:
@@ -95,11 +92,7 @@ class Checker:
         return checked.outs
 
     def compiled(
-        self,
-        run: Callable[[], Any],
-        function: Function,
-        args: Sequence[Any],
-        number: int,
+        self, run: Callable[[], Any], which: findings.Call, args: Sequence[Any]
     ) -> Any:
         """Runs a call of an AOT-compiled function and checks what it gives.
 
@@ -109,7 +102,7 @@ class Checker:
         result = run()
         try:
             with our_own_work():
-                failure = self._judge_opaque(function, number, args, result)
+                failure = self._judge_opaque(which, args, result)
         except Exception as error:
             self._session.broke("checking an AOT call", error)
             return result
@@ -176,12 +169,12 @@ class Checker:
         self,
         call: Invocation,
         plan: Plan,
-        number: int,
+        which: findings.Call,
         args: tuple[Any, ...],
         kept: tuple[Any, ...],
     ) -> Checked:
         outs = call.execute(args, **_changed(call.params, plan))
-        checked = Checked(plan, call.params["jaxpr"], number, kept, outs)
+        checked = Checked(plan, call.params["jaxpr"], which, kept, outs)
         if plan.marked is not None:
             checked.marks = checked.outs[-1]
             checked.outs = checked.outs[:-1]
@@ -214,7 +207,7 @@ class Checker:
             with our_own_work():
                 return self._judge(checked)
         except Exception as error:
-            self._session.broke(f"checking {checked.plan.function.name}", error)
+            self._session.broke(f"checking {checked.call.function.name}", error)
             return None
         finally:
             self._session.spent(checking=time.perf_counter() - began)
@@ -224,9 +217,7 @@ class Checker:
         if checked.error is not None:
             exception = checked.error.get_exception()
             if exception is not None:
-                return findings.failed_check(
-                    exception, checked.plan.function, checked.number
-                )
+                return findings.failed_check(exception, checked.call)
         suspects = self._suspects(checked)
         failure = self._judge_outputs(checked, suspects) if suspects else None
         if failure is None and checked.marks is not None:
@@ -252,8 +243,7 @@ class Checker:
         born = self._born(checked, candidates)
         if born is not None:
             return findings.non_finite(
-                checked.plan.function,
-                checked.number,
+                checked.call,
                 born,
                 suspects=candidates,
                 args=checked.args,
@@ -302,12 +292,12 @@ class Checker:
             return None
         found = origin.first_birth(checked.jaxpr, checked.args, is_user_file)
         if found is not None:
-            return findings.inside(checked.plan.function, checked.number, found)
+            return findings.inside(checked.call, found)
         checked.plan.benign.add(signature)
         return None
 
     def _judge_opaque(
-        self, function: Function, number: int, args: Sequence[Any], result: Any
+        self, which: findings.Call, args: Sequence[Any], result: Any
     ) -> Failure | None:
         outs = jax.tree.leaves(result)
         suspects = finite.suspects(outs)
@@ -316,8 +306,7 @@ class Checker:
         if not candidates or any(origin.kinds_in(a) for a in args if not _gone(a)):
             return None
         return findings.non_finite(
-            function,
-            number,
+            which,
             findings.Unknown("an AOT-compiled function cannot be looked into"),
             suspects=candidates,
             args=args,
@@ -328,7 +317,7 @@ class Checker:
         )
 
     def _note_placed(self, checked: Checked, suspects: list[int]) -> None:
-        name = checked.plan.function.name
+        name = checked.call.function.name
         for i in suspects:
             self._session.placed(name, findings.result_path(checked, i))
 

@@ -26,6 +26,26 @@ _KIND = {"nan": "NaN", "posinf": "Inf", "neginf": "-Inf"}
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """Which call a finding is about.
+
+    Attributes:
+        function: whose call it is.
+        number: which of its calls, from 1.
+        scope: in what it was counted, "this cell" or "this region".
+    """
+
+    function: Function
+    number: int
+    scope: str
+
+    def __str__(self) -> str:
+        name, user = self.function.name, self.function.user
+        what = name if user else f"eager op {name}"
+        return f"{what} (call {self.number} in {self.scope})"
+
+
+@dataclass(frozen=True, slots=True)
 class Unknown:
     """A failure whose place of birth could not be found, and why."""
 
@@ -33,8 +53,7 @@ class Unknown:
 
 
 def non_finite(
-    function: Function,
-    number: int,
+    call: Call,
     born: Origin | Unknown,
     *,
     suspects: Sequence[int],
@@ -47,7 +66,7 @@ def non_finite(
     """A NaN or an Inf left a jitted call.
 
     Arguments:
-        function, number: whose call it is, and which in the region, from 1.
+        call: which call it left.
         born: where the worst of it was born.
         suspects: indices of the bad outputs.
         args, outs: flat arguments and outputs of the call.
@@ -55,23 +74,23 @@ def non_finite(
         names: of the arrays the user can name.
         options: of the region, which decide what has happened since.
     """
-    paths = naming.output_names(function.name, args, outs, debug_info, names)
+    paths = naming.output_names(call.function.name, args, outs, debug_info, names)
     worst = {i: finite.describe(outs[i]) for i in suspects}
     first = min(suspects, key=lambda i: worst[i].nan == 0)  # a NaN before an Inf
     bad = worst[first]
     path, kind = paths[first], "nan" if bad.nan else "inf"
     others = [paths[i] for i in suspects if i != first]
     lines = [
-        f"{'NaN' if bad.nan else 'Inf'} in {path}, from {_call(function, number)}",
-        f"  {naming.element(path, bad.first)} is {_count(bad)}",
+        f"{'NaN' if bad.nan else 'Inf'} in {path}, from {call}",
+        f"  {_count(path, bad)}",
         *_also(others),
         *_birth(born),
-        f"  next: {_next(function, options)}",
+        f"  next: {_next(call.function, options)}",
     ]
     finding = Finding(
         kind=kind,
-        function=function.name,
-        call=number,
+        function=call.function.name,
+        call=call.number,
         path=path,
         paths=tuple(paths[i] for i in suspects),
         index=bad.first,
@@ -86,19 +105,19 @@ def non_finite(
     return NonFiniteError(finding.message, finding)
 
 
-def inside(function: Function, number: int, born: Origin) -> NonFiniteError:
+def inside(call: Call, born: Origin) -> NonFiniteError:
     """An operation inside a jitted call gave a NaN or an Inf (`--every-op`)."""
     kind = "nan" if born.kind == "nan" else "inf"
     lines = [
-        f"{_KIND[born.kind]} inside {_call(function, number)}",
+        f"{_KIND[born.kind]} inside {call}",
         *_birth(born),
         "  next: the value may never reach a result; without --every-op only what "
         "leaves a jitted call counts.",
     ]
     finding = Finding(
         kind=kind,
-        function=function.name,
-        call=number,
+        function=call.function.name,
+        call=call.number,
         message="\n".join(lines),
         location=_location(born),
     )
@@ -112,13 +131,12 @@ _CHEX = re.compile(
 )
 
 
-def failed_check(exception: Any, function: Function | None, number: int) -> CheckError:
+def failed_check(exception: Any, call: Call | None) -> CheckError:
     """A chex assertion or a `checkify.check` failed in jitted code.
 
     Arguments:
         exception: checkify's own exception for it.
-        function, number: whose call it is, and which in the region, from 1; None where
-            it failed outside of any jitted call.
+        call: in which it failed; None for code that is not jitted.
     """
     text = str(exception).removesuffix(" (`check` failed)").strip()
     kind = {"OOBError": "index", "DivisionByZeroError": "div"}.get(
@@ -129,13 +147,12 @@ def failed_check(exception: Any, function: Function | None, number: int) -> Chec
     if chex:
         title = f"chex.{chex['name']}: {chex['text'].strip()}"
         location = places.describe(chex["file"], int(chex["line"]))
-    where = _call(function, number) if function else "code that is not jitted"
-    lines = [title, f"  in {where}"]
+    lines = [title, f"  in {call or 'code that is not jitted'}"]
     lines += [f"  at {location}"] if location else []
     finding = Finding(
         kind=kind,
-        function=function.name if function else "",
-        call=number,
+        function=call.function.name if call else "",
+        call=call.number if call else 0,
         message="\n".join(lines),
         location=location,
     )
@@ -145,7 +162,7 @@ def failed_check(exception: Any, function: Function | None, number: int) -> Chec
 def result_path(checked: Checked, output: int) -> str:
     """The name of one output of a call, as `train_step(...)[0]`."""
     info = checked.jaxpr.jaxpr.debug_info
-    name = checked.plan.function.name
+    name = checked.call.function.name
     no_names = naming.Names()
     return naming.output_names(name, checked.args, checked.outs, info, no_names)[output]
 
@@ -159,11 +176,6 @@ def raise_together(failures: Sequence[Failure], session: Session) -> None:
         session.findings.append(failure.finding)
         first.add_note(f"and {failure.finding.message}")
     session.failed(first)
-
-
-def _call(function: Function, number: int) -> str:
-    what = function.name if function.user else f"eager op {function.name}"
-    return f"{what} (call {number} in this region)"
 
 
 def _next(function: Function, options: Options) -> str:
@@ -182,15 +194,16 @@ def _next(function: Function, options: Options) -> str:
     )
 
 
-def _count(bad: finite.Badness) -> str:
+def _count(path: str, bad: finite.Badness) -> str:
     parts = [(bad.nan, "NaN"), (bad.posinf, "Inf"), (bad.neginf, "-Inf")]
     told = ", ".join(f"{n} {word}" for n, word in parts if n)
     total = bad.nan + bad.posinf + bad.neginf
-    which = (
-        "the only bad element" if total == 1 else f"the first of {total} bad elements"
-    )
-    shape = ",".join(map(str, bad.shape))
-    return f"{which}: {told} in {bad.dtype}[{shape}]"
+    what = f"{bad.dtype}[{','.join(map(str, bad.shape))}]"
+    if total == bad.size:
+        return f"all of it is bad: {told} in {what}"
+    which = "the only" if total == 1 else "the first"
+    element = naming.element(path, bad.first)
+    return f"{element} is {which} bad element of {bad.size}: {told} in {what}"
 
 
 def _also(others: Sequence[str]) -> list[str]:

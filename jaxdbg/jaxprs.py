@@ -36,7 +36,7 @@ def replayable(jaxpr: Any) -> Any:
     """A closed jaxpr to evaluate again: without what prints, or calls back, only.
 
     Raises:
-        NotReplayable: it writes to a Ref of its caller, or gets values by `io_callback`.
+        NotReplayable: it writes to a Ref of its caller, or takes part in I/O.
     """
     if any(_compat.is_write(e) for e in jaxpr.effects):
         raise NotReplayable("it writes to a Ref, which cannot be done twice")

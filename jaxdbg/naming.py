@@ -170,10 +170,20 @@ def _of_frame(
 ) -> list[Mapping[str, object]]:
     found: list[Mapping[str, object]] = []
     if frame.f_locals is not frame.f_globals:
-        found.append(dict(frame.f_locals))
+        found.append(_locals(frame))
     if not any(frame.f_globals is k for k in known):
         found.append(frame.f_globals)
     return found
+
+
+def _locals(frame: FrameType) -> dict[str, object]:
+    code = frame.f_code
+    flags = (inspect.CO_VARARGS, inspect.CO_VARKEYWORDS)
+    stars = sum(bool(code.co_flags & flag) for flag in flags)
+    first = code.co_argcount + code.co_kwonlyargcount
+    # A wrapper's `args[0]` has a better name where the wrapper was called.
+    passed_on = code.co_varnames[first : first + stars]
+    return {k: v for k, v in frame.f_locals.items() if k not in passed_on}
 
 
 # --- the walk over what the user can name -------------------------------------------
@@ -521,7 +531,7 @@ def _known_paths(debug_info: Any, attribute: str) -> tuple[str, ...]:
     return tuple(p if isinstance(p, str) else "" for p in paths)
 
 
-_OPAQUE = re.compile(r"(.*\.states\[\d+\])\[\d+\]")
+_OPAQUE = re.compile(r"(.*\.states\[\d+\])\[(\d+)\]")
 _STATE = re.compile(r"\.__state__(?=\[)|\.states\[\d+\](?=\[['\"])")
 _UPDATE = re.compile(r"(result\[\d+\]\[\d+\]\._values\[\d+\])(.*)")
 
@@ -533,12 +543,13 @@ def _layout(call: NnxCall | None, debug_info: Any) -> _Layout:
     # arguments still shows.
     args = _known_paths(debug_info, "arg_names")
     results = _known_paths(debug_info, "result_paths")
-    if any(map(_OPAQUE.fullmatch, args)):
+    updates = [p for p in results if not p.startswith(_GRAPH.result)]
+    if any(map(_OPAQUE.match, args)) and updates and all(map(_OPAQUE.match, updates)):
         return _GRAPH
     if any(map(_STATE.search, args)) or any(map(_UPDATE.match, results)):
         return _TREE
     heads = _heads(args)
-    variables = {p for p in args if p.endswith(".value")}
+    variables = {p for p in args if ".value" in p}
     if any(_updated(p, _TREE, heads, {}, {}) in variables for p in results):
         return _TREE
     return _PLAIN
@@ -607,9 +618,8 @@ def _slot_counts(paths: Sequence[str]) -> Counter[str]:
 def _typed_input(path: str, i: int, layout: _Layout) -> str:
     if not path or re.fullmatch(r"flat_args\[\d+\]", path):
         return f"argument {i + 1}"
-    if match := _OPAQUE.fullmatch(path):
-        slot = int(path[len(match[1]) + 1 : -1])
-        return f"variable {slot + 1} of {_head(path)}"
+    if layout is _GRAPH and (match := _OPAQUE.match(path)):
+        return f"variable {int(match[2]) + 1} of {_head(path)}"
     return _typed(path, layout)
 
 
@@ -617,7 +627,7 @@ def _typed_output(function: str, path: str, i: int, count: int, layout: _Layout)
     rest = path.removeprefix(layout.result)
     if not path and count == 1:
         return f"{function}(...)"
-    if not path or rest == path or _OPAQUE.fullmatch(rest):
+    if not path or rest == path or (layout is _GRAPH and _OPAQUE.match(rest)):
         return f"output {i + 1} of {function}(...)"
     return f"{function}(...){_typed(rest, layout)}"
 
@@ -634,6 +644,10 @@ def _typed(path: str, layout: _Layout) -> str:
 
 def _without_flax(path: str) -> str:
     """`model.__state__['bn']['mean'].value` as `model.bn.mean`."""
-    path = path.removesuffix(".value")
-    head, *state = _STATE.split(path, maxsplit=1)
-    return head + "".join(re.sub(r"\['([^\W\d]\w*)'\]", r".\1", s) for s in state)
+    if ".value" in path:
+        module, _, inside = path.rpartition(".value")
+    else:
+        module, inside = path, ""
+    head, *state = _STATE.split(module, maxsplit=1)
+    keys = (re.sub(r"\['([^\W\d]\w*)'\]", r".\1", s) for s in state)
+    return head + "".join(keys) + inside

@@ -314,7 +314,7 @@ class _Hub:
             self._chex.called_with_checks(sys._getframe())
         function = function_called(jaxpr.jaxpr.debug_info, sys._getframe())
         with self._calling(function):
-            return watching[-1].checker.jitted(call, function, _counter(watching))
+            return watching[-1].checker.jitted(call, _counted(watching, function))
 
     def compiled(
         self, run: Callable[[], Any], compiled: Any, args: Any, kwargs: Any
@@ -324,14 +324,14 @@ class _Hub:
             return run()
         name = _compat.executable_name(compiled) or "AOT function"
         function = Function(_bare(name), _AOT)
-        number = _counter(watching)(function)
+        which = _counted(watching, function)
         leaves = jax.tree.leaves((args, kwargs))
-        return watching[-1].checker.compiled(run, function, leaves, number)
+        return watching[-1].checker.compiled(run, which, leaves)
 
     def _check_failed_eagerly(self, exception: Any) -> None:
         watching = self._watching()
         if watching:
-            failure = findings.failed_check(exception, None, 0)
+            failure = findings.failed_check(exception, None)
             watching[-1].session.failed(failure)
 
     # -- the sink of counts ----------------------------------------------------------
@@ -378,11 +378,12 @@ def _bare(fun_name: str) -> str:
     return fun_name.removeprefix("jit(").removeprefix("jit_").removesuffix(")")
 
 
-def _counter(watching: Sequence[Region]) -> Callable[[Function], int]:
-    def count(function: Function) -> int:
-        return [r.session.called(function) for r in watching][-1]
-
-    return count
+def _counted(watching: Sequence[Region], function: Function) -> findings.Call:
+    """Counts a call in each region, and says which it is in the innermost."""
+    session = watching[-1].session
+    for region in watching[:-1]:
+        region.session.called(function)
+    return findings.Call(function, session.called(function), session.scope)
 
 
 _hub = _Hub()

@@ -41,6 +41,11 @@ class Session:
         self._began = time.perf_counter()
         self._ended: float | None = None
 
+    @property
+    def scope(self) -> str:
+        """What the session counts in, as said in messages."""
+        return "this cell" if self.cell is not None else "this region"
+
     def called(self, function: Function) -> int:
         """Counts a call, and says which call of the function it is, from 1."""
         with self._lock:
@@ -141,7 +146,7 @@ class Session:
             kind=kind,
             function=function.name,
             call=self._calls[function] + 1,
-            message=_over_budget(kind, function.name, times, budget),
+            message=_over_budget(kind, function.name, times, budget, self.scope),
             location=function.source,
         )
         self.failed(TraceBudgetError(finding.message, finding))
@@ -155,11 +160,11 @@ def _by_name(counts: Counter[Function]) -> Mapping[str, int]:
     return MappingProxyType(dict(named))
 
 
-def _over_budget(kind: str, name: str, times: int, budget: int) -> str:
+def _over_budget(kind: str, name: str, times: int, budget: int, scope: str) -> str:
     done = {"traces": "traced", "compiles": "compiled"}[kind]
     option = {"traces": "--max-traces", "compiles": "--max-compiles"}[kind]
     return (
-        f"{name} is being {done} for the {_ordinal(times)} time in this region; "
+        f"{name} is being {done} for the {_ordinal(times)} time in {scope}; "
         f"{option} allows {budget}.\n"
         f"  next: look at the shapes, dtypes and static arguments of this call of "
         f"{name}; each new combination is {done} again. A smaller last batch is the "

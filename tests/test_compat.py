@@ -122,7 +122,7 @@ def test_a_part_of_ours_that_breaks_is_reported_as_ours(monkeypatch):
 BREAKABLE = [
     ("jaxdbg.checker.Checker._plan", "a plan"),
     ("jaxdbg.checker.Checker._judge", "a judgement"),
-    ("jaxdbg.region._counter", "a count"),
+    ("jaxdbg.region._counted", "a count"),
     ("jaxdbg.session.Session.traced", "the listener of traces"),
     ("jaxdbg.session.Session.compile_begins", "the listener of compilations"),
     ("jaxdbg.origin.trace_back", "a search"),

@@ -50,7 +50,7 @@ def test_nan_is_caught_and_named(said: Said) -> None:
     text = said("nan")
     assert "step 150: loss" in text  # it was all right for long
     assert "NonFiniteError: NaN in model." in text
-    assert "from train_step (call 192 in this region)" in text
+    assert "from train_step (call 192 in this cell)" in text
     assert "return (x - mean) / (std + self.eps)" in text
 
 
@@ -81,7 +81,7 @@ def test_chex_is_live_in_a_function_jitted_before(said: Said) -> None:
     live = said("chex-live")
     assert "CheckError: chex.assert_trees_all_close" in live
     assert "0.0 != 1.0" in live
-    assert "in accuracy (call 1 in this region)" in live
+    assert "in accuracy (call 1 in this cell)" in live
 
 
 def test_other_doors(said: Said) -> None:

@@ -83,7 +83,7 @@ _PMAP = ("_fun", "call_wrapped")
 def _seen_through(function: Function, fun: Any) -> Function:
     inner = _compat.pmapped(fun) if function.name in _PMAP else None
     code = getattr(inner, "__code__", None)
-    if code is None:
+    if inner is None or code is None:
         return function
     return Function(inner.__name__, f"{code.co_filename}:{code.co_firstlineno}")
 
