@@ -13,11 +13,13 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 import jaxdbg
+from jaxdbg.options import Options
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "jaxdbg"
@@ -130,6 +132,23 @@ def test_notebooks_have_no_outputs() -> None:
         committed = json.loads(git("show", f":{path.relative_to(ROOT)}"))
         code = [c for c in committed["cells"] if c["cell_type"] == "code"]
         assert not any(c["outputs"] or c["execution_count"] for c in code), path
+
+
+def test_links_of_the_texts_lead_somewhere() -> None:
+    texts = [path for path in tracked() if path.suffix == ".md"]
+    links = {
+        (path.parent / link).resolve()
+        for path in texts
+        for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", path.read_text())
+    }
+    assert links
+    assert [link for link in links if not link.exists()] == []
+
+
+def test_readme_names_every_option() -> None:
+    readme = (ROOT / "README.md").read_text()
+    flags = [f"--{f.name.strip('_').replace('_', '-')}" for f in fields(Options)]
+    assert [flag for flag in flags if f"`{flag}" not in readme] == []
 
 
 def test_version_is_written_once() -> None:
