@@ -24,7 +24,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 ROOT = Path(__file__).resolve().parent
 VENVS = ROOT / ".venvs"
@@ -205,12 +205,13 @@ def run_tour(args: argparse.Namespace) -> int:
     return open_lab() if args.lab else execute_tour()
 
 
-def open_lab() -> int:
-    """Opens the tour in JupyterLab; returns when that is ended."""
+def open_lab() -> NoReturn:
+    """Becomes JupyterLab, with the tour open."""
     # JupyterLab does not run as root unless told to.
     root = ["--allow-root"] if os.getuid() == 0 else []
-    command = [TOUR_ENV.program("jupyter"), "lab", *root, str(TOUR)]
-    return subprocess.run(command, cwd=ROOT, env=clean_environment()).returncode
+    jupyter = TOUR_ENV.program("jupyter")
+    os.chdir(ROOT)
+    os.execve(jupyter, [jupyter, "lab", *root, str(TOUR)], clean_environment())
 
 
 def execute_tour() -> int:
