@@ -7,6 +7,7 @@ last good values until the call has proved good.
 
 from __future__ import annotations
 
+import sys
 import time
 import weakref
 from collections import deque
@@ -23,7 +24,7 @@ from jaxdbg.hooks import chex_mode
 from jaxdbg.hooks.compiles import Function, is_user_file
 from jaxdbg.hooks.interpose import Invocation, our_own_work
 from jaxdbg.hooks.vmapped_checks import has_checks
-from jaxdbg.jaxprs import can_be_bad
+from jaxdbg.jaxprs import NotReplayable, can_be_bad
 from jaxdbg.naming import Names
 from jaxdbg.session import Session
 
@@ -262,8 +263,16 @@ class Checker:
         """Where the badness of some outputs was born; None where it was not."""
         try:
             found = origin.trace_back(
-                checked.jaxpr, checked.args, candidates, is_user_file
+                checked.jaxpr,
+                checked.args,
+                candidates,
+                is_user_file,
+                _patience(checked),
             )
+        except (origin.OutOfTime, NotReplayable) as reason:
+            return self._born_as_a_whole(checked, str(reason))
+        except KeyboardInterrupt:
+            return self._born_as_a_whole(checked, "the search was interrupted")
         except Exception as error:
             return self._born_as_a_whole(checked, f"{type(error).__name__}: {error}")
         born = [
@@ -290,7 +299,9 @@ class Checker:
         signature = ("ops", tuple(np.flatnonzero(bad).tolist()))
         if not bad.any() or signature in checked.plan.benign:
             return None
-        found = origin.first_birth(checked.jaxpr, checked.args, is_user_file)
+        found = origin.first_birth(
+            checked.jaxpr, checked.args, is_user_file, _patience(checked)
+        )
         if found is not None:
             return findings.inside(checked.call, found)
         checked.plan.benign.add(signature)
@@ -331,6 +342,17 @@ def _changed(params: dict[str, Any], plan: Plan) -> dict[str, Any]:
             plan.marked.jaxpr, {**params, **changed}, before=0, after=1
         )
     return changed
+
+
+def _patience(checked: Checked) -> origin.Patience:
+    def slow() -> None:
+        # Not part of the report: whoever waits should know for what, now.
+        sys.stderr.write(
+            f"jaxdbg: a value that is not finite in {checked.call}; looking for where "
+            "it was born (a minute at most, interrupt to go without).\n"
+        )
+
+    return origin.Patience(slow=slow)
 
 
 def _ready(checked: Checked) -> bool:

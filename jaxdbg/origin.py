@@ -106,6 +106,31 @@ class OutOfTime(Exception):
     """The evaluation took longer than it was allowed to."""
 
 
+class Patience:
+    """How long a search may take, and who is told when it is slow.
+
+    Arguments:
+        seconds: after which it is given up.
+        slow: called once, after `SLOW` seconds.
+    """
+
+    SLOW = 2.0
+
+    def __init__(self, seconds: float = 60.0, slow: Callable[[], None] | None = None):
+        self._began = time.monotonic()
+        self._seconds = seconds
+        self._slow = slow
+
+    def tick(self) -> None:
+        """Called often; raises OutOfTime at the end."""
+        passed = time.monotonic() - self._began
+        if passed > self._seconds:
+            raise OutOfTime(f"the search took longer than {self._seconds:.0f} s")
+        if passed > self.SLOW and self._slow is not None:
+            slow, self._slow = self._slow, None
+            slow()
+
+
 class _Found(Exception):
     def __init__(self, origin: Origin):
         super().__init__()
@@ -117,7 +142,7 @@ def trace_back(
     args: Sequence[Any],
     bad_outputs: Sequence[int],
     is_user_file: Callable[[str], bool],
-    seconds: float = 60.0,
+    patience: Patience | None = None,
 ) -> dict[int, Origins]:
     """The origins of the bad values in some outputs of a call.
 
@@ -129,18 +154,18 @@ def trace_back(
         args: its flat arguments, as they were before the call.
         bad_outputs: indices of outputs that hold NaN or Inf.
         is_user_file: whether a source file is the user's.
-        seconds: how long this may take.
+        patience: how long this may take; a minute by default.
 
     Returns:
         Origins by output; an output whose second evaluation is finite has none.
 
     Raises:
-        OutOfTime: it took longer than `seconds`.
+        OutOfTime: the patience is at its end.
         NotReplayable: it cannot be evaluated again without the user noticing.
     """
     jaxpr = replayable(jaxpr)
     found: dict[int, Origins] = {}
-    evaluation = _Evaluation(is_user_file, time.monotonic() + seconds)
+    evaluation = _Evaluation(is_user_file, patience or Patience())
     needs = [(needed_equations(jaxpr.jaxpr, [i]), i) for i in bad_outputs]
     for needed, i in sorted(needs, key=lambda n: (len(n[0]), n[1])):
         inputs = [_argument(a, n) for n, a in enumerate(args)]
@@ -155,7 +180,7 @@ def first_birth(
     jaxpr: Any,
     args: Sequence[Any],
     is_user_file: Callable[[str], bool],
-    seconds: float = 60.0,
+    patience: Patience | None = None,
 ) -> Origin | None:
     """The first NaN or +Inf that any operation of a call gives birth to, or None.
 
@@ -163,7 +188,7 @@ def first_birth(
     errors are those of `trace_back`.
     """
     jaxpr = replayable(jaxpr)
-    evaluation = _Evaluation(is_user_file, time.monotonic() + seconds, any_birth=True)
+    evaluation = _Evaluation(is_user_file, patience or Patience(), any_birth=True)
     try:
         evaluation.closed(jaxpr, [_argument(a, n) for n, a in enumerate(args)], ())
     except _Found as found:
@@ -220,11 +245,11 @@ class _Evaluation:
     def __init__(
         self,
         is_user_file: Callable[[str], bool],
-        deadline: float,
+        patience: Patience,
         any_birth: bool = False,
     ):
         self._is_user_file = is_user_file
-        self._deadline = deadline
+        self._patience = patience
         self._any_birth = any_birth
 
     def closed(
@@ -241,11 +266,14 @@ class _Evaluation:
         env: dict[Any, _Value] = {}
         env.update(zip(body.constvars, consts, strict=True))
         env.update(zip(body.invars, inputs, strict=True))
+        last = _last_uses(body)
         for n, eqn in enumerate(body.eqns):
             if only is None or n in only:
                 ins = [_read(env, v) for v in eqn.invars]
                 outs = self._equation(eqn, ins, loop, outer)
                 env.update(zip(eqn.outvars, outs, strict=True))
+            for var in last.get(n, ()):  # or all activations would be held at once
+                env.pop(var, None)
         return [_read(env, v) if is_literal(v) else env.get(v) for v in body.outvars]
 
     def _equation(
@@ -255,8 +283,7 @@ class _Evaluation:
         loop: tuple[tuple[int, int], ...],
         outer: Place | None,
     ) -> list[_Value]:
-        if time.monotonic() > self._deadline:
-            raise OutOfTime
+        self._patience.tick()
         place = self._place(eqn, loop, outer)
         name = eqn.primitive.name
         if name in BODIES:
@@ -364,6 +391,19 @@ def _count() -> Iterator[int]:
     while True:
         yield i
         i += 1
+
+
+def _last_uses(body: Any) -> dict[int, list[Any]]:
+    """For each equation, the variables that no later one needs."""
+    uses = {
+        v: n for n, e in enumerate(body.eqns) for v in e.invars if not is_literal(v)
+    }
+    kept = {v for v in body.outvars if not is_literal(v)}
+    last: dict[int, list[Any]] = {}
+    for var, n in uses.items():
+        if var not in kept:
+            last.setdefault(n, []).append(var)
+    return last
 
 
 def _read(env: dict[Any, _Value], atom: Any) -> _Value:

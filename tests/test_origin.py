@@ -155,7 +155,16 @@ def test_a_mapped_while_loop():
 def test_time_is_limited():
     jaxpr = jax.make_jaxpr(jnp.log)(F32(-1))
     with pytest.raises(origin.OutOfTime):
-        origin.trace_back(jaxpr, [F32(-1)], [0], is_user_file, seconds=0)
+        origin.trace_back(jaxpr, [F32(-1)], [0], is_user_file, origin.Patience(0))
+
+
+def test_a_slow_search_says_so_once(monkeypatch):
+    monkeypatch.setattr(origin.Patience, "SLOW", 0.0)
+    told = []
+    patience = origin.Patience(slow=lambda: told.append(1))
+    jaxpr = jax.make_jaxpr(BORN["Inf - Inf"][0])(F32(1e3))
+    origin.trace_back(jaxpr, [F32(1e3)], [0], is_user_file, patience)
+    assert told == [1]
 
 
 MARKED = {**BORN, "scan": (scanned, (np.array([1, -1, 1, 1], F32),), "nan", "sqrt")}
