@@ -313,7 +313,7 @@ class _Hub:
         if has_checks(jaxpr):
             self._chex.called_with_checks(sys._getframe())
         function = function_called(jaxpr.jaxpr.debug_info, sys._getframe())
-        with self._calling(function):
+        with self._calling(function, call.params["name"]):
             return watching[-1].checker.jitted(call, _counted(watching, function))
 
     def compiled(
@@ -360,18 +360,22 @@ class _Hub:
             region.session.spent(compiling=seconds)
 
     @contextlib.contextmanager
-    def _calling(self, function: Function) -> Any:
-        before = getattr(self._current, "function", None)
-        self._current.function = function
+    def _calling(self, function: Function, name: str) -> Any:
+        before = getattr(self._current, "call", None)
+        self._current.call = function, name
         try:
             yield
         finally:
-            self._current.function = before
+            self._current.call = before
 
     def _compiling(self, fun_name: str) -> Function:
         # Outside a call, only `.lower().compile()` compiles: a function the user chose.
-        current = getattr(self._current, "function", None)
-        return current or Function(_bare(fun_name), _AOT)
+        current = getattr(self._current, "call", None)
+        if current is None:
+            return Function(_bare(fun_name), _AOT)
+        function, name = current
+        # Inside a call JAX may compile what it needs itself, to place arguments, say.
+        return function if _bare(fun_name) == name else Function(_bare(fun_name), "")
 
 
 def _bare(fun_name: str) -> str:
