@@ -111,8 +111,8 @@ def inside(call: Call, born: Origin) -> NonFiniteError:
     lines = [
         f"{_KIND[born.kind]} inside {call}",
         *_birth(born),
-        "  next: the value may never reach a result; without --every-op only what "
-        "leaves a jitted call counts.",
+        "  next: the value may never reach a result; without --every-op only what\n"
+        "    leaves a jitted call counts.",
     ]
     finding = Finding(
         kind=kind,
@@ -181,16 +181,16 @@ def raise_together(failures: Sequence[Failure], session: Session) -> None:
 def _next(function: Function, options: Options) -> str:
     if options.async_:
         return (
-            "--async noticed this after the call, so what the call updated is already "
-            "overwritten; run the cell again without --async to stop before that."
+            "--async noticed this after the call: what that updated is overwritten.\n"
+            "    Run the cell again without --async to stop before."
         )
     if options.record:
         return "--record let the program run on with these values."
     if not function.user:
         return "%debug stands in your frame, where the operands are."
     return (
-        "the call's results were not used: what it would have updated still holds its "
-        "last good values. %debug stands in your frame."
+        "the results were not used, so what the call would have updated still holds\n"
+        "    its last good values. %debug stands in your frame."
     )
 
 

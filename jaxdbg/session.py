@@ -166,9 +166,9 @@ def _over_budget(kind: str, name: str, times: int, budget: int, scope: str) -> s
     return (
         f"{name} is being {done} for the {_ordinal(times)} time in {scope}; "
         f"{option} allows {budget}.\n"
-        f"  next: look at the shapes, dtypes and static arguments of this call of "
-        f"{name}; each new combination is {done} again. A smaller last batch is the "
-        f"usual cause: drop it or pad it."
+        f"  next: look at the shapes, dtypes and static arguments of this call; each\n"
+        f"    new combination is {done} again. A smaller last batch is the usual\n"
+        f"    cause: drop it or pad it."
     )
 
 

@@ -1,0 +1,161 @@
+"""What is said about a failure, word for word."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxdbg
+
+
+@jax.jit
+def logs(x):
+    return {"log": jnp.log(x), "twice": [x * 2]}
+
+
+def message(function, *args, **options):
+    with pytest.raises(jaxdbg.NonFiniteError) as caught, jaxdbg.checked(**options):
+        function(*args)
+    return str(caught.value)
+
+
+HERE = f"{__file__}:{logs.__wrapped__.__code__.co_firstlineno + 2}"
+BAD = np.array([[1, -1], [2, 3]], np.float32)
+
+
+def test_a_nan():
+    assert message(logs, BAD) == (
+        'NaN in logs(...)["log"], from logs (call 1 in this region)\n'
+        '  logs(...)["log"][0, 1] is the only bad element of 4: 1 NaN in float32[2,2]\n'
+        f"  NaN was born in `log` at {HERE}\n"
+        '      return {"log": jnp.log(x), "twice": [x * 2]}\n'
+        "  next: the results were not used, so what the call would have updated still "
+        "holds\n"
+        "    its last good values. %debug stands in your frame."
+    )
+
+
+def test_of_several_leaves_the_first_is_shown_and_the_rest_are_named():
+    @jax.jit
+    def many(x):
+        return [jnp.log(x) + i for i in range(6)]
+
+    lines = message(many, BAD).splitlines()
+    assert lines[0] == "NaN in many(...)[0], from many (call 1 in this region)"
+    assert lines[2] == (
+        "  also bad: many(...)[1], many(...)[2], many(...)[3] and 2 more"
+    )
+
+
+def test_a_whole_array_that_is_bad():
+    assert "  all of it is bad: 1 NaN in float32[]\n" in message(
+        jax.jit(lambda x: x / x), np.float32(0)
+    )
+
+
+def test_an_inf_and_a_nan():
+    @jax.jit
+    def both(x):
+        return 1 / x, x / x
+
+    lines = message(both, np.float32([0, 1])).splitlines()
+    assert lines[0] == "NaN in both(...)[1], from both (call 1 in this region)"
+
+
+def test_a_nan_that_came_of_an_inf():
+    lines = message(jax.jit(lambda x: jnp.log(x) * x), np.float32(0)).splitlines()
+    assert lines[2].startswith("  NaN was born in `mul` at ")
+    assert lines[4].startswith("  from the -Inf that was born in `log` at ")
+
+
+def test_an_eager_operation():
+    lines = message(lambda: jnp.log(np.float32(-1))).splitlines()
+    assert lines[0] == "NaN in log(...), from eager op log (call 1 in this region)"
+    assert lines[-1] == "  next: %debug stands in your frame, where the operands are."
+
+
+def test_a_loop_says_which_step():
+    @jax.jit
+    def loop(x):
+        return jax.lax.scan(lambda c, v: (c, jnp.log(v)), 0.0, x)[1]
+
+    told = message(loop, np.float32([1, 2, -1, 3]))
+    assert f"in `log` at {__file__}:" in told
+    assert ", step 3 of 4\n" in told
+
+
+def test_every_op():
+    @jax.jit
+    def hidden(x):
+        return jnp.where(x > 0, jnp.log(x), 0)
+
+    told = message(hidden, BAD, every_op=True).splitlines()
+    assert told[0] == "NaN inside hidden (call 1 in this region)"
+    assert told[1].startswith("  NaN was born in `log` at ")
+
+
+def test_in_async_and_record_it_says_what_has_happened_since():
+    assert "what that updated is overwritten" in message(logs, BAD, async_=True)
+    with jaxdbg.checked(record=True) as region:
+        logs(BAD)
+        logs(BAD)
+    first, second = region.report.findings
+    assert first.message.endswith(
+        "next: --record let the program run on with these values."
+    )
+    assert (first.call, second.call) == (1, 2)
+
+
+def test_what_a_finding_holds():
+    with pytest.raises(FloatingPointError) as caught, jaxdbg.checked() as region:
+        logs(BAD)
+    finding = caught.value.finding
+    assert finding == region.report.findings[0]
+    assert caught.value.report == region.report
+    assert finding.message == str(caught.value)
+    assert (finding.kind, finding.function, finding.call) == ("nan", "logs", 1)
+    assert (finding.path, finding.index) == ('logs(...)["log"]', (0, 1))
+    assert (finding.shape, finding.dtype) == ((2, 2), "float32")
+    assert (finding.nan, finding.inf, finding.size) == (1, 0, 4)
+    assert finding.location == HERE
+
+
+def test_the_traceback_ends_in_the_users_line():
+    with pytest.raises(jaxdbg.NonFiniteError) as caught, jaxdbg.checked():
+        logs(BAD)
+    frames = caught.traceback
+    assert all(str(f.path) == __file__ for f in frames)
+    assert caught.value.__cause__ is None
+    assert not getattr(caught.value, "__notes__", [])
+
+
+def test_budgets():
+    @jax.jit
+    def step(x):
+        return x + 1
+
+    with pytest.raises(jaxdbg.TraceBudgetError) as caught, jaxdbg.checked(max_traces=1):
+        step(np.zeros(2))
+        step(np.zeros(3))
+    assert str(caught.value) == (
+        "step is being traced for the 2nd time in this region; --max-traces allows 1.\n"
+        "  next: look at the shapes, dtypes and static arguments of this call; each\n"
+        "    new combination is traced again. A smaller last batch is the usual\n"
+        "    cause: drop it or pad it."
+    )
+    assert isinstance(caught.value, AssertionError)
+    assert caught.value.finding.kind == "traces"
+
+
+def test_a_search_that_is_interrupted_goes_without(monkeypatch):
+    from jaxdbg import origin
+
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(origin, "trace_back", interrupted)
+    assert (
+        "  where it was born is not known: the search was interrupted\n"
+    ) in message(logs, BAD)
