@@ -22,7 +22,14 @@ import optax
 import pytest
 from flax import nnx
 
-from jaxdbg.naming import Names, element, frame_namespaces, input_names, output_names
+from jaxdbg.naming import (
+    Names,
+    NnxCall,
+    element,
+    frame_namespaces,
+    input_names,
+    output_names,
+)
 
 # --- the walk -----------------------------------------------------------------------
 
@@ -95,13 +102,13 @@ class Net(nnx.Module):
         self.head = nnx.Sequential(nnx.Linear(2, 2, rngs=rngs), jax.nn.relu)
         self.scales = nnx.Dict(a=nnx.Param(jnp.ones(2)))
         self.scales["odd name"] = nnx.Param(jnp.ones(2))
-        self.bundle = nnx.Param({"p": jnp.ones(2), "q": [jnp.ones(2)]})
+        self.bundle = nnx.Param({"p": jnp.ones(2), "q": {"r": jnp.ones(2)}})
 
     def __call__(self, x: Any) -> Any:
         for block in self.blocks:
             x = block(x)
         x = self.head(x) * self.scales["a"] * self.scales["odd name"]
-        return x * self.bundle["p"] * self.bundle["q"][0]
+        return x * self.bundle["p"] * self.bundle["q"]["r"]
 
 
 def net_and_optimizer() -> tuple[Net, nnx.Optimizer]:
@@ -298,23 +305,26 @@ def test_element() -> None:
 
 @dataclasses.dataclass
 class Call:
+    """A jitted call, and what could be named while it ran."""
+
     name: str
     args: Any
     outs: Any
     debug_info: Any
     frames: Any
+    then: Names
 
-    def inputs(self, *namespaces: Any) -> list[str]:
-        names = Names(*namespaces)
+    def inputs(self, *namespaces: Any, names: Names | None = None) -> list[str]:
+        names = names or Names(*namespaces)
         return input_names(self.name, self.args, self.debug_info, names)
 
-    def outputs(self, *namespaces: Any) -> list[str]:
-        names = Names(*namespaces)
+    def outputs(self, *namespaces: Any, names: Names | None = None) -> list[str]:
+        names = names or Names(*namespaces)
         return output_names(self.name, self.args, self.outs, self.debug_info, names)
 
 
 @contextmanager
-def captured() -> Iterator[list[Call]]:
+def captured(namespace: dict[str, Any]) -> Iterator[list[Call]]:
     """Collects the jitted calls made inside, as jaxdbg's own hook sees them."""
     original: Any = pjit._pjit_call_impl_python
     calls: list[Call] = []
@@ -323,7 +333,10 @@ def captured() -> Iterator[list[Call]]:
         outs = original(*args, jaxpr=jaxpr, name=name, **params)[0]
         info = getattr(jaxpr, "jaxpr", jaxpr).debug_info
         _of_this_function, *frames = frame_namespaces()
-        calls.append(Call(name, args, outs, info, frames))
+        # Without this file's own frames: what a notebook's cell could name.
+        then = Names(namespace, *[f for f in frames if isinstance(f, NnxCall)])
+        then.of(None)  # Walks now, before flax puts the new values in.
+        calls.append(Call(name, args, outs, info, frames, then))
         return outs, None, None, []
 
     pjit._pjit_call_impl_python = patched
@@ -333,10 +346,15 @@ def captured() -> Iterator[list[Call]]:
         pjit._pjit_call_impl_python = original
 
 
-def call_of(function: Any, *args: Any, **kwargs: Any) -> Call:
-    with captured() as calls:
+def call_in(
+    namespace: dict[str, Any], function: Any, *args: Any, **kwargs: Any
+) -> Call:
+    with captured(namespace) as calls:
         function(*args, **kwargs)
     return calls[-1]
+
+
+call_of = functools.partial(call_in, {})
 
 
 def train_step(
@@ -369,27 +387,23 @@ def test_nnx_jit_with_what_the_user_can_name(mode: dict[str, Any]) -> None:
     batch = a_batch()
     namespace = {"net": net, "opt": opt, "data": [batch]}
     step = nnx.jit(train_step, **mode)
-    before = Names(namespace)
-    before.of(batch["x"])  # The region names before it lets the model be overwritten.
-    call = call_of(step, net, opt, batch, scale=jnp.ones(()))
-    inputs = input_names(call.name, call.args, call.debug_info, before)
-    names = dict(zip(inputs, call.args, strict=True))
-    assert 'data[0]["x"]' in names
-    assert "net.blocks[1].norm.mean" in names
-    assert "scale" in names
-    named = Names(*before._namespaces, *[f for f in call.frames if hasattr(f, "graph")])
-    named._found = before._found
-    outputs = output_names("train_step", call.args, call.outs, call.debug_info, named)
+    call = call_in(namespace, step, net, opt, batch, scale=jnp.ones(()))
+    inputs, outputs = call.inputs(names=call.then), call.outputs(names=call.then)
+    assert 'data[0]["x"]' in inputs
+    assert "net.blocks[1].norm.mean" in inputs
+    assert "scale" in inputs
     assert "opt.opt_state[0].mu.blocks[0].linear.kernel" in outputs
     assert "train_step(...)[0]" in outputs
     assert 'train_step(...)[1]["twice"]' in outputs
     assert len(set(outputs)) == len(outputs)
-    check_updates(outputs, call.outs, namespace, mode)
+    check_updates(outputs, call.outs, namespace)
+    # Flax has made other containers of some by now.
+    after = Names(namespace)
+    for leaf in jax.tree.leaves(nnx.state((net, opt))):
+        assert_typed(leaf, after.of(leaf), namespace)
 
 
-def check_updates(
-    outputs: list[str], outs: Any, namespace: dict[str, Any], mode: dict[str, Any]
-) -> None:
+def check_updates(outputs: list[str], outs: Any, namespace: dict[str, Any]) -> None:
     """After the call, the user's path leads to what the output put there."""
     checked = 0
     for path, out in zip(outputs, outs, strict=True):
@@ -406,13 +420,12 @@ def check_updates(
 def test_nnx_jit_of_what_nobody_else_holds(mode: dict[str, Any]) -> None:
     step = nnx.jit(train_step, **mode)
     call = call_of(lambda: step(*net_and_optimizer(), a_batch(), z=jnp.ones(1)))
-    kept = [f for f in call.frames if hasattr(f, "graph")]
-    assert len(kept) == 1
-    inputs, outputs = call.inputs(*kept), call.outputs(*kept)
+    inputs, outputs = call.inputs(names=call.then), call.outputs(names=call.then)
     assert 'batch["x"]' in inputs
     assert 'more["z"]' in inputs
-    # Flax has put the new values in: an output is the model's own array by now.
+    assert "model.blocks[1].linear.kernel" in inputs
     assert "model.blocks[1].linear.kernel" in outputs
+    assert "optimizer.opt_state[0].nu.head.layers[0].bias" in outputs
     assert "train_step(...)[0]" in outputs
 
 
@@ -446,7 +459,7 @@ def test_nnx_jit_that_changes_the_structure_names_no_wrong_variable() -> None:
         return model(x)
 
     call = call_of(nnx.jit(forward), model, jnp.ones((1, 2)))
-    outputs = call.outputs(*[f for f in call.frames if hasattr(f, "graph")])
+    outputs = call.outputs(names=call.then)
     assert outputs[-1] == "forward(...)"
     for path, out in zip(outputs, call.outs, strict=True):
         if path.startswith("model"):
@@ -456,7 +469,7 @@ def test_nnx_jit_that_changes_the_structure_names_no_wrong_variable() -> None:
 
 def test_nnx_jit_without_modules_and_of_methods() -> None:
     call = call_of(nnx.jit(lambda x: (x, [x])), jnp.ones(2))
-    assert call.outputs(*call.frames[-1:]) == [
+    assert call.outputs(names=call.then) == [
         "<lambda>(...)[0]",
         "<lambda>(...)[1][0]",
     ]
@@ -473,10 +486,9 @@ def test_nnx_jit_without_modules_and_of_methods() -> None:
 
     x = np.ones(2)
     call = call_of(lambda: Runner().run(x + 1, x))
-    kept = [f for f in call.frames if hasattr(f, "graph")]
-    assert call.inputs(*kept)[-2:] == ["xs[0]", "xs[1]"]
-    assert "run(...)" in call.outputs(*kept)
-    assert "self.total" in call.outputs(*kept)
+    assert call.inputs(names=call.then)[-2:] == ["xs[0]", "xs[1]"]
+    assert "run(...)" in call.outputs(names=call.then)
+    assert "self.total" in call.outputs(names=call.then)
 
 
 @pytest.mark.parametrize("mode", [{}, {"graph": False}], ids=str)
@@ -490,12 +502,9 @@ def test_nnx_jit_with_static_and_unchanged_arguments(mode: dict[str, Any]) -> No
             self.scale = nnx.Param(jnp.ones(2))
 
     a, b = Scale(), Scale()
-    before = Names({"a": a, "b": b})
-    before.of(None)
-    call = call_of(nnx.jit(step, static_argnums=0, **mode), "kind", a, b)
-    names = Names(*[f for f in call.frames if hasattr(f, "graph")])
-    names._found = before._found
-    outputs = output_names("step", call.args, call.outs, call.debug_info, names)
+    step_jit = nnx.jit(step, static_argnums=0, **mode)
+    call = call_in({"a": a, "b": b}, step_jit, "kind", a, b)
+    outputs = call.outputs(names=call.then)
     bumped = [p for p, out in zip(outputs, call.outs, strict=True) if out[0] == 2]
     assert bumped == ["b.scale"]
     assert "step(...)" in outputs
