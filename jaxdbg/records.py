@@ -128,6 +128,10 @@ class Report:
                 plain[name] = tuple(value)
         return cls(**plain)
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """How IPython and its kin show a report: as the text it is."""
+        printer.text(str(self))
+
     def __str__(self) -> str:
         from jaxdbg.render.text import render  # views know records, not the reverse
 

@@ -120,14 +120,17 @@ class Region:
         session = self._session
         assert session is not None, "left a region that was never entered"
         try:
-            self._end(session, exc)
+            late = self._late_failure(session, exc)
         finally:
             _hub.close(self)
             session.close()
             self._final = _remember(session.report())
-            if isinstance(exc, Failure):
-                exc.report = self._final
-                end_in_user_code(exc)
+        if isinstance(exc, Failure):
+            exc.report = self._final
+            end_in_user_code(exc)
+        if late is not None:
+            late.report = self._final
+            raise late.with_traceback(None) from None
 
     def __call__(self, function: _F) -> _F:
         """As a decorator: each call of the function is a region of its own."""
@@ -161,19 +164,20 @@ class Region:
         # A region is open once; a decorated function may call itself.
         return Region(namespace=self._namespace, cell=self._cell, options=self._options)
 
-    def _end(self, session: Session, exc: BaseException | None) -> None:
-        if exc is None:
-            self.checker.drain()
-            self._raise_unseen(session)
-        elif not isinstance(exc, Failure):
-            # The user's own error, or an interrupt: it must not be hidden by ours.
-            with contextlib.suppress(Failure):
-                self.checker.drain()
-
-    def _raise_unseen(self, session: Session) -> None:
-        """Raises what was raised in a worker thread and never reached this one."""
-        if session.in_threads and not session.options.record:
-            raise session.in_threads[0]
+    def _late_failure(
+        self, session: Session, exc: BaseException | None
+    ) -> Failure | None:
+        """What is known only now: of pending calls, or from a worker thread."""
+        try:
+            # After an interrupt nobody wants to wait.
+            self.checker.drain(wait=exc is None or isinstance(exc, Exception))
+        except Failure as failure:
+            # The user's own error, or an interrupt, must not be hidden by ours.
+            return failure if exc is None else None
+        except Exception as error:
+            session.broke("ending the region", error)
+        unseen = session.in_threads if exc is None and not self._options.record else []
+        return unseen[0] if unseen else None
 
     def _names(self) -> Names:
         frames = frame_namespaces()

@@ -22,13 +22,17 @@ def render(report: Report) -> str:
 def _headline(report: Report) -> str:
     parts = [_calls(report), _counts(report), _seconds(report)]
     found = len(report.findings)
-    mark = "✓" if not found else f"✗ {found} finding{'s' * (found > 1)},"
+    mark = "✓" if not found else f"✗ {_some(found, 'finding')},"
     return f"{mark} {' · '.join(p for p in parts if p)}"
 
 
 def _calls(report: Report) -> str:
-    eager = f" and {report.eager_ops} eager ops" if report.eager_ops else ""
-    return f"{report.calls} call{'s' * (report.calls != 1)}{eager} checked"
+    eager = f" and {_some(report.eager_ops, 'eager op')}" if report.eager_ops else ""
+    return f"{_some(report.calls, 'call')}{eager} checked"
+
+
+def _some(n: int, what: str) -> str:
+    return f"{n} {what}{'s' * (n != 1)}"
 
 
 def _counts(report: Report) -> str:
