@@ -24,7 +24,7 @@ from jaxdbg.hooks import chex_mode
 from jaxdbg.hooks.compiles import Function, is_user_file
 from jaxdbg.hooks.interpose import Invocation, our_own_work
 from jaxdbg.hooks.vmapped_checks import has_checks
-from jaxdbg.jaxprs import NotReplayable, can_be_bad
+from jaxdbg.jaxprs import REF, NotReplayable, can_be_bad, replayable
 from jaxdbg.naming import Names
 from jaxdbg.session import Session
 
@@ -40,6 +40,7 @@ class Plan:
         function: whose call it is.
         floats: indices of the outputs that can hold NaN or Inf.
         donated: indices of the arguments the call donates.
+        refs: indices of the arguments that are Refs, which the call may write to.
         checked: the jaxpr with its checks as outputs, where there are any.
         marked: the jaxpr with a mark for each operation, where that is asked for.
         benign: bad outputs, with their kinds, that have proved to be no failure.
@@ -48,6 +49,7 @@ class Plan:
     function: Function
     floats: tuple[int, ...]
     donated: tuple[int, ...]
+    refs: tuple[int, ...] = ()
     checked: chex_mode.Functionalised | None = None
     marked: every_op.Instrumented | None = None
     benign: set[Any] = field(default_factory=set)
@@ -55,16 +57,37 @@ class Plan:
 
 @dataclass(slots=True)
 class Checked:
-    """A call that ran, with what is needed to judge it."""
+    """A call that ran, with what is needed to judge it.
+
+    Attributes:
+        lost: whether an argument that is gone since, or written to, held NaN or Inf.
+    """
 
     plan: Plan
-    jaxpr: Any
+    params: dict[str, Any]
     call: findings.Call
     args: Sequence[Any]
     outs: list[Any]
+    lost: bool = False
     error: Any = None
     marks: Any = None
     flags: finite.Pending | None = None
+
+    @property
+    def jaxpr(self) -> Any:
+        """The closed jaxpr of the call."""
+        return self.params["jaxpr"]
+
+    @property
+    def results(self) -> list[Any]:
+        """The outputs, and after them the Refs, which are written to instead."""
+        return [*self.outs, *(self.args[i] for i in self.plan.refs)]
+
+    @property
+    def can_be_bad(self) -> tuple[int, ...]:
+        """Indices of the results that can hold NaN or Inf."""
+        before = len(self.outs)
+        return (*self.plan.floats, *range(before, before + len(self.plan.refs)))
 
 
 _PLANS: weakref.WeakKeyDictionary[Any, dict[Any, Plan]] = weakref.WeakKeyDictionary()
@@ -82,9 +105,11 @@ class Checker:
 
     def jitted(self, call: Invocation, which: findings.Call) -> list[Any]:
         """Runs a jitted call and checks it; raises the failure it finds."""
-        plan = self._plan(call.params, which.function)
+        plan = self._plan(call, which.function)
         args, kept = self._arguments(call.args, plan)
+        lost = self._is_bad_and_lost(call.args, plan)
         checked = self._run(call, plan, which, args, kept)
+        checked.lost = lost
         if self._options.async_:
             self._enqueue(checked)
         else:
@@ -127,21 +152,23 @@ class Checker:
 
     # -- running ---------------------------------------------------------------------
 
-    def _plan(self, params: dict[str, Any], function: Function) -> Plan:
-        jaxpr = params["jaxpr"]
+    def _plan(self, call: Invocation, function: Function) -> Plan:
+        jaxpr, params = call.params["jaxpr"], call.params
         key = (self._options.errors, self._options.every_op, params["donated_invars"])
         plans = _PLANS.setdefault(jaxpr, {})
         if key not in plans:
             with our_own_work():
-                plans[key] = self._new_plan(jaxpr, params, function)
+                plans[key] = self._new_plan(call, function)
         return plans[key]
 
-    def _new_plan(self, jaxpr: Any, params: dict[str, Any], function: Function) -> Plan:
+    def _new_plan(self, call: Invocation, function: Function) -> Plan:
+        jaxpr, donated = call.params["jaxpr"], call.params["donated_invars"]
         avals = jaxpr.out_avals
         plan = Plan(
             function=function,
             floats=tuple(i for i, a in enumerate(avals) if can_be_bad(a)),
-            donated=tuple(i for i, d in enumerate(params["donated_invars"]) if d),
+            donated=tuple(i for i, d in enumerate(donated) if d),
+            refs=tuple(i for i, a in enumerate(call.args) if isinstance(a, REF)),
         )
         if has_checks(jaxpr) or (self._options.errors and function.user):
             plan.checked = chex_mode.functionalise(jaxpr, self._options.errors)
@@ -156,15 +183,17 @@ class Checker:
         """The arguments to run with, and those to keep for a diagnosis."""
         if not plan.donated or self._options.keep_donation:
             return args, args
-        with our_own_work():
-            copies = list(args)
-            for i in plan.donated:
-                copies[i] = jax.device_put(args[i], may_alias=False)
+        copies = _copied(args, plan.donated)
         # When the failure is raised at this call, the model must keep its own arrays;
         # when it is raised later, the model has moved on and the copies are for us.
         if self._options.async_:
-            return args, tuple(copies)
-        return tuple(copies), args
+            return args, copies
+        return copies, args
+
+    def _is_bad_and_lost(self, args: tuple[Any, ...], plan: Plan) -> bool:
+        lost = plan.refs + (plan.donated if self._options.keep_donation else ())
+        with our_own_work():
+            return bool(lost and finite.suspects([args[i] for i in lost]))
 
     def _run(
         self,
@@ -175,7 +204,7 @@ class Checker:
         kept: tuple[Any, ...],
     ) -> Checked:
         outs = call.execute(args, **_changed(call.params, plan))
-        checked = Checked(plan, call.params["jaxpr"], which, kept, outs)
+        checked = Checked(plan, call.params, which, kept, outs)
         if plan.marked is not None:
             checked.marks = checked.outs[-1]
             checked.outs = checked.outs[:-1]
@@ -185,9 +214,8 @@ class Checker:
 
     def _enqueue(self, checked: Checked) -> None:
         with our_own_work():
-            checked.flags = finite.pending(
-                [checked.outs[i] for i in checked.plan.floats]
-            )
+            results = checked.results
+            checked.flags = finite.pending([results[i] for i in checked.can_be_bad])
         self._queue.append(checked)
         self.drain(wait=False)
         if len(self._queue) > MAX_PENDING:
@@ -220,22 +248,27 @@ class Checker:
             if exception is not None:
                 return findings.failed_check(exception, checked.call)
         suspects = self._suspects(checked)
+        if any(_gone(checked.results[i]) for i in suspects):
+            checked.outs = _outputs_again(checked)
         failure = self._judge_outputs(checked, suspects) if suspects else None
         if failure is None and checked.marks is not None:
             failure = self._judge_marks(checked)
         return failure
 
     def _suspects(self, checked: Checked) -> list[int]:
-        floats = checked.plan.floats
+        results, indices = checked.results, checked.can_be_bad
         if checked.flags is not None:
             found = checked.flags.suspects()
         else:
-            found = finite.suspects([checked.outs[i] for i in floats])
-        return [floats[i] for i in found]
+            found = finite.suspects([results[i] for i in indices])
+        return [indices[i] for i in found]
 
     def _judge_outputs(self, checked: Checked, suspects: list[int]) -> Failure | None:
-        kinds = {i: origin.kinds_in(checked.outs[i]) for i in suspects}
-        signature = tuple(kinds.items())
+        results = checked.results
+        kinds = {i: origin.kinds_in(results[i]) for i in suspects}
+        # What came in through one argument says nothing of calls where that is good.
+        inputs = finite.suspects([None if _gone(a) else a for a in checked.args])
+        signature = (*kinds.items(), *inputs)
         # -Inf alone is a mask or the log of zero, which a program may well mean.
         candidates = [i for i in suspects if {"nan", "posinf"} & set(kinds[i])]
         if not candidates or signature in checked.plan.benign:
@@ -249,6 +282,7 @@ class Checker:
                 suspects=candidates,
                 args=checked.args,
                 outs=checked.outs,
+                refs=checked.plan.refs,
                 debug_info=checked.jaxpr.jaxpr.debug_info,
                 names=self._names(),
                 options=self._options,
@@ -261,6 +295,8 @@ class Checker:
         self, checked: Checked, candidates: list[int]
     ) -> origin.Origin | findings.Unknown | None:
         """Where the badness of some outputs was born; None where it was not."""
+        if any(i >= len(checked.outs) for i in candidates):
+            return self._born_as_a_whole(checked, "it was written to a Ref")
         try:
             found = origin.trace_back(
                 checked.jaxpr,
@@ -289,8 +325,11 @@ class Checker:
 
     def _born_as_a_whole(self, checked: Checked, why: str) -> findings.Unknown | None:
         """Without a look inside: born where all inputs and constants are good."""
-        values = [*checked.args, *getattr(checked.jaxpr, "consts", ())]
-        if any(origin.kinds_in(v) for v in values):
+        values = [
+            *(a for a in checked.args if not (_gone(a) or isinstance(a, REF))),
+            *getattr(checked.jaxpr, "consts", ()),
+        ]
+        if checked.lost or any(origin.kinds_in(v) for v in values):
             return None
         return findings.Unknown(why)
 
@@ -342,6 +381,21 @@ def _changed(params: dict[str, Any], plan: Plan) -> dict[str, Any]:
             plan.marked.jaxpr, {**params, **changed}, before=0, after=1
         )
     return changed
+
+
+def _copied(args: Sequence[Any], which: Sequence[int]) -> tuple[Any, ...]:
+    copies = list(args)
+    with our_own_work():
+        for i in which:
+            copies[i] = jax.device_put(args[i], may_alias=False)
+    return tuple(copies)
+
+
+def _outputs_again(checked: Checked) -> list[Any]:
+    """The outputs of a call, of which a later call was given some to keep."""
+    jaxpr = replayable(checked.jaxpr)
+    args = _copied(checked.args, checked.plan.donated)
+    return Invocation(args, {**checked.params, "jaxpr": jaxpr}).execute(args)
 
 
 def _patience(checked: Checked) -> origin.Patience:

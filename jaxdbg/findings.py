@@ -59,6 +59,7 @@ def non_finite(
     suspects: Sequence[int],
     args: Sequence[Any],
     outs: Sequence[Any],
+    refs: Sequence[int] = (),
     debug_info: Any,
     names: Names,
     options: Options,
@@ -68,14 +69,16 @@ def non_finite(
     Arguments:
         call: which call it left.
         born: where the worst of it was born.
-        suspects: indices of the bad outputs.
+        suspects: indices of the bad outputs; after these, the Refs are counted on.
         args, outs: flat arguments and outputs of the call.
+        refs: indices of the arguments that are Refs, which may be what is bad.
         debug_info: of its jaxpr, or None.
         names: of the arrays the user can name.
         options: of the region, which decide what has happened since.
     """
-    paths = naming.output_names(call.function.name, args, outs, debug_info, names)
-    worst = {i: finite.describe(outs[i]) for i in suspects}
+    paths = _paths(call, args, outs, refs, debug_info, names)
+    results = [*outs, *(args[i] for i in refs)]
+    worst = {i: finite.describe(results[i]) for i in suspects}
     first = min(suspects, key=lambda i: worst[i].nan == 0)  # a NaN before an Inf
     bad = worst[first]
     path, kind = paths[first], "nan" if bad.nan else "inf"
@@ -161,10 +164,26 @@ def failed_check(exception: Any, call: Call | None) -> CheckError:
 
 def result_path(checked: Checked, output: int) -> str:
     """The name of one output of a call, as `train_step(...)[0]`."""
-    info = checked.jaxpr.jaxpr.debug_info
-    name = checked.call.function.name
-    no_names = naming.Names()
-    return naming.output_names(name, checked.args, checked.outs, info, no_names)[output]
+    info, no_names = checked.jaxpr.jaxpr.debug_info, naming.Names()
+    refs = checked.plan.refs
+    return _paths(checked.call, checked.args, checked.outs, refs, info, no_names)[
+        output
+    ]
+
+
+def _paths(
+    call: Call,
+    args: Sequence[Any],
+    outs: Sequence[Any],
+    refs: Sequence[int],
+    debug_info: Any,
+    names: Names,
+) -> list[str]:
+    """The names of the outputs of a call, and of the Refs it was given."""
+    function = call.function.name
+    paths = naming.output_names(function, args, outs, debug_info, names)
+    inputs = naming.input_names(function, args, debug_info, names) if refs else []
+    return [*paths, *(inputs[i] for i in refs)]
 
 
 def raise_together(failures: Sequence[Failure], session: Session) -> None:
@@ -173,9 +192,8 @@ def raise_together(failures: Sequence[Failure], session: Session) -> None:
         return
     first, *rest = failures
     for failure in rest:
-        session.findings.append(failure.finding)
         first.add_note(f"and {failure.finding.message}")
-    session.failed(first)
+    session.failed(first, *rest)
 
 
 def _next(function: Function, options: Options) -> str:

@@ -95,10 +95,10 @@ class Session:
             "Please report this; your program was not touched."
         )
 
-    def failed(self, failure: Failure) -> None:
-        """Adds a failure's finding; raises the failure unless all are recorded."""
+    def failed(self, failure: Failure, *others: Failure) -> None:
+        """Adds the findings; raises the first failure unless all are recorded."""
         with self._lock:
-            self.findings.append(failure.finding)
+            self.findings += [f.finding for f in (failure, *others)]
             if threading.current_thread() is not self._thread:
                 self.in_threads.append(failure)
         failure.report = self.report()

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
+import jax
+import jax.numpy as jnp
 import pytest
-from hard_cases import Case, bits, each, each_that_fails, run
+from hard_cases import MIXED, POSITIVE, Case, bits, each, each_that_fails, run
+from jax.experimental import io_callback
 
 import jaxdbg
 
@@ -50,3 +54,75 @@ def test_a_failed_call_leaves_its_arguments_as_they_were(case: Case) -> None:
     assert bits(args) == before
     # The arguments are still of use to the plain program.
     program.call(*copy.deepcopy(args))
+
+
+def test_a_bad_value_in_a_ref_is_found() -> None:
+    @jax.jit
+    def write(ref, x):
+        ref[...] = jnp.log(x)
+
+    ref = jax.new_ref(jnp.zeros(3))
+    with pytest.raises(jaxdbg.NonFiniteError) as caught, jaxdbg.checked():
+        write(ref, POSITIVE)
+        write(ref, MIXED)
+    finding = caught.value.finding
+    assert (finding.function, finding.call) == ("write", 2)
+    assert (finding.path, finding.index) == ("ref", (1,))
+
+
+def test_a_ref_is_written_to_once() -> None:
+    @jax.jit
+    def add(ref, x):
+        ref[...] += x
+        return jnp.log(x)
+
+    ref = jax.new_ref(jnp.zeros(3))
+    with jaxdbg.checked(record=True) as region:
+        add(ref, MIXED)
+    assert len(region.report.findings) == 1
+    assert ref[...].tolist() == MIXED.tolist()
+
+
+def test_missing_data_in_a_ref_is_no_failure() -> None:
+    @jax.jit
+    def step(ref, x):
+        ref[0] = x
+        return ref[...] * 2
+
+    ref = jax.new_ref(jnp.full(3, jnp.nan))
+    with jaxdbg.checked() as region:
+        step(ref, 1.0)
+    assert region.report.findings == ()
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_what_prints_and_calls_back_does_so_once(times: int) -> None:
+    called: list[Any] = []
+
+    @jax.jit
+    def f(x):
+        def step(c, v):
+            jax.debug.callback(called.append, v)
+            return c, jnp.log(v)
+
+        jax.debug.callback(called.append, x)
+        y = io_callback(lambda x: called.append(x) or x, x, x)
+        return jax.lax.scan(step, 0, x)[1] + y
+
+    with jaxdbg.checked(record=True) as region:
+        for _ in range(times):
+            f(MIXED)
+        jax.effects_barrier()
+    assert len(region.report.findings) == times
+    assert len(called) == 5 * times
+
+
+def test_a_benign_verdict_does_not_hide_a_later_birth() -> None:
+    @jax.jit
+    def prepare(x):
+        return jnp.log(x)
+
+    with pytest.raises(jaxdbg.NonFiniteError) as caught, jaxdbg.checked():
+        prepare(jnp.array([1.0, jnp.nan, 3.0]))  # missing data
+        prepare(MIXED)
+    assert caught.value.finding.call == 2
