@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import inspect
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -16,6 +15,7 @@ import jax
 
 from jaxdbg import findings
 from jaxdbg.checker import Checker
+from jaxdbg.decorated import decorated
 from jaxdbg.errors import Failure
 from jaxdbg.hooks import _compat, chex_mode, compiles, interpose
 from jaxdbg.hooks.compiles import Function, function_called, is_user_file
@@ -134,21 +134,16 @@ class Region:
 
     def __call__(self, function: _F) -> _F:
         """As a decorator: each call of the function is a region of its own."""
-        if inspect.iscoroutinefunction(function):
+        return decorated(function, self._again)  # type: ignore[return-value]
 
-            @functools.wraps(function)
-            async def checked_async(*args: Any, **kwargs: Any) -> Any:
-                with self._again():
-                    return await function(*args, **kwargs)
-
-            return checked_async  # type: ignore[return-value]
-
-        @functools.wraps(function)
-        def checked(*args: Any, **kwargs: Any) -> Any:
-            with self._again():
-                return function(*args, **kwargs)
-
-        return checked  # type: ignore[return-value]
+    @contextlib.contextmanager
+    def left(self) -> Iterator[None]:
+        """While this is open nothing is checked, as if the region had ended."""
+        _hub.close(self)
+        try:
+            yield
+        finally:
+            _hub.open(self)
 
     @property
     def session(self) -> Session:
