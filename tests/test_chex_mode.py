@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -11,6 +14,7 @@ from flax import nnx
 from jax.experimental import checkify
 
 import jaxdbg
+from jaxdbg.hooks import _compat
 
 NAN = np.array([1.0, np.nan], np.float32)
 GOOD = np.array([1.0, 2.0], np.float32)
@@ -264,6 +268,51 @@ def test_a_trace_made_after_a_region_is_plain_too():
     with pytest.raises(RuntimeError, match="chexify"):
         function(GOOD[:1])
     assert failure(function, NAN).finding.kind == "check"
+
+
+@pytest.mark.skipif(
+    not _compat.tells_of_cleared_caches(), reason="JAX before 0.10 forgets each time"
+)
+def test_later_regions_find_their_traces_again():
+    traced = []
+    scale = 2.0
+
+    def function(x):
+        traced.append(scale)
+        chex.assert_tree_all_finite(x)
+        return x * scale
+
+    jitted = jax.jit(function)
+    outer = jax.jit(lambda x: jitted(x))
+    counts = []
+    for _ in range(4):
+        with jaxdbg.checked() as region:
+            jitted(GOOD)
+            outer(GOOD)
+        assert plain_error(jitted, GOOD)[0] is RuntimeError
+        assert plain_error(outer, GOOD)[0] is RuntimeError
+        counts.append((len(traced), sum(region.report.compiles.values())))
+        traced.clear()
+    # Two plain calls trace, and fail, each time. The first region traces, the second
+    # once more, under a stand-in, and from then on all is found again.
+    assert [n for n, _ in counts] == [3, 3, 2, 2]
+    assert [n for _, n in counts] == [2, 2, 0, 0]
+    scale = 3.0
+    jitted.clear_cache()
+    with jaxdbg.checked():
+        np.testing.assert_array_equal(jitted(GOOD), GOOD * 3)
+    assert failure(outer, NAN).finding.kind == "check"
+
+
+def test_stand_ins_die_with_their_function():
+    jitted = fresh()
+    reference = weakref.ref(jitted.__wrapped__)
+    for _ in range(2):
+        with jaxdbg.checked():
+            jitted(GOOD)
+    del jitted
+    gc.collect()
+    assert reference() is None
 
 
 def test_functions_without_assertions_keep_their_traces():

@@ -275,6 +275,28 @@ def evict_traces(fun: Callable[..., Any]) -> None:
             cache.evict_weakref(fun)
 
 
+def tells_of_cleared_caches() -> bool:
+    """Whether `caches_were_cleared` can know; since JAX 0.10."""
+    return _lookup("jax._src.pjit._infer_params_cached") is not None
+
+
+_epochs: dict[Any, Any] = {}
+
+
+def caches_were_cleared() -> bool:
+    """Whether any jitted function's cache was cleared since this was last asked.
+
+    JAX clears the memo of this function with them, and it makes a new value for us.
+    The memo is kept by trace context, and so are the values we have seen.
+    """
+    context = importlib.import_module("jax._src.config").trace_context()
+    memo = pjit()._infer_params_cached
+    now = memo(caches_were_cleared, None, None, (), None)
+    before = _epochs.setdefault(context, now)
+    _epochs[context] = now
+    return before is not now
+
+
 def jax_version() -> str:
     """The installed JAX version."""
     return str(jax.__version__)

@@ -8,7 +8,8 @@ transformation of a jaxpr (`functionalised`).
 
 A trace with such checks must not outlive the region: a plain call would find it and
 fail. So each function in whose trace an assertion was emitted is noted, and its traces
-are evicted when the region ends.
+are evicted when the region ends; later regions trace it under a stand-in, whose traces
+stay (`stand_ins`).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from jax.experimental import checkify
 from jaxdbg.hooks import _compat, vmapped_checks
 from jaxdbg.hooks.compiles import functions_called
 from jaxdbg.hooks.interpose import is_ours
+from jaxdbg.hooks.stand_ins import in_use, is_stand_in, remember
 
 SCALAR_ASSERTIONS: dict[str, Callable[..., Any]] = {
     "assert_scalar": lambda x: True,
@@ -61,11 +63,13 @@ class ChexMode:
         """An assertion is about to emit a check into the traces of this stack."""
         self._note_exception_type(frame)
         for fun in _functions_being_traced(frame):
-            self._asserting[id(fun)] = fun
+            if not is_stand_in(fun):
+                self._asserting[id(fun)] = fun
 
     def traced(self, fun: Callable[..., Any]) -> None:
         """A trace of `fun` began in the region."""
-        self._traced[id(fun)] = fun
+        if not is_stand_in(fun):
+            self._traced[id(fun)] = fun
 
     def called_with_checks(self, frame: FrameType) -> None:
         """A jaxpr with checks arrived at the seam.
@@ -74,8 +78,10 @@ class ChexMode:
         emits nothing itself. What else holds that trace cannot be known then, so all
         traces of the region go.
         """
-        if not any(id(f) in self._asserting for f in functions_called(frame)):
+        called = list(functions_called(frame))
+        if not any(id(f) in self._asserting for f in called):
             self._conservative = True
+        self._asserting.update((id(f), f) for f in called)
 
     def evict(self) -> None:
         """Forgets every trace of the region that holds a chex assertion."""
@@ -84,6 +90,10 @@ class ChexMode:
             doomed |= self._traced
         for fun in doomed.values():
             _compat.evict_traces(fun)
+        for fun in self._asserting.values():
+            remember(fun)
+        self._asserting.clear()
+        self._traced.clear()
 
     def _note_exception_type(self, frame: FrameType) -> None:
         wanted = frame.f_locals.get("exception_type", AssertionError)
@@ -145,6 +155,7 @@ def live_assertions(mode: ChexMode) -> Iterator[None]:
         with contextlib.ExitStack() as undo:
             undo.enter_context(vmapped_checks.guarded())
             undo.enter_context(_eager_checks(mode, plain))
+            undo.enter_context(in_use())
             for name, predicate in SCALAR_ASSERTIONS.items():
                 undo.enter_context(_scalar_assertion(name, predicate))
             yield

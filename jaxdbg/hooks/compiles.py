@@ -22,6 +22,7 @@ import jax
 
 from jaxdbg.hooks import _compat
 from jaxdbg.hooks.interpose import is_ours
+from jaxdbg.hooks.stand_ins import original
 
 _PHASES = (
     "/jax/core/compile/jaxpr_trace_duration",
@@ -192,10 +193,10 @@ def _traces(sink: Sink) -> Iterator[None]:
             tracing = sys._getframe(2)  # listener <- test_event <- trace_to_jaxpr
             caller = tracing.f_back
             if caller is not None and caller.f_code in codes:
-                seen = tracing.f_locals
-                if not _only_calls_a_jitted(seen["fun"]):
-                    function = function_of(seen["debug_info"])
-                    sink.trace_began(_seen_through(function, seen["fun"]), seen["fun"])
+                fun = tracing.f_locals["fun"]
+                if not _only_calls_a_jitted(original(fun)):
+                    function = function_of(tracing.f_locals["debug_info"])
+                    sink.trace_began(_seen_through(function, original(fun)), fun)
 
     util.test_event_listener = listener
     try:
