@@ -26,7 +26,7 @@ _LISTENERS = (
 def snapshot() -> Snapshot:
     """Everything that a region touches, by name, as it is now."""
     return {
-        "open regions": region._hub.regions(),
+        "open regions": list(region._hub.regions()),
         "jit's call implementation": pjit._pjit_call_impl_python,
         "Compiled.__call__": jax.stages.Compiled.__call__,
         "the trace listener": util.test_event_listener,
