@@ -22,6 +22,10 @@ class Failure(Exception):
         self.finding = finding
         self.report = report
 
+    def __str__(self) -> str:
+        # A user's own exception type may be mixed in, and say it in another way.
+        return self.finding.message
+
 
 class NonFiniteError(Failure, FloatingPointError):
     """A NaN or an Inf left a jitted call whose inputs were good."""

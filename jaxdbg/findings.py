@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from jaxdbg import finite, naming, places
 from jaxdbg.errors import CheckError, Failure, NonFiniteError
+from jaxdbg.hooks.chex_mode import exception_type
 from jaxdbg.hooks.compiles import Function
 from jaxdbg.options import Options
 from jaxdbg.origin import Origin, Place
@@ -145,11 +146,13 @@ def failed_check(exception: Any, call: Call | None) -> CheckError:
     kind = {"OOBError": "index", "DivisionByZeroError": "div"}.get(
         type(exception).__name__, "check"
     )
+    wanted: type[Exception] = AssertionError
     title, location = text, _raised_at(exception)
     chex = _CHEX.search(text)
     if chex:
+        file, line = chex["file"], int(chex["line"])
         title = f"chex.{chex['name']}: {chex['text'].strip()}"
-        location = places.describe(chex["file"], int(chex["line"]))
+        location, wanted = places.describe(file, line), exception_type(file, line)
     lines = [title, f"  in {call or 'code that is not jitted'}"]
     lines += [f"  at {location}"] if location else []
     finding = Finding(
@@ -159,7 +162,18 @@ def failed_check(exception: Any, call: Call | None) -> CheckError:
         message="\n".join(lines),
         location=location,
     )
-    return CheckError(finding.message, finding)
+    return _check_error(wanted)(finding.message, finding)
+
+
+def _check_error(wanted: type[Exception]) -> type[CheckError]:
+    """A CheckError that is also of the type the user gave to the assertion."""
+    if issubclass(CheckError, wanted):
+        return CheckError
+    try:
+        both = type(wanted.__name__, (CheckError, wanted), {"__doc__": wanted.__doc__})
+    except TypeError:  # a class that cannot be inherited from
+        return CheckError
+    return both
 
 
 def result_path(checked: Checked, output: int) -> str:

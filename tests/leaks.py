@@ -37,9 +37,13 @@ def snapshot() -> Snapshot:
         "checkify's rules": dict(checkify.checkify.__globals__["error_checks"]),
         "batching rules": dict(_compat.batchers()),
         **_chex(),
-        # Threads that JAX and the test runner start of themselves are daemons.
-        "threads": {t for t in threading.enumerate() if not t.daemon},
+        "threads": {t for t in threading.enumerate() if not _foreign(t)},
     }
+
+
+def _foreign(thread: threading.Thread) -> bool:
+    # JAX and the test runner start daemons; chexify keeps a thread for each function.
+    return thread.daemon or thread.name.startswith("async_chex")
 
 
 def _chex() -> Snapshot:

@@ -14,6 +14,7 @@ from flax import nnx
 from jax.experimental import checkify
 
 import jaxdbg
+from jaxdbg import findings
 from jaxdbg.hooks import _compat
 
 NAN = np.array([1.0, np.nan], np.float32)
@@ -144,6 +145,36 @@ def test_trees_are_compared(name):
     with jaxdbg.checked():
         same(GOOD, GOOD)
     assert failure(same, GOOD, GOOD + 1).finding.function == "same"
+
+
+class TooHot(Exception):
+    """The user's own."""
+
+
+@pytest.mark.parametrize(
+    "wanted", [TooHot, ValueError, KeyError, OSError, UnicodeDecodeError]
+)
+def test_the_users_own_exception_type(wanted):
+    @jax.jit
+    def function(x):
+        chex.assert_tree_all_finite(x, exception_type=wanted, custom_message="hot")
+        return x
+
+    error = failure(function, NAN)
+    assert isinstance(error, wanted)
+    assert "Custom message: hot." in str(error)
+    assert error.finding.kind == "check"
+
+
+class Final(Exception):
+    """No one may inherit from it."""
+
+    def __init_subclass__(cls):
+        raise TypeError("final")
+
+
+def test_an_exception_type_that_cannot_be_a_check_error_too():
+    assert findings._check_error(Final) is jaxdbg.CheckError
 
 
 SCALARS = [

@@ -57,11 +57,10 @@ class ChexMode:
         self._asserting: dict[int, Callable[..., Any]] = {}
         self._traced: dict[int, Callable[..., Any]] = {}
         self._conservative = False
-        self.exception_types: dict[str, type[BaseException]] = {}
 
     def emitted(self, frame: FrameType) -> None:
         """An assertion is about to emit a check into the traces of this stack."""
-        self._note_exception_type(frame)
+        _note_exception_type(frame)
         for fun in _functions_being_traced(frame):
             if not is_stand_in(fun):
                 self._asserting[id(fun)] = fun
@@ -95,12 +94,22 @@ class ChexMode:
         self._asserting.clear()
         self._traced.clear()
 
-    def _note_exception_type(self, frame: FrameType) -> None:
+
+_exception_types: dict[tuple[str, int], type[Exception]] = {}
+"""By file and line of the assertion, the exception that the user asked it to raise."""
+
+
+def exception_type(file: str, line: int) -> type[Exception]:
+    """What `exception_type` the assertion at this place was given, if any."""
+    return _exception_types.get((file, line), AssertionError)
+
+
+def _note_exception_type(frame: FrameType) -> None:
+    # chex itself has no use for it in traced code.
+    user = _outside_chex(frame)
+    if user is not None:
         wanted = frame.f_locals.get("exception_type", AssertionError)
-        user = _outside_chex(frame)
-        if wanted is not AssertionError and user is not None:
-            where = f"{user.f_code.co_filename}:{user.f_lineno}"
-            self.exception_types[where] = wanted
+        _exception_types[user.f_code.co_filename, user.f_lineno] = wanted
 
 
 def _functions_being_traced(frame: FrameType | None) -> Iterator[Callable[..., Any]]:
