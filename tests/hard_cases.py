@@ -602,7 +602,7 @@ def no_outputs() -> Program:
     def f(x):
         jax.debug.callback(lambda x: None, jnp.log(x))
 
-    return Program(f, (MIXED,))
+    return Program(f, (POSITIVE,))
 
 
 # -- effects ---------------------------------------------------------------------------

@@ -56,6 +56,58 @@ def test_a_failed_call_leaves_its_arguments_as_they_were(case: Case) -> None:
     program.call(*copy.deepcopy(args))
 
 
+EVERYTHING: dict[str, Any] = {
+    "every_op": True,
+    "errors": ("index", "div"),
+    "async_": True,
+}
+
+
+@each
+def test_good_values_are_good_with_every_option(case: Case) -> None:
+    if case.name == "vmap_of_cond":
+        pytest.skip("vmap runs both branches, and here each operation counts")
+    program = case.build()
+    plain = run(program, program.good)
+    with jaxdbg.checked(**EVERYTHING) as region:
+        checked = run(program, program.good)
+    assert region.report.findings == ()
+    assert region.report.notices == ()
+    assert list(map(without_values, checked)) == list(map(without_values, plain))
+
+
+def without_values(leaf: Any) -> Any:
+    """All but the bits: XLA may fuse other operations when each result is looked at."""
+    return leaf[:-1] if isinstance(leaf, tuple) else leaf
+
+
+@each_that_fails
+def test_a_bad_value_is_found_with_every_option(case: Case) -> None:
+    program = case.build()
+    with (
+        pytest.raises(jaxdbg.NonFiniteError) as caught,
+        jaxdbg.checked(**EVERYTHING) as region,
+    ):
+        run(program, program.bad)
+    assert caught.value.finding.function == case.function
+    assert region.report.notices == ()
+
+
+@each_that_fails
+def test_a_bad_value_is_found_later(case: Case) -> None:
+    program = case.build()
+    with (
+        pytest.raises(jaxdbg.NonFiniteError) as caught,
+        jaxdbg.checked(async_=True) as region,
+    ):
+        run(program, program.good)
+        run(program, program.bad)
+    finding = caught.value.finding
+    found = finding.kind, finding.function, finding.call, finding.index
+    assert found == (case.kind, case.function, case.call, case.index)
+    assert region.report.notices == ()
+
+
 def test_a_bad_value_in_a_ref_is_found() -> None:
     @jax.jit
     def write(ref, x):
