@@ -184,8 +184,11 @@ def measure(workload: Workload, modes: list[Mode], quick: bool) -> Measured:
     for runner in runners:
         runner.run(2)  # compiled, and the first time round is over
     run: dict[str, list[float]] = {n: [] for n in names}
-    for _ in range(3 if quick else workload.rounds):
-        for runner in runners:
+    for turn in range(3 if quick else workload.rounds):
+        # Each round another mode is the first: what one leaves behind (threads, caches)
+        # must not always meet the same next one.
+        start = turn % len(runners)
+        for runner in runners[start:] + runners[:start]:
             run[runner.mode.name].append(runner.run(workload.steps))
     failed = {r.mode.name: r.failed for r in runners}
     return Measured(workload, modes, first, run, failed)
