@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jaxdbg import finite, naming, places
-from jaxdbg.errors import CheckError, Failure, NonFiniteError
+from jaxdbg.errors import CheckError, Failure, NonFiniteError, TraceBudgetError
 from jaxdbg.hooks.chex_mode import exception_type
 from jaxdbg.hooks.compiles import Function
 from jaxdbg.options import Options
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 MAX_ALSO_BAD = 3
 """How many further bad leaves a message names."""
+
+MAX_CHANGES = 4
+"""How many changed arguments a message names."""
 
 _KIND = {"nan": "NaN", "posinf": "Inf", "neginf": "-Inf"}
 
@@ -174,6 +177,67 @@ def _check_error(wanted: type[Exception]) -> type[CheckError]:
     except TypeError:  # a class that cannot be inherited from
         return CheckError
     return both
+
+
+def over_budget(
+    kind: str, call: Call, times: int, budget: int, changes: Sequence[str]
+) -> TraceBudgetError:
+    """A function is traced or compiled more often than the region allows.
+
+    Arguments:
+        kind: "traces" or "compiles".
+        call: the call that asks for it.
+        times: how often it would be, with this time.
+        budget: how often it may be.
+        changes: what differs from the earlier trace that is most like this one.
+    """
+    name, done = call.function.name, {"traces": "traced", "compiles": "compiled"}[kind]
+    lines = [
+        f"{name} is being {done} for the {_ordinal(times)} time in {call.scope}; "
+        f"--max-{kind} allows {budget}.",
+        *_changed(changes),
+        *_advice(kind, changes),
+    ]
+    finding = Finding(
+        kind=kind,
+        function=name,
+        call=call.number,
+        message="\n".join(lines),
+        location=_written(call.function),
+    )
+    return TraceBudgetError(finding.message, finding)
+
+
+def _changed(changes: Sequence[str]) -> list[str]:
+    if not changes:
+        return []
+    more = len(changes) - MAX_CHANGES
+    lines = ["  since the earlier trace that is most like it:"]
+    lines += [f"    {c}" for c in changes[:MAX_CHANGES]]
+    return lines + ([f"    and {more} more"] if more > 0 else [])
+
+
+def _advice(kind: str, changes: Sequence[str]) -> list[str]:
+    if kind == "traces" and not changes:
+        return [
+            "  next: no argument has changed. Likely the function, or its jit, was",
+            "    made again (in a loop, say), or a configuration has changed.",
+        ]
+    return [
+        "  next: each new combination of shapes, dtypes and static arguments is a",
+        "    program of its own. A smaller last batch is the usual cause: drop it or",
+        "    pad it.",
+    ]
+
+
+def _ordinal(n: int) -> str:
+    suffix = {1: "st", 2: "nd", 3: "rd"}.get(n % 10 if n % 100 // 10 != 1 else 0)
+    return f"{n}{suffix or 'th'}"
+
+
+def _written(function: Function) -> str:
+    file, _, line = function.source.rpartition(":")
+    return places.describe(file, int(line)) if line.isdigit() else ""
 
 
 def result_path(checked: Checked, output: int) -> str:

@@ -64,6 +64,9 @@ class Report:
         calls_by_function: the calls, by name of the function.
         traces: for each function the user wrote, how often Python traced it.
         compiles: for each function the user wrote, how often XLA compiled it.
+        retraces: for a function that was traced again, what has changed since the
+            earlier trace in the region that is most like it, as `f: x: float32[8] →
+            float32[5]`; nothing where no argument has changed.
         library_compiles: compilations of eager ops and library functions.
         findings: what went wrong, in the order it happened.
         placed: leaves that held NaN or Inf without being a failure (a mask, missing
@@ -80,6 +83,7 @@ class Report:
     calls_by_function: Mapping[str, int] = field(default_factory=_no_counts)
     traces: Mapping[str, int] = field(default_factory=_no_counts)
     compiles: Mapping[str, int] = field(default_factory=_no_counts)
+    retraces: tuple[str, ...] = ()
     library_compiles: int = 0
     findings: tuple[Finding, ...] = ()
     placed: tuple[str, ...] = ()

@@ -20,6 +20,7 @@ from jaxdbg.errors import Failure
 from jaxdbg.hooks import _compat, chex_mode, compiles, interpose
 from jaxdbg.hooks.compiles import Function, function_called, is_user_file
 from jaxdbg.hooks.interpose import Invocation
+from jaxdbg.hooks.signatures import Signature
 from jaxdbg.hooks.vmapped_checks import has_checks
 from jaxdbg.naming import Names, frame_namespaces
 from jaxdbg.options import Options
@@ -336,10 +337,14 @@ class _Hub:
     # -- the sink of counts ----------------------------------------------------------
 
     @_ours_to_report
-    def trace_began(self, function: Function, fun: Any) -> None:
+    def trace_began(
+        self, function: Function, fun: Any, signature: Callable[[], Signature]
+    ) -> None:
         self._chex.traced(fun)
-        for region in self._watching():
-            region.session.traced(function)
+        watching = self._watching()
+        told = signature() if watching and function.user else {}
+        for region in watching:
+            region.session.traced(function, told)
 
     @_ours_to_report
     def compile_began(self, fun_name: str) -> None:

@@ -8,17 +8,25 @@ from __future__ import annotations
 import threading
 import time
 import traceback
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from jaxdbg.errors import Failure, TraceBudgetError
+from jaxdbg import findings
+from jaxdbg.errors import Failure
 from jaxdbg.hooks.compiles import Function
+from jaxdbg.hooks.signatures import Signature, closest
 from jaxdbg.options import Options
 from jaxdbg.records import Finding, Report
 
 MAX_PLACED = 50
-"""How many placed leaves a report lists; the rest is counted."""
+"""How many placed leaves a report lists."""
+
+MAX_EARLIER = 16
+"""With how many earlier traces of a function a new one is compared."""
+
+MAX_RETRACES = 50
+"""How many retraces a report lists."""
 
 
 class Session:
@@ -34,6 +42,8 @@ class Session:
         self._calls: Counter[Function] = Counter()
         self._traces: Counter[Function] = Counter()
         self._compiles: Counter[Function] = Counter()
+        self._signatures: dict[Function, deque[Signature]] = {}
+        self._retraces: list[str] = []
         self._placed: dict[str, None] = {}
         self._notices: dict[str, None] = {}
         self._compile_seconds = 0.0
@@ -52,12 +62,17 @@ class Session:
             self._calls[function] += 1
             return self._calls[function]
 
-    def traced(self, function: Function) -> None:
+    def traced(self, function: Function, signature: Signature) -> None:
         """Counts a trace; raises TraceBudgetError where the budget is spent."""
         with self._lock:
             self._traces[function] += 1
             times = self._traces[function]
-        self._budget("traces", function, times, self.options.max_traces)
+            earlier = self._signatures.setdefault(function, deque(maxlen=MAX_EARLIER))
+            changes = closest(signature, earlier)
+            earlier.append(signature)
+            if changes and function.user and len(self._retraces) < MAX_RETRACES:
+                self._retraces.append(f"{function.name}: {'; '.join(changes)}")
+        self._budget("traces", function, times, self.options.max_traces, changes)
 
     def compile_begins(self, function: Function) -> None:
         """Raises TraceBudgetError where one more compilation is over the budget."""
@@ -118,6 +133,7 @@ class Session:
                 calls_by_function=_by_name(self._calls),
                 traces=_by_name(self._traces),
                 compiles=_by_name(self._compiles),
+                retraces=tuple(self._retraces),
                 library_compiles=sum(
                     n for f, n in self._compiles.items() if not f.user
                 ),
@@ -137,19 +153,14 @@ class Session:
         function: Function,
         times: int,
         budget: int | Mapping[str, int] | None,
+        changes: Sequence[str] = (),
     ) -> None:
         if isinstance(budget, Mapping):
             budget = budget.get(function.name)
         if budget is None or not function.user or times <= budget:
             return
-        finding = Finding(
-            kind=kind,
-            function=function.name,
-            call=self._calls[function] + 1,
-            message=_over_budget(kind, function.name, times, budget, self.scope),
-            location=function.source,
-        )
-        self.failed(TraceBudgetError(finding.message, finding))
+        call = findings.Call(function, self._calls[function] + 1, self.scope)
+        self.failed(findings.over_budget(kind, call, times, budget, changes))
 
 
 def _by_name(counts: Counter[Function]) -> Mapping[str, int]:
@@ -158,22 +169,3 @@ def _by_name(counts: Counter[Function]) -> Mapping[str, int]:
         if function.user:
             named[function.name] += n
     return MappingProxyType(dict(named))
-
-
-def _over_budget(kind: str, name: str, times: int, budget: int, scope: str) -> str:
-    done = {"traces": "traced", "compiles": "compiled"}[kind]
-    option = {"traces": "--max-traces", "compiles": "--max-compiles"}[kind]
-    return (
-        f"{name} is being {done} for the {_ordinal(times)} time in {scope}; "
-        f"{option} allows {budget}.\n"
-        f"  next: look at the shapes, dtypes and static arguments of this call; each\n"
-        f"    new combination is {done} again. A smaller last batch is the usual\n"
-        f"    cause: drop it or pad it."
-    )
-
-
-def _ordinal(n: int) -> str:
-    suffix = {1: "st", 2: "nd", 3: "rd"}.get(
-        n % 10 if n % 100 not in (11, 12, 13) else 0
-    )
-    return f"{n}{suffix or 'th'}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -137,13 +139,15 @@ def test_budgets():
         return x + 1
 
     with pytest.raises(jaxdbg.TraceBudgetError) as caught, jaxdbg.checked(max_traces=1):
-        step(np.zeros(2))
-        step(np.zeros(3))
+        step(np.zeros(2, np.float32))
+        step(np.zeros(3, np.float32))
     assert str(caught.value) == (
         "step is being traced for the 2nd time in this region; --max-traces allows 1.\n"
-        "  next: look at the shapes, dtypes and static arguments of this call; each\n"
-        "    new combination is traced again. A smaller last batch is the usual\n"
-        "    cause: drop it or pad it."
+        "  since the earlier trace that is most like it:\n"
+        "    x: float32[2] → float32[3]\n"
+        "  next: each new combination of shapes, dtypes and static arguments is a\n"
+        "    program of its own. A smaller last batch is the usual cause: drop it or\n"
+        "    pad it."
     )
     assert isinstance(caught.value, AssertionError)
     assert caught.value.finding.kind == "traces"
@@ -159,3 +163,49 @@ def test_a_search_that_is_interrupted_goes_without(monkeypatch):
     assert (
         "  where it was born is not known: the search was interrupted\n"
     ) in message(logs, BAD)
+
+
+def test_a_function_that_is_made_again():
+    with pytest.raises(jaxdbg.TraceBudgetError) as caught, jaxdbg.checked(max_traces=2):
+        for _ in range(3):
+            jax.jit(lambda x: x + 1)(1.0)
+    assert str(caught.value) == (
+        "<lambda> is being traced for the 3rd time in this region; --max-traces allows "
+        "2.\n"
+        "  next: no argument has changed. Likely the function, or its jit, was\n"
+        "    made again (in a loop, say), or a configuration has changed."
+    )
+
+
+class Awkward:
+    """Static arguments may be anything."""
+
+    def __repr__(self):
+        raise RuntimeError("no repr")
+
+    def __hash__(self):
+        return id(self)
+
+
+def test_what_has_changed_is_listed():
+    @partial(jax.jit, static_argnames=("mode", "how"))
+    def step(batch, mode, how=None):
+        return batch["x"] * 2
+
+    x = np.zeros(3, np.float32)
+    with jaxdbg.checked() as region:
+        step({"x": x}, "train")
+        step({"x": x}, "eval")
+        step({"x": x[:2]}, "eval")
+        step({"x": 1.0}, "eval")
+        step({"x": x, "y": x}, mode="eval")
+        step({"x": x}, "train", how=Awkward())
+    told = [text.removeprefix("step: ") for text in region.report.retraces]
+    assert told[:4] == [
+        "mode: 'train' → 'eval'",
+        "batch['x']: float32[3] → float32[2]",
+        "batch['x']: float32[2] → float32[], weakly typed",
+        "batch['y']: (not there) → float32[3]",
+    ]
+    assert told[4].startswith("how: (not there) → Awkward object at 0x")
+    assert region.report.traces == {"step": 6}

@@ -31,6 +31,7 @@ REPORT = Report(
     calls_by_function={"train_step": 17},
     traces={"train_step": 2, "evaluate": 1},
     compiles={"train_step": 1, "evaluate": 1},
+    retraces=("train_step: x: float32[8] → float32[5]",),
     library_compiles=4,
     findings=(FINDING,),
     placed=("attend: attend(...)[1]",),

@@ -13,8 +13,8 @@ import contextlib
 import os
 import sys
 import threading
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
 from types import FrameType
 from typing import Any, Protocol
 
@@ -22,6 +22,7 @@ import jax
 
 from jaxdbg.hooks import _compat
 from jaxdbg.hooks.interpose import is_ours
+from jaxdbg.hooks.signatures import Signature, signature_of
 from jaxdbg.hooks.stand_ins import original
 
 _PHASES = (
@@ -114,7 +115,9 @@ _STDLIB = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 class Sink(Protocol):
     """Who is told of traces and compilations."""
 
-    def trace_began(self, function: Function, fun: Any) -> None:
+    def trace_began(
+        self, function: Function, fun: Any, signature: Callable[[], Signature]
+    ) -> None:
         """A Python trace of the callable `fun` begins; may raise to stop it."""
 
     def compile_began(self, fun_name: str) -> None:
@@ -196,7 +199,9 @@ def _traces(sink: Sink) -> Iterator[None]:
                 fun = tracing.f_locals["fun"]
                 if not _only_calls_a_jitted(original(fun)):
                     function = function_of(tracing.f_locals["debug_info"])
-                    sink.trace_began(_seen_through(function, original(fun)), fun)
+                    function = _seen_through(function, original(fun))
+                    signature = partial(signature_of, tracing, caller)
+                    sink.trace_began(function, fun, signature)
 
     util.test_event_listener = listener
     try:
