@@ -168,6 +168,11 @@ def maximum_of_nothing(x):
     return jnp.max(x, initial=-INF), jax.ops.segment_max(x, jnp.zeros(0, int), 3)
 
 
+@benign(np.zeros((3, 0), np.float32))
+def minimum_of_nothing(x):
+    return jnp.min(x, axis=1, initial=INF), jax.lax.reduce_min(x, (1,))
+
+
 @benign(VALUES[0], np.array([0, 0, 2, 2, 2, 0]))
 def segment_extremes(x, ids):
     return jax.ops.segment_max(x, ids, 4), jax.ops.segment_min(x, ids, 4)
