@@ -102,6 +102,7 @@ class Checker:
         self._options = session.options
         self._names = names
         self._queue: deque[Checked] = deque()
+        self._noted: set[Any] = set()
 
     def jitted(self, call: Invocation, which: findings.Call) -> list[Any]:
         """Runs a jitted call and checks it; raises the failure it finds."""
@@ -367,6 +368,11 @@ class Checker:
         )
 
     def _note_placed(self, checked: Checked, suspects: list[int]) -> None:
+        # A mask comes back with each call; to find its name costs more than the call.
+        seen = (id(checked.plan), *suspects)
+        if seen in self._noted:
+            return
+        self._noted.add(seen)
         name = checked.call.function.name
         for i in suspects:
             self._session.placed(name, findings.result_path(checked, i))

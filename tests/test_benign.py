@@ -15,6 +15,7 @@ from flax import nnx
 from hard_cases import bits
 
 import jaxdbg
+from jaxdbg import findings
 
 INF, NAN = jnp.inf, jnp.nan
 
@@ -404,3 +405,24 @@ def test_training_eagerly_is_silent() -> None:
         train_step(model, optimizer, TOKENS)
     assert region.report.findings == ()
     assert region.report.notices == ()
+
+
+def test_a_mask_is_named_once_however_often_it_comes(monkeypatch):
+    named = []
+    plain = findings.result_path
+
+    def counted(*args):
+        named.append(args)
+        return plain(*args)
+
+    monkeypatch.setattr(findings, "result_path", counted)
+
+    @jax.jit
+    def mask(x):
+        return jnp.where(x > 0, 0.0, -jnp.inf)
+
+    with jaxdbg.checked() as region:
+        for _ in range(5):
+            mask(np.zeros(3, np.float32))
+    assert len(named) == 1
+    assert region.report.placed == ("mask: mask(...)",)
