@@ -12,7 +12,6 @@ Environments are made in .venvs/ and kept; results go to build/.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import re
@@ -141,7 +140,11 @@ PIP_HINT = "pip needs the internet, or an index that holds what pyproject.toml n
 
 def fingerprint(env: Env) -> str:
     """What an environment is made from; another text asks for another environment."""
-    project = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    import tomllib  # Python 3.11's: an older one is to be told so, and not to stumble
+
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    # Not the rest of the file: a rule of a linter is no reason to install anew.
+    project = json.dumps([pyproject["build-system"], pyproject["project"]])
     return "\n".join([version_of(env.python) or "", env.extra, *env.pins, project])
 
 
