@@ -115,26 +115,36 @@ class Checker:
             self._enqueue(checked)
         else:
             self._settle(checked)
-        _donate(call.args, args, plan)
+        _donate(call.args, args, plan.donated)
         return checked.outs
 
     def compiled(
-        self, run: Callable[[], Any], which: findings.Call, args: Sequence[Any]
+        self,
+        run: Callable[[Sequence[Any]], Any],
+        which: findings.Call,
+        args: Sequence[Any],
+        donated: Sequence[int],
     ) -> Any:
         """Runs a call of an AOT-compiled function and checks what it gives.
 
         There is no jaxpr to look into: what is bad is taken as born where all inputs
         are good.
         """
-        result = run()
+        donated = [i for i in donated if _is_there(args[i])]
+        keep = self._options.keep_donation
+        with our_own_work():
+            lost = keep and bool(finite.suspects([args[i] for i in donated]))
+        copies = args if keep else _copied(args, donated)
+        result = run(copies)
         try:
             with our_own_work():
-                failure = self._judge_opaque(which, args, result)
+                failure = None if lost else self._judge_opaque(which, args, result)
         except Exception as error:
             self._session.broke("checking an AOT call", error)
             return result
         if failure is not None:
             self._session.failed(failure)
+        _donate(args, copies, donated)
         return result
 
     def drain(self, wait: bool = True) -> None:
@@ -428,8 +438,14 @@ def _gone(value: Any) -> bool:
     return isinstance(value, jax.Array) and value.is_deleted()
 
 
-def _donate(originals: tuple[Any, ...], copies: tuple[Any, ...], plan: Plan) -> None:
+def _is_there(value: Any) -> bool:
+    return isinstance(value, jax.Array) and not value.is_deleted()
+
+
+def _donate(
+    originals: Sequence[Any], copies: Sequence[Any], donated: Sequence[int]
+) -> None:
     """Deletes what the plain program would have lost to donation by now."""
-    for i in plan.donated:
+    for i in donated:
         if copies[i] is not originals[i] and _gone(copies[i]):
             originals[i].delete()

@@ -92,7 +92,7 @@ def non_finite(
         f"  {_count(path, bad)}",
         *_also(others),
         *_birth(born),
-        f"  next: {_next(call.function, options)}",
+        f"  next: {_next(call.function, options, written=max(suspects) >= len(outs))}",
     ]
     finding = Finding(
         kind=kind,
@@ -274,7 +274,7 @@ def raise_together(failures: Sequence[Failure], session: Session) -> None:
     session.failed(first, *rest)
 
 
-def _next(function: Function, options: Options) -> str:
+def _next(function: Function, options: Options, written: bool = False) -> str:
     if options.async_:
         return (
             "--async noticed this after the call: what that updated is overwritten.\n"
@@ -284,6 +284,8 @@ def _next(function: Function, options: Options) -> str:
         return "--record let the program run on with these values."
     if not function.user:
         return "%debug stands in your frame, where the operands are."
+    if written:
+        return "the Ref holds these values now. %debug stands in your frame."
     return (
         "the results were not used, so what the call would have updated still holds\n"
         "    its last good values. %debug stands in your frame."

@@ -127,7 +127,8 @@ class Region:
             session.close()
             self._final = _remember(session.report())
         if isinstance(exc, Failure):
-            exc.report = self._final
+            if exc.finding in self._final.findings:  # else it is of a region inside
+                exc.report = self._final
             end_in_user_code(exc)
         if late is not None:
             late.report = self._final
@@ -317,16 +318,22 @@ class _Hub:
             return watching[-1].checker.jitted(call, _counted(watching, function))
 
     def compiled(
-        self, run: Callable[[], Any], compiled: Any, args: Any, kwargs: Any
+        self, run: Callable[..., Any], compiled: Any, args: Any, kwargs: Any
     ) -> Any:
         watching = self._watching()
         if not watching:
-            return run()
+            return run(*args, **kwargs)
         name = _compat.executable_name(compiled) or "AOT function"
         function = Function(_bare(name), _AOT)
         which = _counted(watching, function)
-        leaves = jax.tree.leaves((args, kwargs))
-        return watching[-1].checker.compiled(run, which, leaves)
+        leaves, tree = jax.tree.flatten((args, kwargs))
+
+        def run_with(copies: Sequence[Any]) -> Any:
+            args, kwargs = jax.tree.unflatten(tree, copies)
+            return run(*args, **kwargs)
+
+        donated = compiled.donate_argnums
+        return watching[-1].checker.compiled(run_with, which, leaves, donated)
 
     def _check_failed_eagerly(self, exception: Any) -> None:
         watching = self._watching()

@@ -357,6 +357,18 @@ def ahead_of_time() -> Program:
     return Program(f.lower(POSITIVE).compile(), (POSITIVE,), (MIXED,))
 
 
+@case("nan", index=(1,))
+def donation_ahead_of_time() -> Program:
+    @functools.partial(jax.jit, donate_argnums=0)
+    def f(state, x, scale):
+        return jnp.log(state + x) * scale["of"]
+
+    scale = {"of": 2.0}
+    compiled = f.lower(POSITIVE, POSITIVE, scale).compile()
+    bad = array(0.0, -5.0, 0.0)
+    return Program(compiled, (POSITIVE, FOUR[:3], scale), (POSITIVE, bad, scale))
+
+
 @case("nan", index=(1,), call=4)
 def generator() -> Program:
     @jax.jit

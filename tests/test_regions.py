@@ -69,9 +69,9 @@ def test_a_failure_leaves_both_regions() -> None:
         jaxdbg.checked() as inner,
     ):
         log(BAD)
-    assert caught.value.report is not None
     assert functions(inner) == [("log", 1)]
     assert outer.report.calls == 1
+    assert caught.value.report is inner.report  # where its finding is
 
 
 def test_regions_close_in_another_order() -> None:
@@ -379,6 +379,15 @@ def test_keep_donation_keeps_no_copy() -> None:
         state = update(state, GOOD)
         assert state.unsafe_buffer_pointer() == pointer
     assert region.report.notices == ()
+
+
+def test_keep_donation_takes_missing_data_for_what_it_is() -> None:
+    add = jax.jit(lambda s, x: s + x, donate_argnums=0)
+    compiled = add.lower(GOOD, GOOD).compile()
+    for call in (add, compiled):
+        with jaxdbg.checked(keep_donation=True) as region:
+            call(jnp.full(3, jnp.nan), GOOD)
+        assert (functions(region), region.report.notices) == ([], ())
 
 
 def test_keep_donation_still_finds_what_is_bad() -> None:

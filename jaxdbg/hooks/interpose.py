@@ -9,6 +9,7 @@ happens here, and the fast path of the plain program is found again afterwards.
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
@@ -59,7 +60,7 @@ class Handler(Protocol):
         """Runs a jitted call and returns its flat outputs."""
 
     def compiled(
-        self, run: Callable[[], Any], compiled: Any, args: Any, kwargs: Any
+        self, run: Callable[..., Any], compiled: Any, args: Any, kwargs: Any
     ) -> Any:
         """Runs a call of an AOT-compiled function and returns its result."""
 
@@ -140,9 +141,7 @@ def _aot(handler: Handler) -> Iterator[None]:
         if _here.running:
             return plain(self, *args, **kwargs)
 
-        def run() -> Any:
-            return plain(self, *args, **kwargs)
-
+        run = functools.partial(plain, self)
         return handler.compiled(run, self, args, kwargs)
 
     cls.__call__ = call
