@@ -287,6 +287,18 @@ class Checker:
             return None
         born = self._born(checked, candidates)
         if born is not None:
+            return self._told(checked, born, candidates)
+        checked.plan.benign.add(signature)
+        self._note_placed(checked, suspects)
+        return None
+
+    def _told(
+        self,
+        checked: Checked,
+        born: origin.Origin | findings.Unknown,
+        candidates: list[int],
+    ) -> Failure:
+        try:
             return findings.non_finite(
                 checked.call,
                 born,
@@ -298,9 +310,10 @@ class Checker:
                 names=self._names(),
                 options=self._options,
             )
-        checked.plan.benign.add(signature)
-        self._note_placed(checked, suspects)
-        return None
+        except Exception as error:
+            # What failed is to say where it is, not that it is.
+            self._session.broke(f"naming what {checked.call.function.name} gave", error)
+            return findings.unnamed(checked.call, born)
 
     def _born(
         self, checked: Checked, candidates: list[int]

@@ -112,6 +112,24 @@ def non_finite(
     return NonFiniteError(finding.message, finding)
 
 
+def unnamed(call: Call, born: Origin | Unknown) -> NonFiniteError:
+    """A NaN or an Inf left a jitted call, and it could not be said in which leaf."""
+    lines = [
+        f"a value that is not finite, from {call}",
+        *_birth(born),
+        "  next: jaxdbg broke while it looked for the name of the value; the report",
+        "    says where. The results of the call were not used.",
+    ]
+    finding = Finding(
+        kind="nan",
+        function=call.function.name,
+        call=call.number,
+        message="\n".join(lines),
+        location=_location(born),
+    )
+    return NonFiniteError(finding.message, finding)
+
+
 def inside(call: Call, born: Origin) -> NonFiniteError:
     """An operation inside a jitted call gave a NaN or an Inf (`--every-op`)."""
     kind = "nan" if born.kind == "nan" else "inf"
@@ -154,7 +172,8 @@ def failed_check(exception: Any, call: Call | None) -> CheckError:
     chex = _CHEX.search(text)
     if chex:
         file, line = chex["file"], int(chex["line"])
-        title = f"chex.{chex['name']}: {chex['text'].strip()}"
+        # Where chex's text ends in a full stop, its wrapper adds another.
+        title = f"chex.{chex['name']}: {re.sub('[.][.]$', '.', chex['text'].strip())}"
         location, wanted = places.describe(file, line), exception_type(file, line)
     lines = [title, f"  in {call or 'code that is not jitted'}"]
     lines += [f"  at {location}"] if location else []

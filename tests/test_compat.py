@@ -141,3 +141,16 @@ def test_whatever_breaks_the_program_goes_on(monkeypatch, part):
     report = region.report
     told = [*report.notices, *(f.message for f in report.findings)]
     assert any("KeyError: 'a bug of ours'" in text for text in told)
+
+
+@pytest.mark.parametrize(
+    "part", ["naming.output_names", "finite.describe", "origin.trace_back"]
+)
+def test_a_diagnosis_that_breaks_does_not_lose_the_failure(monkeypatch, part):
+    def broken(*args, **kwargs):
+        raise KeyError("a bug of ours")
+
+    monkeypatch.setattr(f"jaxdbg.{part}", broken)
+    with pytest.raises(jaxdbg.NonFiniteError) as caught, jaxdbg.checked():
+        jax.jit(lambda x: jnp.log(x))(np.float32(-1.0))
+    assert "<lambda> (call 1 in this region)" in str(caught.value)
