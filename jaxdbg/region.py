@@ -120,6 +120,9 @@ class Region:
     ) -> None:
         session = self._session
         assert session is not None, "left a region that was never entered"
+        own = not isinstance(exc, Failure) or exc.finding in session.findings
+        if isinstance(exc, Failure) and not own:  # of a region inside: wrong here too
+            session.findings.append(exc.finding)
         try:
             late = self._late_failure(session, exc)
         finally:
@@ -127,7 +130,7 @@ class Region:
             session.close()
             self._final = _remember(session.report())
         if isinstance(exc, Failure):
-            if exc.finding in self._final.findings:  # else it is of a region inside
+            if own:
                 exc.report = self._final
             end_in_user_code(exc)
         if late is not None:

@@ -72,6 +72,7 @@ def test_a_failure_leaves_both_regions() -> None:
     assert functions(inner) == [("log", 1)]
     assert outer.report.calls == 1
     assert caught.value.report is inner.report  # where its finding is
+    assert functions(outer) == [("log", 1)]
 
 
 def test_regions_close_in_another_order() -> None:
