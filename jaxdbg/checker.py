@@ -19,6 +19,7 @@ import jax
 import numpy as np
 
 from jaxdbg import every_op, findings, finite, origin
+from jaxdbg.copies import copied
 from jaxdbg.errors import Failure
 from jaxdbg.hooks import chex_mode
 from jaxdbg.hooks.compiles import Function, is_user_file
@@ -415,8 +416,8 @@ def _changed(params: dict[str, Any], plan: Plan) -> dict[str, Any]:
 def _copied(args: Sequence[Any], which: Sequence[int]) -> tuple[Any, ...]:
     copies = list(args)
     with our_own_work():
-        for i in which:
-            copies[i] = jax.device_put(args[i], may_alias=False)
+        for i, copy in zip(which, copied([args[i] for i in which]), strict=True):
+            copies[i] = copy
     return tuple(copies)
 
 
