@@ -33,7 +33,8 @@ def test_a_copy_is_alike_and_its_own(name):
     before = jax.random.key_data(array) if name == "key" else np.asarray(array)
     (copy,) = copied([array])
     assert jax.typeof(copy) == jax.typeof(array)
-    assert copy.weak_type == array.weak_type
+    weak = [getattr(jax.typeof(a), "weak_type", None) for a in (copy, array)]
+    assert weak[0] == weak[1]  # typeof compares equal without it
     assert copy.sharding == array.sharding
     assert copy.committed == array.committed
     before = np.array(before)
