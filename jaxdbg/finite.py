@@ -3,12 +3,12 @@
 Two ways to look, chosen by `tests/bench/finite_strategies.py`:
 
 - An array on the CPU is read where it lies, through NumPy. Nothing is dispatched and
-  nothing compiled, which on small arrays is most of what a check by XLA costs. The
-  test is exact and in integers: in an IEEE format Inf and NaN have the largest bit
-  patterns of each sign, so the two maxima of the patterns, read once as signed and
-  once as unsigned numbers, tell of any. That runs at memory speed in every width
-  (NumPy's own `isfinite` is ten times slower on bfloat16), sets no floating-point
-  flag, hence no warning, and cannot overflow as a sum can.
+  nothing compiled, which on small arrays is most of what a check by XLA costs. A
+  finite sum of squares proves an array finite, and BLAS sums at the speed of memory.
+  Where the sum overflows, and where BLAS knows no such numbers, an exact test follows,
+  in integers: in an IEEE format Inf and NaN have the largest bit patterns of each
+  sign, so the two maxima of the patterns, read once as signed and once as unsigned
+  numbers, tell of any. (NumPy's own `isfinite` is ten times slower on bfloat16.)
 - An array elsewhere, or one that is not computed yet and must not be waited for, is
   tested on its devices. The answers are shifted into one small array of flags, so that
   they come back in one transfer however many arrays there were.
@@ -35,9 +35,9 @@ Test = Callable[[Host], bool]
 _BLOCK = 1 << 18
 """Bytes read at a time: they stay in the L2 cache between the two maxima."""
 
-_SMALL = 1 << 13
-"""Elements up to which a finite sum of squares is the quicker proof, where it is one;
-BLAS takes such a sum in one thread, and does not touch NumPy's error state."""
+_ROW = 1 << 13
+"""Elements that BLAS sums in one go: for so few it starts no threads, which would spin
+while the next step wants the cores. It does not touch NumPy's error state."""
 
 _FLAGS = 1024
 """Answers that one array of flags holds."""
@@ -176,12 +176,12 @@ def _maxima_test(part: np.dtype[Any]) -> Test:
     inf = np.array([np.inf, -np.inf], part)
     positive, negative = int(inf.view(signed)[0]), int(inf.view(unsigned)[1])
     step = _BLOCK // part.itemsize
-    small = _SMALL if part.char in "fd" else 0  # what BLAS has a product for
+    in_blas = part.char in "fd"
 
     def test(a: Host) -> bool:
-        if a.size <= small and cmath.isfinite(np.vdot(a, a)):
-            return False
         flat = a.ravel("K")
+        if in_blas and _squares_are_finite(flat):
+            return False
         s, u = flat.view(signed), flat.view(unsigned)
         for i in range(0, len(s), step):
             if s[i : i + step].max() >= positive or u[i : i + step].max() >= negative:
@@ -189,6 +189,15 @@ def _maxima_test(part: np.dtype[Any]) -> Test:
         return False
 
     return test
+
+
+def _squares_are_finite(flat: Host) -> bool:
+    """Whether no sum of squares overflows; then all is finite."""
+    for i in range(0, len(flat), _ROW):
+        row = flat[i : i + _ROW]
+        if not cmath.isfinite(np.vdot(row, row)):
+            return False
+    return True
 
 
 def _table_test(dtype: np.dtype[Any]) -> Test | None:
