@@ -260,9 +260,12 @@ class _Hub:
     def open(self, region: Region) -> None:
         """Adds a region; the first one installs the hooks."""
         with self._lock:
-            if not self._open:
-                self._install(region)
             self._open = [*self._open, region]
+            if self._hooks is None:
+                try:
+                    self._install(region)
+                except Exception as error:  # then the program runs on unchecked
+                    self._broke("installing its hooks", error)
 
     def close(self, region: Region) -> None:
         """Removes a region, wherever it stands; the last one removes the hooks."""
@@ -270,7 +273,10 @@ class _Hub:
             self._open = [r for r in self._open if r is not region]
             if not self._open and self._hooks is not None:
                 hooks, self._hooks = self._hooks, None
-                hooks.close()
+                try:
+                    hooks.close()
+                except Exception as error:
+                    region.session.broke("removing its hooks", error)
 
     def regions(self) -> tuple[Region, ...]:
         """The open regions, from the first to the last."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 
@@ -117,6 +118,27 @@ def test_a_part_of_ours_that_breaks_is_reported_as_ours(monkeypatch):
     (notice,) = region.report.notices
     assert "a part of jaxdbg broke while checking log" in notice
     assert "KeyError: 'a bug of ours'" in notice
+
+
+@pytest.mark.parametrize("when", ["installing", "removing"])
+def test_a_hook_that_breaks_leaves_the_program_alone(monkeypatch, when):
+    @contextlib.contextmanager
+    def broken(sink):
+        if when == "installing":
+            raise KeyError("a bug of ours")
+        yield
+        raise KeyError("a bug of ours")
+
+    monkeypatch.setattr("jaxdbg.hooks.compiles.counting", broken)
+    with jaxdbg.checked(record=True) as region:
+        out = jax.jit(lambda x: x + 1)(1.0)
+    assert out == 2.0
+    (notice,) = region.report.notices
+    assert f"a part of jaxdbg broke while {when} its hooks" in notice
+    monkeypatch.undo()
+    with jaxdbg.checked() as region:
+        jax.jit(lambda x: x + 1)(1.0)
+    assert region.report.calls == 1
 
 
 BREAKABLE = [
