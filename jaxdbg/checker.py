@@ -241,8 +241,11 @@ class Checker:
             self._session.failed(failure)
 
     def _safely_judged(self, checked: Checked) -> Failure | None:
-        for out in checked.outs[-1:]:
-            _wait(out)  # so that the seconds below are ours, not the user's
+        try:
+            for out in checked.outs[-1:]:
+                _wait(out)  # so that the seconds below are ours, not the user's
+        except Exception:
+            return None  # the computation failed: the user meets that where they look
         began = time.perf_counter()
         try:
             with our_own_work():

@@ -141,6 +141,16 @@ def test_a_hook_that_breaks_leaves_the_program_alone(monkeypatch, when):
     assert region.report.calls == 1
 
 
+def test_a_computation_that_fails_late_is_not_ours(monkeypatch):
+    def failed(out):
+        raise RuntimeError("the device is gone")
+
+    monkeypatch.setattr("jaxdbg.checker._wait", failed)
+    with jaxdbg.checked() as region:
+        jax.jit(lambda x: x + 1)(1.0)
+    assert region.report.notices == ()
+
+
 BREAKABLE = [
     ("jaxdbg.checker.Checker._plan", "a plan"),
     ("jaxdbg.checker.Checker._judge", "a judgement"),
