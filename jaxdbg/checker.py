@@ -11,7 +11,7 @@ import sys
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -204,8 +204,10 @@ class Checker:
 
     def _is_bad_and_lost(self, args: tuple[Any, ...], plan: Plan) -> bool:
         lost = plan.refs + (plan.donated if self._options.keep_donation else ())
+        if not lost:
+            return False
         with our_own_work():
-            return bool(lost and finite.suspects([args[i] for i in lost]))
+            return bool(finite.suspects([args[i] for i in lost]))
 
     def _run(
         self,
@@ -284,8 +286,7 @@ class Checker:
         # What came in through one argument says nothing of calls where that is good.
         inputs = finite.suspects([None if _gone(a) else a for a in checked.args])
         signature = (*kinds.items(), *inputs)
-        # -Inf alone is a mask or the log of zero, which a program may well mean.
-        candidates = [i for i in suspects if {"nan", "posinf"} & set(kinds[i])]
+        candidates = _candidates(kinds)
         if not candidates or signature in checked.plan.benign:
             self._note_placed(checked, suspects)
             return None
@@ -379,8 +380,7 @@ class Checker:
     ) -> Failure | None:
         outs = jax.tree.leaves(result)
         suspects = finite.suspects(outs)
-        kinds = {i: set(origin.kinds_in(outs[i])) for i in suspects}
-        candidates = [i for i in suspects if {"nan", "posinf"} & kinds[i]]
+        candidates = _candidates({i: origin.kinds_in(outs[i]) for i in suspects})
         if not candidates or any(origin.kinds_in(a) for a in args if not _gone(a)):
             return None
         return findings.non_finite(
@@ -403,6 +403,12 @@ class Checker:
         name = checked.call.function.name
         for i in suspects:
             self._session.placed(name, findings.result_path(checked, i))
+
+
+def _candidates(kinds: Mapping[int, Sequence[str]]) -> list[int]:
+    """Of bad results, by index with their kinds, those that can be a failure."""
+    # -Inf alone is a mask or the log of zero, which a program may well mean.
+    return [i for i, held in kinds.items() if {"nan", "posinf"} & set(held)]
 
 
 def _changed(params: dict[str, Any], plan: Plan) -> dict[str, Any]:
@@ -447,7 +453,7 @@ def _ready(checked: Checked) -> bool:
 
 
 def _wait(out: Any) -> None:
-    if isinstance(out, jax.Array) and not out.is_deleted():
+    if _is_there(out):
         out.block_until_ready()
 
 

@@ -15,11 +15,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxdbg.hooks._compat import is_literal, jaxpr_as_fun
+from jaxdbg.hooks._compat import jaxpr_as_fun
 from jaxdbg.jaxprs import (
     BODIES,
     bind_equation,
     can_be_bad,
+    evaluate,
     keep_running,
     scan_layout,
 )
@@ -79,20 +80,14 @@ def instrument(jaxpr: Any) -> Instrumented:
 
 def _closed(jaxpr: Any, args: Sequence[Any]) -> tuple[list[Any], list[Any]]:
     """The outputs of a closed jaxpr, and its marks: float32 arrays of one dimension."""
-    body = getattr(jaxpr, "jaxpr", jaxpr)
-    env: dict[Any, Any] = {}
-    env.update(zip(body.constvars, getattr(jaxpr, "consts", ()), strict=True))
-    env.update(zip(body.invars, args, strict=True))
-
-    def read(atom: Any) -> Any:
-        return atom.val if is_literal(atom) else env[atom]
-
     marks: list[Any] = []
-    for eqn in body.eqns:
-        outs, new = _equation(eqn, [read(v) for v in eqn.invars])
-        env.update(zip(eqn.outvars, outs, strict=True))
-        marks += new
-    return [read(v) for v in body.outvars], marks
+
+    def equation(eqn: Any, ins: list[Any]) -> list[Any]:
+        outs, new = _equation(eqn, ins)
+        marks.extend(new)
+        return outs
+
+    return evaluate(jaxpr, args, equation), marks
 
 
 def _equation(eqn: Any, ins: list[Any]) -> tuple[list[Any], list[Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -89,6 +90,30 @@ def bind_equation(eqn: Any, arrays: list[Any]) -> list[Any]:
     with eqn.ctx.manager:
         outs = eqn.primitive.bind(*subfuns, *arrays, **params)
     return list(outs) if eqn.primitive.multiple_results else [outs]
+
+
+def evaluate(
+    jaxpr: Any, args: Sequence[Any], equation: Callable[[Any, list[Any]], list[Any]]
+) -> list[Any]:
+    """The outputs of a closed jaxpr, where `equation` says what an equation gives.
+
+    Arguments:
+        jaxpr: a closed jaxpr, or an open one without constants.
+        args: its flat arguments.
+        equation: from an equation and its operands to its outputs.
+    """
+    body = getattr(jaxpr, "jaxpr", jaxpr)
+    env: dict[Any, Any] = {}
+    env.update(zip(body.constvars, getattr(jaxpr, "consts", ()), strict=True))
+    env.update(zip(body.invars, args, strict=True))
+
+    def read(atom: Any) -> Any:
+        return atom.val if _compat.is_literal(atom) else env[atom]
+
+    for eqn in body.eqns:
+        outs = equation(eqn, [read(v) for v in eqn.invars])
+        env.update(zip(eqn.outvars, outs, strict=True))
+    return [read(v) for v in body.outvars]
 
 
 def keep_running(running: Any, new: Any, old: Any) -> Any:

@@ -21,7 +21,7 @@ NEEDED = {
     "jax._src.stages.Compiled.__call__",
     "jax._src.util.test_event_listener",
     "jax._src.pjit._trace_for_jit",
-    "jax._src.checkify.jaxpr_to_checkify_jaxpr",
+    "jax._src.checkify.error_checks",
     "jax._src.interpreters.partial_eval.trace_to_jaxpr.evict_weakref",
     "jax._src.interpreters.batching.fancy_primitive_batchers",
     "chex._src.asserts_internal.CHEXIFY_STORAGE",

@@ -64,7 +64,7 @@ REQUIREMENTS = (
     ),
     Requirement(
         "chex",
-        "jax._src.checkify.jaxpr_to_checkify_jaxpr",
+        "jax._src.checkify.error_checks",
         "checkify.check and chex assertions are not live in jitted code",
     ),
     Requirement(

@@ -17,7 +17,7 @@ import jax
 from jax.experimental import checkify
 
 from jaxdbg.hooks import _compat
-from jaxdbg.jaxprs import BODIES, bind_equation, keep_running
+from jaxdbg.jaxprs import BODIES, bind_equation, evaluate, keep_running
 
 
 def has_checks(jaxpr: Any) -> bool:
@@ -89,18 +89,7 @@ def _only_while_running(params: dict[str, Any]) -> Any:
 
 def _closed(jaxpr: Any, args: Any, counts: Any) -> list[Any]:
     """Evaluates a closed jaxpr whose checks hold only where `counts` is true."""
-    body = getattr(jaxpr, "jaxpr", jaxpr)
-    env: dict[Any, Any] = {}
-    env.update(zip(body.constvars, getattr(jaxpr, "consts", ()), strict=True))
-    env.update(zip(body.invars, args, strict=True))
-
-    def read(atom: Any) -> Any:
-        return atom.val if _compat.is_literal(atom) else env[atom]
-
-    for eqn in body.eqns:
-        outs = _equation(eqn, [read(v) for v in eqn.invars], counts)
-        env.update(zip(eqn.outvars, outs, strict=True))
-    return [read(v) for v in body.outvars]
+    return evaluate(jaxpr, args, lambda eqn, ins: _equation(eqn, ins, counts))
 
 
 def _equation(eqn: Any, ins: list[Any], counts: Any) -> list[Any]:
