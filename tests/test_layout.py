@@ -27,7 +27,18 @@ PACKAGE = ROOT / "jaxdbg"
 HEAVY = ("IPython", "ipywidgets", "anywidget", "matplotlib", "jax", "numpy", "flax")
 """What `import jaxdbg` does not load."""
 
-STDLIB_ONLY = ("errors", "options", "places", "records", "render.text")
+STDLIB_ONLY = (
+    "errors",
+    "options",
+    "places",
+    "records",
+    "records.compilations",
+    "records.leaves",
+    "records.origins",
+    "records.report",
+    "records.serial",
+    "render.text",
+)
 """The modules that a machine needs to show a saved report; they do without JAX."""
 
 

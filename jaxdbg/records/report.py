@@ -1,19 +1,23 @@
-"""The plain values everyone in jaxdbg speaks: what hooks collect and views show.
-
-Only the standard library is imported here, so that a saved report can be read on a
-machine without JAX.
-"""
+"""What a checked region saw, and what went wrong in it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-FORMAT = 1
-"""Version of the JSON that `Report.to_json` writes."""
+from jaxdbg.records.compilations import CompileEvent
+from jaxdbg.records.leaves import TreeHistory
+from jaxdbg.records.origins import Origin
+from jaxdbg.records.serial import plain as to_plain, record
+
+FORMAT = 2
+"""Version of the JSON that `Report.to_json` writes.
+
+Format 1 had no origins, compilations and histories; it is still read.
+"""
 
 
 def _no_counts() -> Mapping[str, int]:
@@ -37,6 +41,8 @@ class Finding:
         nan, inf, size: how many elements of that leaf are NaN, are infinite, are
             there at all.
         location: `file:line` (or `cell 3, line 7`) of the failing check, where known.
+        origin: where the bad value was born and the way it took; None where no value
+            is concerned or nothing could be found out.
     """
 
     kind: str
@@ -52,6 +58,7 @@ class Finding:
     inf: int = 0
     size: int = 0
     location: str = ""
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +83,9 @@ class Report:
         seconds: wall time of the region; `compile_seconds` and `check_seconds` are
             the parts spent compiling and checking.
         cell: IPython's number of the cell, or None.
+        options: the options of the region, as typed.
+        compilations: each trace, lowering and compilation, in the order they began.
+        histories: of each watched tree, a few numbers per leaf over the calls.
     """
 
     calls: int = 0
@@ -93,6 +103,8 @@ class Report:
     check_seconds: float = 0.0
     cell: int | None = None
     options: str = ""
+    compilations: tuple[CompileEvent, ...] = ()
+    histories: tuple[TreeHistory, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -101,12 +113,7 @@ class Report:
 
     def to_json(self) -> str:
         """The report as JSON text; `Report.from_json` reads it back."""
-        plain = {f.name: getattr(self, f.name) for f in fields(self)}
-        for name, value in plain.items():
-            if isinstance(value, Mapping):
-                plain[name] = dict(value)
-        plain["findings"] = [asdict(f) for f in self.findings]
-        return json.dumps({"jaxdbg_report": FORMAT, **plain})
+        return json.dumps({"jaxdbg_report": FORMAT, **to_plain(self)})
 
     @classmethod
     def from_json(cls, text: str) -> Report:
@@ -117,20 +124,15 @@ class Report:
         """
         plain = json.loads(text)
         version = plain.pop("jaxdbg_report", None) if isinstance(plain, dict) else None
-        if version != FORMAT:
+        if version not in range(1, FORMAT + 1):
             raise ValueError(
-                f"Not a jaxdbg report of format {FORMAT}: the text "
+                f"Not a jaxdbg report of format 1 to {FORMAT}: the text "
                 f"{'has format ' + str(version) if version else 'names no format'}. "
                 "Expected what Report.to_json() wrote; a newer format needs a newer "
                 "jaxdbg."
             )
-        plain["findings"] = tuple(_finding(f) for f in plain["findings"])
-        for name, value in plain.items():
-            if isinstance(value, dict):
-                plain[name] = MappingProxyType(value)
-            elif isinstance(value, list):
-                plain[name] = tuple(value)
-        return cls(**plain)
+        report: Report = record(cls, plain)
+        return report
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """How IPython and its kin show a report: as the text it is."""
@@ -140,10 +142,3 @@ class Report:
         from jaxdbg.render.text import render  # views know records, not the reverse
 
         return render(self)
-
-
-def _finding(plain: dict[str, Any]) -> Finding:
-    values: dict[str, Any] = {
-        k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()
-    }
-    return Finding(**values)

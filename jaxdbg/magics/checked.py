@@ -1,6 +1,6 @@
 """The door for notebooks: `%%checked`, `%checked` and `%jaxdbg`.
 
-The only room that imports IPython. It translates: it parses, calls and displays.
+A cell is rewritten before it runs, so that its body stands in a region.
 """
 
 # IPython annotates only a part of itself.
@@ -15,23 +15,15 @@ import re
 import sys
 from argparse import Namespace
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import fields
 from itertools import count
 from types import TracebackType
 from typing import Any
 
-from IPython.core.completer import (
-    CompletionContext,
-    SimpleCompletion,
-    SimpleMatcherResult,
-    context_matcher,
-)
 from IPython.core.error import UsageError
 from IPython.core.inputtransformer2 import cell_magic, leading_indent
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import (
-    Magics,
     line_cell_magic,
     line_magic,
     magics_class,
@@ -43,10 +35,10 @@ from traitlets import Any as AnyTrait, Bool, TraitError, validate
 
 import jaxdbg
 from jaxdbg import cell as cells, errors
+from jaxdbg.magics.installed import Installed, unknown
 from jaxdbg.options import (
     ERROR_CATEGORIES,
     Options,
-    did_you_mean,
     parse_budget,
     parse_errors,
 )
@@ -77,23 +69,6 @@ _READ: dict[str, Callable[[str], object]] = {
 }
 
 
-def load(ip: InteractiveShell) -> None:
-    """Installs the magics; a second time changes nothing."""
-    if _installed(ip) is None:
-        Checked(ip).install()
-
-
-def unload(ip: InteractiveShell) -> None:
-    """Removes everything that `load` installed."""
-    if magics := _installed(ip):
-        magics.uninstall()
-
-
-def _installed(ip: InteractiveShell) -> Checked | None:
-    found = ip.magics_manager.registry.get("Checked")
-    return found if isinstance(found, Checked) else None
-
-
 def _option(name: str, **how: Any) -> Any:
     return argument(FLAGS[OPTIONS.index(name)], dest=name, help=_HELP[name], **how)
 
@@ -103,7 +78,7 @@ def _default(kind: Any, name: str, value: Any = None) -> Any:
 
 
 @magics_class
-class Checked(Magics):
+class Checked(Installed):
     """Checks cells, and keeps the defaults of the options of `%%checked`.
 
     `%config Checked.max_traces = 1` holds for every checked cell that does not say
@@ -118,11 +93,8 @@ class Checked(Magics):
     record = _default(Bool, "record", False)
     keep_donation = _default(Bool, "keep_donation", False)
 
-    shell: InteractiveShell
-
     def __init__(self, shell: InteractiveShell):
         super().__init__(shell)
-        self._undo = ExitStack()
         self._on: Options | None = None
         self._cells: dict[str, CheckedCell] = {}
         self._numbers = count(1)
@@ -183,7 +155,7 @@ class Checked(Magics):
         elif args.command in (None, "status"):
             self._say_status()
         else:
-            raise _unknown("command of %checked", args.command, SWITCH)
+            raise unknown("command of %checked", args.command, SWITCH)
 
     @no_var_expand
     @line_magic
@@ -206,7 +178,7 @@ class Checked(Magics):
                 return report
             print("No checked region has ended yet.")
         else:
-            raise _unknown("command of %jaxdbg", command, COMMANDS)
+            raise unknown("command of %jaxdbg", command, COMMANDS)
         return None
 
     def help(self) -> str:
@@ -223,10 +195,10 @@ class Checked(Magics):
 
     def _parse(self, line: str) -> Namespace:
         parser = Checked.checked.parser
-        args, unknown = parser.parse_known_args(line.split())
-        if unknown:
-            flag = unknown[0].partition("=")[0]
-            raise _unknown("option", flag, (*FLAGS, "--help"))
+        args, strays = parser.parse_known_args(line.split())
+        if strays:
+            flag = strays[0].partition("=")[0]
+            raise unknown("option", flag, (*FLAGS, "--help"))
         assert isinstance(args, Namespace)
         return args
 
@@ -340,30 +312,13 @@ class Checked(Magics):
 
     def install(self) -> None:
         """Installs magics and transformers; `uninstall` restores what was there."""
-        shell = self.shell
-        configurables: list[Any] = shell.configurables
-        self._undo.callback(configurables.remove, self)  # Magics has put us there
-        self._register_magics()
-        self._append(shell.input_transformers_cleanup, mark)
-        self._append(shell.ast_transformers, self)
-        self._append(shell.Completer.custom_matchers, complete)
+        super().install()
+        self.append(self.shell.input_transformers_cleanup, mark)
+        self.append(self.shell.ast_transformers, self)
 
-    def uninstall(self) -> None:
-        """Removes all that `install` installed."""
-        self._undo.close()
-
-    def _append(self, installed: list[Any], ours: object) -> None:
-        installed.append(ours)
-        self._undo.callback(installed.remove, ours)
-
-    def _register_magics(self) -> None:
-        manager = self.shell.magics_manager
-        for kind, ours in self.magics.items():
-            table = manager.magics[kind]
-            for name in ours:
-                self._undo.callback(_restore, table, name, table.get(name))
-        self.shell.register_magics(self)
-        self._undo.callback(manager.registry.pop, type(self).__name__)
+    def candidates(self, text: str) -> tuple[tuple[str, ...], str]:
+        """Our options, and nothing else, after our magics."""
+        return _candidates(text)
 
 
 class CheckedCell:
@@ -439,21 +394,6 @@ def mark(lines: list[str]) -> list[str]:
 mark.has_side_effects = True  # type: ignore[attr-defined]
 
 
-@context_matcher()
-def complete(context: CompletionContext) -> SimpleMatcherResult:
-    """Our options, and nothing else, after our magics."""
-    words, fragment = _candidates(context.text_until_cursor)
-    return SimpleMatcherResult(
-        completions=[
-            SimpleCompletion(word, type="param")
-            for word in words
-            if word.startswith(fragment)
-        ],
-        matched_fragment=fragment,
-        suppress=True,  # counts only where there are completions
-    )
-
-
 def _candidates(text: str) -> tuple[tuple[str, ...], str]:
     """The words that may stand here, and what is typed of one."""
     typed = re.fullmatch(r"\s*(%?%checked|%jaxdbg)\s(.*)", text)
@@ -503,17 +443,5 @@ def _read(name: str, value: Any) -> Any:
     return _READ[name](value) if name in _READ and isinstance(value, str) else value
 
 
-def _unknown(what: str, word: str, known: tuple[str, ...]) -> UsageError:
-    near = did_you_mean(word, known)
-    return UsageError(f"Unknown {what}: {word!r}.{near} Expected {', '.join(known)}.")
-
-
 def _ends_in_expression(module: ast.Module) -> bool:
     return bool(module.body) and isinstance(module.body[-1], ast.Expr)
-
-
-def _restore(table: dict[str, Any], name: str, before: Any) -> None:
-    if before is None:
-        table.pop(name, None)
-    else:
-        table[name] = before

@@ -1,0 +1,37 @@
+"""The door for notebooks; the only room that imports IPython.
+
+It translates: it parses, calls and displays. A file holds the magics of one subject, as
+one class; the classes are listed here.
+"""
+
+# IPython annotates only a part of itself.
+# mypy: disable-error-code="no-untyped-call"
+
+from __future__ import annotations
+
+from IPython.core.interactiveshell import InteractiveShell
+
+from jaxdbg.magics.checked import Checked
+from jaxdbg.magics.installed import Installed
+
+ALL: tuple[type[Installed], ...] = (Checked,)
+"""The magics of the extension, in the order they are installed."""
+
+
+def load(ip: InteractiveShell) -> None:
+    """Installs the magics; a second time changes nothing."""
+    for kind in ALL:
+        if _installed(ip, kind) is None:
+            kind(ip).install()
+
+
+def unload(ip: InteractiveShell) -> None:
+    """Removes everything that `load` installed."""
+    for kind in reversed(ALL):
+        if magics := _installed(ip, kind):
+            magics.uninstall()
+
+
+def _installed(ip: InteractiveShell, kind: type[Installed]) -> Installed | None:
+    found = ip.magics_manager.registry.get(kind.__name__)
+    return found if isinstance(found, kind) else None

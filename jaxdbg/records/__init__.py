@@ -1,0 +1,20 @@
+"""The plain values everyone in jaxdbg speaks: what hooks collect and views show.
+
+Only the standard library is imported here, so that a saved report can be read on a
+machine without JAX.
+"""
+
+from jaxdbg.records.compilations import CompileEvent as CompileEvent, Reason as Reason
+from jaxdbg.records.leaves import (
+    LeafStats as LeafStats,
+    TreeHistory as TreeHistory,
+    TreeStats as TreeStats,
+)
+from jaxdbg.records.origins import (
+    Operand as Operand,
+    Origin as Origin,
+    Reached as Reached,
+    SourceFrame as SourceFrame,
+    Turn as Turn,
+)
+from jaxdbg.records.report import Finding as Finding, Report as Report

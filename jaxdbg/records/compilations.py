@@ -1,0 +1,77 @@
+"""What was traced, lowered and compiled, when, and why again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from jaxdbg.records.origins import SourceFrame
+
+
+def _nothing() -> Mapping[str, str]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a phase ran again.
+
+    Attributes:
+        cause: short name: "shape", "dtype", "weak type", "new function", ...
+        where: the argument or attribute, as the user would type it.
+        before, after: what it was in the earlier call, and what it is now.
+        others: further differences, each as one line.
+        avoidable: whether a small change of the program would have avoided it; None
+            where that cannot be known.
+        advice: the shortest correct fix; empty where there is none to give.
+    """
+
+    cause: str
+    where: str = ""
+    before: str = ""
+    after: str = ""
+    others: tuple[str, ...] = ()
+    avoidable: bool | None = None
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CompileEvent:
+    """One phase of one compilation.
+
+    Attributes:
+        function: name of the function, as the user wrote it.
+        phase: "trace", "lower" or "compile".
+        start: seconds since the epoch (`time.time()`).
+        duration: seconds; `self_time` is without what is nested in it.
+        thread: name of the thread.
+        parent: index of the event it is nested in, among those of the report; -1 for
+            none.
+        source: the user's line that asked for it.
+        defined: `file:line` where the function was written; empty for an eager op.
+        cell: IPython's number of the cell, None outside a notebook.
+        signature: by argument, what it was called with.
+        reason: why it ran again; None the first time.
+        cache: the persistent cache: "hit", "miss" or "off".
+        saved: seconds that a hit has saved.
+        user: whether the user wrote the function.
+        failed: whether it ended with an error.
+    """
+
+    function: str
+    phase: str
+    start: float
+    duration: float = 0.0
+    self_time: float = 0.0
+    thread: str = ""
+    parent: int = -1
+    source: SourceFrame | None = None
+    defined: str = ""
+    cell: int | None = None
+    signature: Mapping[str, str] = field(default_factory=_nothing)
+    reason: Reason | None = None
+    cache: str = "off"
+    saved: float = 0.0
+    user: bool = True
+    failed: bool = False

@@ -1,0 +1,96 @@
+"""The finiteness and the statistics of a tree, leaf by leaf, and over the calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class LeafStats:
+    """What one leaf holds.
+
+    Attributes:
+        path: as the user would type it.
+        group: which part of the training state it belongs to: "params", "gradients",
+            "optimizer", "batch stats", "rng", "other".
+        kind: "float", "complex", "int", "bool", "key", "str", "none", "abstract" or
+            "other"; only the first two can hold NaN or Inf.
+        shape, dtype: of the array; `nbytes` its size, `sharding` over which devices.
+        size: how many elements, of which `nan`, `posinf`, `neginf`, `zeros` and
+            `subnormals` (nonzero, below the type's smallest normal number).
+        smallest, largest: magnitude of the smallest nonzero and the largest finite
+            element; None where there is none, or where they were not asked for.
+        mean, std: of the finite elements.
+        headroom: bits between the largest magnitude and the type's largest number.
+        first_bad: index of the first NaN or Inf; None where there is none.
+        detailed: whether the attributes after `size` were computed; if not, the leaf
+            has proved finite and nothing else is known.
+    """
+
+    path: str
+    group: str = "other"
+    kind: str = "float"
+    shape: tuple[int, ...] = ()
+    dtype: str = ""
+    nbytes: int = 0
+    sharding: str = ""
+    size: int = 0
+    nan: int = 0
+    posinf: int = 0
+    neginf: int = 0
+    zeros: int = 0
+    subnormals: int = 0
+    smallest: float | None = None
+    largest: float | None = None
+    mean: float | None = None
+    std: float | None = None
+    headroom: float | None = None
+    first_bad: tuple[int, ...] | None = None
+    detailed: bool = True
+
+    @property
+    def bad(self) -> int:
+        """How many elements are NaN or infinite."""
+        return self.nan + self.posinf + self.neginf
+
+
+@dataclass(frozen=True, slots=True)
+class TreeStats:
+    """The leaves of one tree, in its order.
+
+    Attributes:
+        name: of the tree, as the user would type it: `model`.
+        leaves: what each leaf holds.
+        seconds: what it took to look.
+    """
+
+    name: str
+    leaves: tuple[LeafStats, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class TreeHistory:
+    """A few numbers of each leaf of a watched tree, over the calls of a region.
+
+    Attributes:
+        name: of the tree.
+        paths: of its leaves, in the order of the tree.
+        calls: which calls were kept, counted from 1; in bounded memory, so that older
+            calls thin out.
+        functions: for each kept call, whose call it was.
+        largest: for each kept call, the largest finite magnitude of each leaf; None
+            where there is none.
+        bad: for each kept call, how many elements of each leaf were NaN or infinite.
+        first_bad: index into `paths` of the leaf that went bad first, -1 for none.
+        first_bad_call: in which call it did, 0 for none.
+    """
+
+    name: str
+    paths: tuple[str, ...] = ()
+    calls: tuple[int, ...] = ()
+    functions: tuple[str, ...] = ()
+    largest: tuple[tuple[float | None, ...], ...] = ()
+    bad: tuple[tuple[int, ...], ...] = ()
+    first_bad: int = -1
+    first_bad_call: int = 0

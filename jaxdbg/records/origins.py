@@ -1,0 +1,166 @@
+"""Where a bad value was born, and the way it took."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFrame:
+    """A place in somebody's source code.
+
+    Attributes:
+        file: path of the file; for a notebook cell the name IPython compiled it under.
+        line, end_line: first and last line of the expression, from 1; `end_line` is 0
+            where only a line is known.
+        column, end_column: where the expression begins in `line` and ends in
+            `end_line`, in characters from 0, the end excluded; both 0 where not known.
+        function: qualified name of the function the frame is in.
+        code: text of the lines from `line` to `end_line`, with their indentation; empty
+            where it cannot be had.
+        cell: IPython's number of the cell, None outside a notebook.
+    """
+
+    file: str
+    line: int
+    function: str = ""
+    code: str = ""
+    cell: int | None = None
+    column: int = 0
+    end_line: int = 0
+    end_column: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """What went into the operation that gave birth to a bad value.
+
+    Attributes:
+        name: as the user would type it, the name in the source line, or empty.
+        role: what it is to the operation: "denominator", "argument of log", or empty.
+        shape, dtype: of the whole operand.
+        low, high: smallest and largest finite value; None where there is none.
+        size: how many elements; of these `zeros` are 0, `negatives` below 0,
+            `subnormals` too small for full precision, `nan` NaN, `posinf` and `neginf`
+            infinite.
+        element: index of the element from which the first bad value was made; None
+            where no single element is to blame.
+        value: the value there, as text.
+    """
+
+    name: str = ""
+    role: str = ""
+    shape: tuple[int, ...] = ()
+    dtype: str = ""
+    low: float | None = None
+    high: float | None = None
+    size: int = 0
+    zeros: int = 0
+    negatives: int = 0
+    subnormals: int = 0
+    nan: int = 0
+    posinf: int = 0
+    neginf: int = 0
+    element: tuple[int, ...] | None = None
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """An operation on the way of a bad value where it changed what it is.
+
+    Attributes:
+        kind: what it became: "nan", "inf" or "-inf".
+        primitive, source, module, direction, loop: as in `Origin`.
+        text: one line for the user, `NaN at 0 * Inf`.
+    """
+
+    kind: str
+    primitive: str
+    source: SourceFrame | None = None
+    module: str = ""
+    direction: str = ""
+    loop: tuple[tuple[str, int, int | None], ...] = ()
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A leaf that the bad value has reached.
+
+    Attributes:
+        path: as the user would type it.
+        bad, size: how many of its elements are bad, and how many there are.
+        kinds: which of "nan", "inf" and "-inf" it holds.
+    """
+
+    path: str
+    bad: int
+    size: int
+    kinds: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The story of a bad value.
+
+    Attributes:
+        verdict: "born" by arithmetic, "placed" by a literal or constant, "came in"
+            through an argument, or "not reproduced" by the second evaluation.
+        kind: "nan", "inf" or "-inf": what it was at its origin.
+        primitive: JAX's name of the operation; empty unless born.
+        expression: the operation in the user's words: `log`, `x / y`,
+            `jnp.linalg.cholesky`.
+        source: the user's line; None where it is not known.
+        library_source: the line below it in flax, optax, jax.numpy; None for none.
+        module: path of the module the operation is in, `model.blocks[2].ln1`.
+        direction: "forward", "backward", or empty where there is no telling.
+        forward_source: for the backward pass, the forward line it differentiates.
+        loop: the loops around it, from outside in: (kind, iteration from 0, length or
+            None), where kind is "scan", "while" or "for".
+        branches: branches taken on the way in: (index, how many there are).
+        operands: what went into the operation.
+        element: index of the first bad element in the operation's result.
+        steps: turning points, from the origin to the output.
+        reached: leaves it reached, in the order of the tree.
+        rows: which rows of the batch are to blame: `((name, row), ...)`.
+        rows_note: "row 17 alone", "many", or why it was not looked for.
+        device: which device or shard, where there is more than one.
+        wider: what a wider type would do: "finite in float32", or empty.
+        argument: path of the element it came in through: `batch['x'][17, 3]`.
+        made_by: the earlier call that made that argument, `init_state (call 1)`.
+        made_at: the story of that call, where its inputs were still held.
+        growth: largest finite magnitude in the last calls, oldest first.
+        cause: short name of the classic cause, None where none was recognised.
+        likely: whether the cause is likely, not certain.
+        advice: what to do about it; empty where there is none to give.
+        notes: what is not certain, and why.
+    """
+
+    verdict: str
+    kind: str
+    primitive: str = ""
+    expression: str = ""
+    source: SourceFrame | None = None
+    library_source: SourceFrame | None = None
+    module: str = ""
+    direction: str = ""
+    forward_source: SourceFrame | None = None
+    loop: tuple[tuple[str, int, int | None], ...] = ()
+    branches: tuple[tuple[int, int], ...] = ()
+    operands: tuple[Operand, ...] = ()
+    element: tuple[int, ...] | None = None
+    steps: tuple[Turn, ...] = ()
+    reached: tuple[Reached, ...] = ()
+    rows: tuple[tuple[str, int], ...] = ()
+    rows_note: str = ""
+    device: str = ""
+    wider: str = ""
+    argument: str = ""
+    made_by: str = ""
+    made_at: Origin | None = None
+    growth: tuple[float, ...] = ()
+    cause: str | None = None
+    likely: bool = False
+    advice: str = ""
+    notes: tuple[str, ...] = ()
