@@ -18,7 +18,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxdbg import every_op, findings, finite, origin
+from jaxdbg import every_op, findings, finite
 from jaxdbg.copies import copied
 from jaxdbg.errors import Failure
 from jaxdbg.hooks import chex_mode
@@ -27,6 +27,7 @@ from jaxdbg.hooks.interpose import Invocation, our_own_work
 from jaxdbg.hooks.vmapped_checks import has_checks
 from jaxdbg.jaxprs import REF, NotReplayable, can_be_bad, replayable
 from jaxdbg.naming import Names
+from jaxdbg.origins import evaluation
 from jaxdbg.session import Session
 
 MAX_PENDING = 16
@@ -282,7 +283,7 @@ class Checker:
 
     def _judge_outputs(self, checked: Checked, suspects: list[int]) -> Failure | None:
         results = checked.results
-        kinds = {i: origin.kinds_in(results[i]) for i in suspects}
+        kinds = {i: evaluation.kinds_in(results[i]) for i in suspects}
         # What came in through one argument says nothing of calls where that is good.
         inputs = finite.suspects([None if _gone(a) else a for a in checked.args])
         signature = (*kinds.items(), *inputs)
@@ -300,7 +301,7 @@ class Checker:
     def _told(
         self,
         checked: Checked,
-        born: origin.Origin | findings.Unknown,
+        born: evaluation.Origin | findings.Unknown,
         candidates: list[int],
     ) -> Failure:
         try:
@@ -322,19 +323,19 @@ class Checker:
 
     def _born(
         self, checked: Checked, candidates: list[int]
-    ) -> origin.Origin | findings.Unknown | None:
+    ) -> evaluation.Origin | findings.Unknown | None:
         """Where the badness of some outputs was born; None where it was not."""
         if any(i >= len(checked.outs) for i in candidates):
             return self._born_as_a_whole(checked, "it was written to a Ref")
         try:
-            found = origin.trace_back(
+            found = evaluation.trace_back(
                 checked.jaxpr,
                 checked.args,
                 candidates,
                 is_user_file,
                 _patience(checked),
             )
-        except (origin.OutOfTime, NotReplayable) as reason:
+        except (evaluation.OutOfTime, NotReplayable) as reason:
             return self._born_as_a_whole(checked, str(reason))
         except KeyboardInterrupt:
             return self._born_as_a_whole(checked, "the search was interrupted")
@@ -358,7 +359,7 @@ class Checker:
             *(a for a in checked.args if not (_gone(a) or isinstance(a, REF))),
             *getattr(checked.jaxpr, "consts", ()),
         ]
-        if checked.lost or any(origin.kinds_in(v) for v in values):
+        if checked.lost or any(evaluation.kinds_in(v) for v in values):
             return None
         return findings.Unknown(why)
 
@@ -367,7 +368,7 @@ class Checker:
         signature = ("ops", tuple(np.flatnonzero(bad).tolist()))
         if not bad.any() or signature in checked.plan.benign:
             return None
-        found = origin.first_birth(
+        found = evaluation.first_birth(
             checked.jaxpr, checked.args, is_user_file, _patience(checked)
         )
         if found is not None:
@@ -380,8 +381,8 @@ class Checker:
     ) -> Failure | None:
         outs = jax.tree.leaves(result)
         suspects = finite.suspects(outs)
-        candidates = _candidates({i: origin.kinds_in(outs[i]) for i in suspects})
-        if not candidates or any(origin.kinds_in(a) for a in args if not _gone(a)):
+        candidates = _candidates({i: evaluation.kinds_in(outs[i]) for i in suspects})
+        if not candidates or any(evaluation.kinds_in(a) for a in args if not _gone(a)):
             return None
         return findings.non_finite(
             which,
@@ -437,7 +438,7 @@ def _outputs_again(checked: Checked) -> list[Any]:
     return Invocation(args, {**checked.params, "jaxpr": jaxpr}).execute(args)
 
 
-def _patience(checked: Checked) -> origin.Patience:
+def _patience(checked: Checked) -> evaluation.Patience:
     def slow() -> None:
         # Not part of the report: whoever waits should know for what, now.
         sys.stderr.write(
@@ -445,7 +446,7 @@ def _patience(checked: Checked) -> origin.Patience:
             "it was born (a minute at most, interrupt to go without).\n"
         )
 
-    return origin.Patience(slow=slow)
+    return evaluation.Patience(slow=slow)
 
 
 def _ready(checked: Checked) -> bool:

@@ -12,7 +12,7 @@ from jaxdbg.errors import CheckError, Failure, NonFiniteError, TraceBudgetError
 from jaxdbg.hooks.chex_mode import exception_type
 from jaxdbg.hooks.compiles import Function
 from jaxdbg.options import Options
-from jaxdbg.origin import Origin, Place
+from jaxdbg.origins.evaluation import Origin, Place
 from jaxdbg.records import Finding
 
 if TYPE_CHECKING:
@@ -367,7 +367,7 @@ def _location(born: Origin | Unknown) -> str:
 
 def _raised_at(exception: Any) -> str:
     from jaxdbg.hooks.compiles import is_user_file
-    from jaxdbg.origin import user_frame
+    from jaxdbg.origins.evaluation import user_frame
 
     frame = user_frame(getattr(exception, "traceback_info", None), is_user_file)
     return places.describe(*frame) if frame else ""

@@ -157,7 +157,7 @@ BREAKABLE = [
     ("jaxdbg.region._counted", "a count"),
     ("jaxdbg.session.Session.traced", "the listener of traces"),
     ("jaxdbg.session.Session.compile_begins", "the listener of compilations"),
-    ("jaxdbg.origin.trace_back", "a search"),
+    ("jaxdbg.origins.evaluation.trace_back", "a search"),
 ]
 
 
@@ -176,7 +176,7 @@ def test_whatever_breaks_the_program_goes_on(monkeypatch, part):
 
 
 @pytest.mark.parametrize(
-    "part", ["naming.output_names", "finite.describe", "origin.trace_back"]
+    "part", ["naming.output_names", "finite.describe", "origins.evaluation.trace_back"]
 )
 def test_a_diagnosis_that_breaks_does_not_lose_the_failure(monkeypatch, part):
     def broken(*args, **kwargs):

@@ -154,12 +154,12 @@ def test_budgets():
 
 
 def test_a_search_that_is_interrupted_goes_without(monkeypatch):
-    from jaxdbg import origin
+    from jaxdbg.origins import evaluation
 
     def interrupted(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(origin, "trace_back", interrupted)
+    monkeypatch.setattr(evaluation, "trace_back", interrupted)
     assert (
         "  where it was born is not known: the search was interrupted\n"
     ) in message(logs, BAD)

@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdbg import every_op, origin
+from jaxdbg import every_op
 from jaxdbg.hooks._compat import jaxpr_as_fun
 from jaxdbg.hooks.compiles import is_user_file
+from jaxdbg.origins import evaluation
 
 F32 = np.float32
 
@@ -20,7 +21,7 @@ def origins(function, *args, output=0):
     """The origins of one output of a function, for these arguments."""
     jaxpr = jax.make_jaxpr(function)(*args)
     flat = jax.tree.leaves(args)
-    found = origin.trace_back(jaxpr, flat, [output], is_user_file)
+    found = evaluation.trace_back(jaxpr, flat, [output], is_user_file)
     return found[output]
 
 
@@ -140,7 +141,7 @@ def test_a_dead_branch_is_not_blamed():
 
     assert origins(function, F32(-1), output=0) == {}
     assert (
-        origin.first_birth(
+        evaluation.first_birth(
             jax.make_jaxpr(function)(F32(-1)), [F32(-1)], is_user_file
         ).place.primitive
         == "log"
@@ -154,16 +155,18 @@ def test_a_mapped_while_loop():
 
 def test_time_is_limited():
     jaxpr = jax.make_jaxpr(jnp.log)(F32(-1))
-    with pytest.raises(origin.OutOfTime):
-        origin.trace_back(jaxpr, [F32(-1)], [0], is_user_file, origin.Patience(0))
+    with pytest.raises(evaluation.OutOfTime):
+        evaluation.trace_back(
+            jaxpr, [F32(-1)], [0], is_user_file, evaluation.Patience(0)
+        )
 
 
 def test_a_slow_search_says_so_once(monkeypatch):
-    monkeypatch.setattr(origin.Patience, "SLOW", 0.0)
+    monkeypatch.setattr(evaluation.Patience, "SLOW", 0.0)
     told = []
-    patience = origin.Patience(slow=lambda: told.append(1))
+    patience = evaluation.Patience(slow=lambda: told.append(1))
     jaxpr = jax.make_jaxpr(BORN["Inf - Inf"][0])(F32(1e3))
-    origin.trace_back(jaxpr, [F32(1e3)], [0], is_user_file, patience)
+    evaluation.trace_back(jaxpr, [F32(1e3)], [0], is_user_file, patience)
     assert told == [1]
 
 
