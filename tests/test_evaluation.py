@@ -156,7 +156,8 @@ def test_a_mapped_while_loop():
 def test_time_is_limited():
     jaxpr = jax.make_jaxpr(jnp.log)(F32(-1))
     with pytest.raises(evaluation.OutOfTime):
-        evaluation.trace_back(
+        patience = evaluation.Patience(0)
+        evaluation.trace_back(jaxpr, [F32(-1)], [0], is_user_file, patience)
             jaxpr, [F32(-1)], [0], is_user_file, evaluation.Patience(0)
         )
 
