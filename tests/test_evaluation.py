@@ -158,8 +158,6 @@ def test_time_is_limited():
     with pytest.raises(evaluation.OutOfTime):
         patience = evaluation.Patience(0)
         evaluation.trace_back(jaxpr, [F32(-1)], [0], is_user_file, patience)
-            jaxpr, [F32(-1)], [0], is_user_file, evaluation.Patience(0)
-        )
 
 
 def test_a_slow_search_says_so_once(monkeypatch):

@@ -61,8 +61,8 @@ class Birth:
 class Found:
     """Where the badness of one output comes from.
 
-    The origin is the earliest there is: of a NaN made from an Inf, the birth of the Inf;
-    the NaN is then a turn. Where the Inf was placed (a mask), the NaN is the origin.
+    The origin is the earliest there is: of a NaN made from an Inf, the birth of the
+    Inf; the NaN is then a turn. Where the Inf was placed (a mask), it is the NaN.
 
     Attributes:
         verdict: "born", "placed", "came in" or "not reproduced".
