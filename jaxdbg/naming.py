@@ -6,35 +6,34 @@ dicts hold, so walking what the user can name finds the path to it. Results have
 name yet: they are `train_step(...)[0]`, except where `nnx.jit` hands back new values
 for its arguments; those bear the name of the argument they replace.
 
-The walk runs none of the user's code: it reads instance dicts, slots and builtin
-containers, and calls no property, `repr`, `==` or `hash` of theirs.
+The walk runs none of the user's code: `jaxdbg.containers` says how it reads.
 """
 
 from __future__ import annotations
 
 import ast
 import inspect
-import keyword
 import re
 import sys
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from types import (
-    BuiltinFunctionType,
-    FrameType,
-    FunctionType,
-    GetSetDescriptorType,
-    MemberDescriptorType,
-    MethodType,
-    ModuleType,
-)
+from types import FrameType
 from typing import Any
 
 import jax
-import numpy as np
 
+from jaxdbg.containers import (
+    Children,
+    Reader,
+    a_variable,
+    an_array,
+    is_name,
+    quoted,
+    raw,
+    reader_of,
+)
 from jaxdbg.hooks.compiles import is_user_file
 
 MAX_VISITS = 60_000
@@ -47,16 +46,6 @@ MAX_PATH = 240
 """Longest path anyone would type; also ends the walk along a linked list."""
 
 _SHELL = frozenset({"In", "Out", "exit", "quit", "get_ipython"})
-_OPAQUE_PACKAGES = re.compile(
-    "(jax|jaxlib|numpy|pandas|polars|pyarrow|matplotlib|plotly|sklearn|scipy|torch|"
-    "tensorflow|tensorflow_datasets|IPython|ipykernel|ipywidgets|traitlets|tornado|zmq|"
-    r"asyncio|threading|logging|concurrent|multiprocessing|_?pytest|jaxdbg)(\.|$)"
-)
-"""Objects of these hold no array that a user would name by the way to it."""
-
-_PLAIN_VALUES = (str, bytes, bytearray, int, float, complex, type(None), range, slice)
-_CODE = (type, ModuleType, FunctionType, BuiltinFunctionType, MethodType, FrameType)
-_LEAVES = (*_PLAIN_VALUES, *_CODE, set, frozenset)
 
 
 class Names:
@@ -188,17 +177,6 @@ def _locals(frame: FrameType) -> dict[str, object]:
 
 # --- the walk over what the user can name -------------------------------------------
 
-_Children = Iterator[tuple[str, object]]
-_Reader = Callable[[Any], _Children]
-
-
-def _array(value: Any) -> _Children:
-    raise AssertionError("a mark for types whose values are what we look for")
-
-
-def _variable(value: Any) -> _Children:
-    raise AssertionError("a mark for types that stand for the value inside")
-
 
 class _Walk:
     """Breadth first, so that the shortest path to an array wins."""
@@ -206,11 +184,11 @@ class _Walk:
     def __init__(self) -> None:
         self._arrays: dict[int, tuple[object, str]] = {}
         self._containers: dict[int, object] = {}
-        self._readers: dict[int, tuple[type, _Reader | None]] = {}
-        self._queue: deque[tuple[str, _Children]] = deque()
+        self._readers: dict[int, tuple[type, Reader | None]] = {}
+        self._queue: deque[tuple[str, Children]] = deque()
         # What is left of long containers: a list of 100,000 arrays must not keep a
         # model from being found.
-        self._later: deque[tuple[str, _Children]] = deque()
+        self._later: deque[tuple[str, Children]] = deque()
         self._visits = MAX_VISITS
 
     def run(
@@ -225,7 +203,7 @@ class _Walk:
             self._advance((self._queue or self._later).popleft())
         return self._arrays
 
-    def _advance(self, entry: tuple[str, _Children]) -> None:
+    def _advance(self, entry: tuple[str, Children]) -> None:
         path, children = entry
         taken = 0
         try:
@@ -241,193 +219,33 @@ class _Walk:
     def _visit(self, path: str, step: str, value: Any) -> None:
         self._visits -= 1
         reader = self._reader(type(value))
-        if reader is _variable:
-            value = _raw(value)
+        if reader is a_variable:
+            value = raw(value)
             reader = self._reader(type(value))
         if reader is None or id(value) in self._containers:
             return
         path += step
-        if reader is _array:
+        if reader is an_array:
             self._arrays.setdefault(id(value), (value, path))
         elif len(path) <= MAX_PATH:
             self._containers[id(value)] = value
             self._queue.append((path, reader(value)))
 
-    def _reader(self, cls: type) -> _Reader | None:
+    def _reader(self, cls: type) -> Reader | None:
         # By id: a metaclass may have a hash of its own.
         if id(cls) not in self._readers:
             try:
-                reader = _reader_of(cls)
+                reader = reader_of(cls)
             except Exception:
                 reader = None  # A class stranger than we know.
             self._readers[id(cls)] = (cls, reader)
         return self._readers[id(cls)][1]
 
 
-def _user_names(namespace: Mapping[str, object]) -> _Children:
+def _user_names(namespace: Mapping[str, object]) -> Children:
     for name, value in list(namespace.items()):
-        if _is_name(name) and not name.startswith("_") and name not in _SHELL:
+        if is_name(name) and not name.startswith("_") and name not in _SHELL:
             yield name, value
-
-
-def _reader_of(cls: type) -> _Reader | None:
-    """How to read the values of a type; None where there is nothing to read."""
-    if _is_a(cls, *_LEAVES):
-        return None
-    if _is_a(cls, jax.Array, np.ndarray, getattr(jax, "Ref", np.ndarray)):
-        return _array
-    if _is_a(cls, dict, list, tuple, deque):
-        return _builtin_reader(cls)
-    return _flax_reader(cls) or _object_reader(cls)
-
-
-def _builtin_reader(cls: type) -> _Reader | None:
-    base = next(b for b in (dict, list, tuple, deque) if _is_a(cls, b))
-    fields = _static(cls, "_fields")
-    if base is tuple and type(fields) is tuple:
-        return lambda value: _named(fields, value)
-    if _static(cls, "__getitem__") is not vars(base)["__getitem__"]:
-        return None  # Its `[...]` may lead anywhere.
-    return _items if base is dict else lambda value: _indexed(base.__iter__(value))
-
-
-def _items(value: Any) -> _Children:
-    for key, child in dict.items(value):
-        if _is_literal(key):
-            yield f"[{_quoted(key)}]", child
-
-
-def _indexed(values: Iterator[object]) -> _Children:
-    return ((f"[{i}]", child) for i, child in enumerate(values))
-
-
-def _named(fields: tuple[str, ...], value: Any) -> _Children:
-    return zip([f".{f}" for f in fields], tuple.__iter__(value), strict=False)
-
-
-def _flax_reader(cls: type) -> _Reader | None:
-    # Without flax imported, nobody holds anything of it.
-    core, nnx = sys.modules.get("flax.core"), sys.modules.get("flax.nnx")
-    if core is not None and _is_a(cls, core.FrozenDict):
-        return lambda value: _items(value._dict)
-    if nnx is None:
-        return None
-    if _is_a(cls, nnx.Variable):
-        return _variable
-    if _is_a(cls, nnx.State):
-        methods = frozenset(dir(nnx.State))
-        return lambda value: _state_items(value, methods)
-    if _is_a(cls, nnx.List):
-        return lambda value: ((f"[{k}]", v) for k, v in _own(value) if k.isdecimal())
-    if cls.__module__ == "flax.nnx.extract":
-        return _taken_apart
-    if _is_a(cls, nnx.Dict):
-        return lambda value: (
-            (f"[{_quoted(k)}]", v) for k, v in _own(value) if k[:8] != "_pytree_"
-        )
-    return None
-
-
-def _taken_apart(value: Any) -> _Children:
-    """A module as `nnx.jit` hands it on: to the user it is the module still."""
-    for child in vars(value).values():
-        for part in child if type(child) is tuple else (child,):
-            yield "", part
-
-
-def _raw(variable: Any) -> Any:
-    try:
-        return variable.get_raw_value()
-    except Exception:
-        return None  # Not yet initialised, or deleted.
-
-
-def _state_items(state: Any, methods: frozenset[str], path: str = "") -> _Children:
-    """The leaves of a State; its inner dicts become States when one reads them."""
-    mapping = state if isinstance(state, dict) else vars(state)["_mapping"]
-    for key, child in mapping.items():
-        attribute = _is_name(key) and key not in methods
-        step = f"{path}.{key}" if attribute else f"{path}[{_quoted(key)}]"
-        if _is_a(type(child), dict, type(state)):
-            yield from _state_items(child, methods, step)
-        else:
-            yield step, child
-
-
-def _object_reader(cls: type) -> _Reader | None:
-    """Reads attributes where they lie, so that no property or descriptor runs."""
-    intercepts = next(c for c in cls.__mro__ if "__getattribute__" in vars(c))
-    if _package(intercepts) not in ("builtins", "flax"):
-        return None  # An attribute may lead anywhere.
-    if _OPAQUE_PACKAGES.match(cls.__module__):
-        return None
-    slots, hidden, has_dict = _members(cls)
-
-    def read(value: Any) -> _Children:
-        for name, child in _own(value) if has_dict else ():
-            if _is_name(name) and name not in hidden and name[:8] != "_pytree_":
-                yield f".{name}", child
-        for name, slot in slots.items():
-            try:
-                yield f".{name}", slot.__get__(value)
-            except AttributeError:
-                continue  # Declared and not set.
-
-    return read
-
-
-def _members(
-    cls: type,
-) -> tuple[dict[str, MemberDescriptorType], frozenset[str], bool]:
-    """Slots, names a data descriptor answers for, and whether there is a plain dict."""
-    slots: dict[str, MemberDescriptorType] = {}
-    hidden: set[str] = set()
-    has_dict = False
-    for base in reversed(cls.__mro__):
-        for name, member in vars(base).items():
-            if name == "__dict__":
-                has_dict = type(member) is GetSetDescriptorType
-            elif type(member) is MemberDescriptorType and base is not object:
-                slots[name] = member
-            elif _static(type(member), "__set__") is not None:
-                hidden.add(name)
-    return slots, frozenset(hidden), has_dict
-
-
-def _own(value: Any) -> Iterator[tuple[str, object]]:
-    return iter(object.__getattribute__(value, "__dict__").items())
-
-
-def _static(cls: type, name: str) -> Any:
-    return next((vars(c)[name] for c in cls.__mro__ if name in vars(c)), None)
-
-
-def _is_a(cls: type, *bases: type) -> bool:
-    # isinstance asks an object for its `__class__`, issubclass may ask the class's
-    # metaclass, and an abstract base class takes its hash.
-    return any(c is base for c in cls.__mro__ for base in bases)
-
-
-def _package(cls: type) -> str:
-    return cls.__module__.partition(".")[0]
-
-
-def _is_name(key: object) -> bool:
-    return type(key) is str and key.isidentifier() and not keyword.iskeyword(key)
-
-
-def _is_literal(key: object) -> bool:
-    if type(key) is tuple:
-        return all(_is_literal(k) for k in key)
-    return type(key) in (str, int, bool, bytes, type(None))
-
-
-def _quoted(key: object) -> str:
-    """A key as one types it: strings in double quotes, unless they hold some."""
-    text = repr(key)
-    if type(key) is str and text[0] == "'" and '"' not in key:
-        return f'"{text[1:-1]}"'
-    return text
 
 
 # --- what JAX and flax know of a call -----------------------------------------------
@@ -637,7 +455,7 @@ def _typed(path: str, layout: _Layout) -> str:
         path = _without_flax(path)
     return re.sub(
         r"""\[('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\]""",
-        lambda match: f"[{_quoted(ast.literal_eval(match[1]))}]",
+        lambda match: f"[{quoted(ast.literal_eval(match[1]))}]",
         path,
     )
 
