@@ -113,6 +113,7 @@ class Checker:
         lost = self._is_bad_and_lost(call.args, plan)
         checked = self._run(call, plan, which, args, kept)
         checked.lost = lost
+        self._session.memory.note(which, checked.jaxpr, kept, checked.outs)
         if self._options.async_:
             self._enqueue(checked)
         else:
@@ -139,6 +140,7 @@ class Checker:
         copies = args if keep else _copied(args, donated)
         result = run(copies)
         try:
+            self._session.memory.note(which, None, args, jax.tree.leaves(result))
             with our_own_work():
                 failure = None if lost else self._judge_opaque(which, args, result)
         except Exception as error:

@@ -17,6 +17,7 @@ from jaxdbg.errors import Failure
 from jaxdbg.hooks.compiles import Function
 from jaxdbg.hooks.signatures import Signature, closest
 from jaxdbg.options import Options
+from jaxdbg.origins.memory import Memory
 from jaxdbg.records import Finding, Report
 
 MAX_PLACED = 50
@@ -37,6 +38,7 @@ class Session:
         self.cell = cell
         self.findings: list[Finding] = []
         self.in_threads: list[Failure] = []
+        self.memory = Memory()
         self._thread = threading.current_thread()
         self._lock = threading.Lock()
         self._calls: Counter[Function] = Counter()
@@ -121,8 +123,9 @@ class Session:
             raise failure
 
     def close(self) -> None:
-        """Stops the clock."""
+        """Stops the clock, and lets go of what was held for the open region only."""
         self._ended = time.perf_counter()
+        self.memory.end()
 
     def report(self) -> Report:
         """What was collected up to now, frozen."""
