@@ -16,6 +16,7 @@ _CAPABILITIES = {
     "aot": "AOT-compiled calls are checked",
     "counts": "traces are counted exactly",
     "chex": "chex assertions and checkify.check are live in jitted code",
+    "origin": "the line where a bad value was born is found",
 }
 
 

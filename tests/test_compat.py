@@ -25,6 +25,7 @@ NEEDED = {
     "jax._src.interpreters.partial_eval.trace_to_jaxpr.evict_weakref",
     "jax._src.interpreters.batching.fancy_primitive_batchers",
     "chex._src.asserts_internal.CHEXIFY_STORAGE",
+    "jax._src.source_info_util.raw_frame_to_frame",
 }
 
 
@@ -72,7 +73,7 @@ def test_the_doctor_says_what_is_lost(monkeypatch):
     ) in jaxdbg.doctor()
 
 
-@pytest.mark.parametrize("capability", ["interpose", "aot", "counts", "chex"])
+@pytest.mark.parametrize("capability", ["interpose", "aot", "counts", "chex", "origin"])
 def test_without_a_capability_the_program_runs_and_says_so(monkeypatch, capability):
     lacking(monkeypatch, capability)
     with jaxdbg.checked(record=True) as region:

@@ -11,7 +11,7 @@ import functools
 import importlib
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import CodeType
 from typing import Any
@@ -81,6 +81,11 @@ REQUIREMENTS = (
         "chex",
         "chex._src.asserts_internal.CHEXIFY_STORAGE",
         "chex assertions are not live in jitted code",
+    ),
+    Requirement(
+        "origin",
+        "jax._src.source_info_util.raw_frame_to_frame",
+        "the line where a bad value was born is not known",
     ),
 )
 
@@ -295,6 +300,19 @@ def caches_were_cleared() -> bool:
     before = _epochs.setdefault(context, now)
     _epochs[context] = now
     return before is not now
+
+
+def located(traceback: Any) -> Iterator[tuple[CodeType, Any]]:
+    """Each frame of JAX's traceback of an equation, from inside out: code and place.
+
+    The place has `start_line`, `start_column`, `end_line`, `end_column`; lines count
+    from 1, columns are UTF-8 bytes from 0.
+    """
+    if traceback is None or missing("origin"):
+        return
+    place = importlib.import_module("jax._src.source_info_util").raw_frame_to_frame
+    for code, instruction in zip(*traceback.raw_frames(), strict=True):
+        yield code, place(code, instruction)
 
 
 def jax_version() -> str:

@@ -1,0 +1,67 @@
+"""What JAX remembers of where an equation comes from: frames, scopes, transforms."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+
+from jaxdbg.hooks import _compat
+
+_TRACING = os.path.join(
+    os.path.dirname(jax.__file__), "_src", "interpreters", "partial_eval.py"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame of the Python stack in which an equation was made.
+
+    Attributes:
+        file, function: of the code; `function` is qualified.
+        line, end_line: first and last line of the expression, from 1.
+        column, end_column: its begin and end in UTF-8 bytes, from 0, the end excluded.
+    """
+
+    file: str
+    function: str
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+
+def frames(eqn: Any) -> Iterator[Frame]:
+    """The frames of an equation up to where its jaxpr was traced, from inside out.
+
+    What lies outside of that belongs to the first caller of a jitted function, and
+    this call may be another's: JAX since 0.10 cuts the frames there itself.
+    """
+    for code, at in _compat.located(eqn.source_info.traceback):
+        if code.co_filename == _TRACING and code.co_name.startswith("trace_to_jaxpr"):
+            return
+        yield Frame(
+            code.co_filename,
+            code.co_qualname,
+            at.start_line,
+            at.start_column,
+            at.end_line,
+            at.end_column,
+        )
+
+
+def scopes(eqn: Any) -> tuple[str, ...]:
+    """The named scopes of an equation, from outside in."""
+    return tuple(e.name for e in _stack(eqn) if type(e).__name__ == "Scope")
+
+
+def transforms(eqn: Any) -> tuple[str, ...]:
+    """The transformations that made an equation, as `("transpose", "jvp")`."""
+    return tuple(e.name for e in _stack(eqn) if type(e).__name__ == "Transform")
+
+
+def _stack(eqn: Any) -> tuple[Any, ...]:
+    return getattr(eqn.source_info.name_stack, "stack", ())

@@ -1,0 +1,143 @@
+"""An operation in the words of the user: `x / y`, `jnp.log`, not `div` and `log`."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+MAX_OPERAND = 24
+"""A longer operand is written as `…`."""
+
+_OPERATORS: dict[type[ast.AST], tuple[str, frozenset[str]]] = {
+    ast.Div: ("/", frozenset({"div", "integer_pow", "mul", "neg"})),
+    ast.FloorDiv: ("//", frozenset({"div", "floor", "rem", "sub"})),
+    ast.Mod: ("%", frozenset({"rem"})),
+    ast.Mult: ("*", frozenset({"mul"})),
+    ast.Add: ("+", frozenset({"add", "add_any"})),
+    ast.Sub: ("-", frozenset({"sub"})),
+    ast.Pow: ("**", frozenset({"pow", "integer_pow", "square", "mul", "log", "exp"})),
+    ast.MatMult: ("@", frozenset({"dot_general"})),
+    ast.USub: ("-", frozenset({"neg"})),
+}
+
+_LIBRARIES = frozenset(
+    {
+        "jax",
+        "jnp",
+        "lax",
+        "np",
+        "numpy",
+        "jsp",
+        "scipy",
+        "optax",
+        "nnx",
+        "nn",
+        "jrandom",
+    }
+)
+"""Names under which libraries of functions are imported."""
+
+_WORDS = {
+    "add": "x + y",
+    "add_any": "x + y",
+    "conv_general_dilated": "conv",
+    "div": "x / y",
+    "dot_general": "x @ y",
+    "gather": "x[index]",
+    "integer_pow": "x ** n",
+    "logistic": "sigmoid",
+    "mul": "x * y",
+    "neg": "-x",
+    "pow": "x ** y",
+    "reduce_max": "max",
+    "reduce_min": "min",
+    "reduce_prod": "prod",
+    "reduce_sum": "sum",
+    "rem": "x % y",
+    "rsqrt": "1 / sqrt(x)",
+    "scatter": "x.at[index].set",
+    "scatter-add": "x.at[index].add",
+    "scatter_add": "x.at[index].add",
+    "square": "x ** 2",
+    "sub": "x - y",
+}
+
+_ALSO = {
+    "cholesky": {"cholesky", "cho_factor"},
+    "convert_element_type": {"astype", "asarray", "array", "float16", "bfloat16"},
+    "dot_general": {"dot", "matmul", "einsum", "tensordot", "vdot"},
+    "gather": {"take", "take_along_axis", "get"},
+    "div": {"divide", "true_divide", "reciprocal"},
+    "logistic": {"sigmoid", "logistic"},
+    "reduce_sum": {"sum", "mean"},
+    "rsqrt": {"rsqrt"},
+    "sub": {"subtract"},
+}
+"""What functions that do little but one primitive are called, where not as it is."""
+
+
+def of_primitive(eqn: Any) -> str:
+    """An operation without a look at the source: `x / y`, `astype(float16)`."""
+    name = str(eqn.primitive.name)
+    if name == "convert_element_type":
+        return f"astype({eqn.params['new_dtype']})"
+    return _WORDS.get(name, name)
+
+
+def in_source(primitive: str, text: str) -> tuple[str, bool]:
+    """The operation as an expression says it, and whether it says just that.
+
+    Arguments:
+        primitive: JAX's name of the operation.
+        text: of the expression in which it was made.
+
+    Returns:
+        `("x / y", True)`; `("jax.nn.softmax", False)` where the primitive is only a
+        part of it; `("", False)` where the expression only calls something else.
+    """
+    node = _parsed(text)
+    match node:
+        case (
+            ast.AugAssign(target=left, op=op, value=right)
+            | ast.BinOp(left=left, op=op, right=right)
+        ):
+            sign, primitives = _OPERATORS.get(type(op), ("", frozenset()))
+            told = f"{_operand(left)} {sign} {_operand(right)}" if sign else ""
+            return told, primitive in primitives
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return f"-{_operand(operand)}", primitive == "neg"
+        case ast.Subscript(value=value, slice=index):
+            return f"{_operand(value)}[{_operand(index)}]", primitive == "gather"
+        case ast.Call(func=func):
+            return _callee(primitive, func)
+    return "", False
+
+
+def _callee(primitive: str, func: ast.expr) -> tuple[str, bool]:
+    name = func.attr if isinstance(func, ast.Attribute) else ast.unparse(func)
+    root = func
+    while isinstance(root, ast.Attribute):
+        root = root.value
+    dotted = isinstance(root, ast.Name) and len(ast.unparse(func)) <= 2 * MAX_OPERAND
+    told = ast.unparse(func) if dotted else name
+    direct = name == primitive or name in _ALSO.get(primitive, ())
+    library = isinstance(root, ast.Name) and root.id in _LIBRARIES
+    return (told, direct) if direct or library else ("", False)
+
+
+def _operand(node: ast.expr) -> str:
+    text = ast.unparse(node)
+    if len(text) > MAX_OPERAND:
+        return "…"
+    return f"({text})" if isinstance(node, ast.BinOp) else text
+
+
+def _parsed(text: str) -> ast.AST | None:
+    try:
+        return ast.parse(f"(\n{text}\n)", mode="eval").body
+    except (SyntaxError, ValueError):
+        pass
+    try:
+        return ast.parse(text.strip()).body[0]
+    except (SyntaxError, ValueError, IndexError):
+        return None
