@@ -70,6 +70,11 @@ def _in_param(value: Any) -> Any:
     return _without_callbacks(value) if _is_jaxpr(value) else value
 
 
+def without_callbacks(eqn: Any) -> Any:
+    """An equation without what prints, or calls back, inside of it."""
+    return _equation_without_callbacks(eqn) if eqn.effects else eqn
+
+
 def _is_jaxpr(value: Any) -> bool:
     return hasattr(value, "eqns")
 

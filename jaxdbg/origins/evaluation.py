@@ -13,7 +13,6 @@ are good. An equation that cannot be entered is opaque: its outputs are what it 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -31,6 +30,7 @@ from jaxdbg.jaxprs import (
     replayable,
     scan_layout,
 )
+from jaxdbg.origins.patience import OutOfTime as OutOfTime, Patience as Patience
 
 KINDS = ("nan", "posinf", "neginf")
 
@@ -100,35 +100,6 @@ Origins = dict[str, Origin]
 class _Value:
     array: Any
     origins: Origins
-
-
-class OutOfTime(Exception):
-    """The evaluation took longer than it was allowed to."""
-
-
-class Patience:
-    """How long a search may take, and who is told when it is slow.
-
-    Arguments:
-        seconds: after which it is given up.
-        slow: called once, after `SLOW` seconds.
-    """
-
-    SLOW = 2.0
-
-    def __init__(self, seconds: float = 60.0, slow: Callable[[], None] | None = None):
-        self._began = time.monotonic()
-        self._seconds = seconds
-        self._slow = slow
-
-    def tick(self) -> None:
-        """Called often; raises OutOfTime at the end."""
-        passed = time.monotonic() - self._began
-        if passed > self._seconds:
-            raise OutOfTime(f"the search took longer than {self._seconds:.0f} s")
-        if passed > self.SLOW and self._slow is not None:
-            slow, self._slow = self._slow, None
-            slow()
 
 
 class _Found(Exception):

@@ -1,0 +1,73 @@
+"""Which elements of an array are bad, and how."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from jaxdbg.jaxprs import REF, can_be_bad
+
+GOOD, NAN, INF, NEG_INF = range(4)
+"""Codes of an element. A complex number is NaN where one of its parts is."""
+
+KINDS = {NAN: "nan", INF: "inf", NEG_INF: "-inf"}
+"""The words for the codes."""
+
+Codes = np.ndarray[Any, np.dtype[np.uint8]]
+"""The code of each element of an array."""
+
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+def codes_of(array: Any) -> Codes | None:
+    """The code of each element; None where all are good, or can be nothing else.
+
+    Where all elements have the same code this takes no memory.
+    """
+    host = _host(array)
+    if host is None or _is_finite(host):
+        return None
+    codes = np.zeros(host.shape, np.uint8)
+    parts = (host.real, host.imag) if np.iscomplexobj(host) else (host,)
+    for part in parts:
+        codes[part == np.inf] = INF
+        codes[part == -np.inf] = NEG_INF
+    for part in parts:
+        codes[part != part] = NAN
+    if codes.size and (codes == codes.flat[0]).all():
+        return np.broadcast_to(codes.flat[0], codes.shape)
+    return codes
+
+
+def kinds_in(array: Any) -> tuple[str, ...]:
+    """Which of "nan", "inf" and "-inf" an array holds."""
+    codes = codes_of(array)
+    if codes is None:
+        return ()
+    return tuple(kind for code, kind in KINDS.items() if (codes == code).any())
+
+
+def first_element(mask: Mask) -> tuple[int, ...]:
+    """The index of the first element that is marked."""
+    flat = int(np.argmax(mask))
+    return tuple(int(i) for i in np.unravel_index(flat, mask.shape))
+
+
+def _host(array: Any) -> Any:
+    if isinstance(array, float | complex):  # jit passes Python scalars as they are
+        array = np.asarray(array)
+    if not can_be_bad(array):
+        return None
+    if isinstance(array, REF):
+        array = array[...]
+    return np.asarray(array)
+
+
+def _is_finite(host: Any) -> bool:
+    if host.dtype.itemsize >= 4:
+        # A NaN or an Inf makes any sum non-finite, and a sum is read fastest.
+        with np.errstate(all="ignore"):
+            if np.isfinite(host.sum()):
+                return True
+    return bool(np.isfinite(host).all())
