@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         UsageError as UsageError,
     )
     from jaxdbg.installation import doctor as doctor
+    from jaxdbg.maps import FiniteMap as FiniteMap, finite_map as finite_map
     from jaxdbg.records import Finding as Finding, Report as Report
     from jaxdbg.region import (
         Region as Region,
@@ -33,6 +34,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "CheckError": ("jaxdbg.errors", "CheckError"),
+    "FiniteMap": ("jaxdbg.maps", "FiniteMap"),
     "Finding": ("jaxdbg.records", "Finding"),
     "NonFiniteError": ("jaxdbg.errors", "NonFiniteError"),
     "Region": ("jaxdbg.region", "Region"),
@@ -42,6 +44,7 @@ _HOMES = {
     "block_until_checked": ("jaxdbg.region", "block_until_checked"),
     "checked": ("jaxdbg.region", "checked"),
     "doctor": ("jaxdbg.installation", "doctor"),
+    "finite_map": ("jaxdbg.maps", "finite_map"),
     "last_report": ("jaxdbg.region", "last_report"),
 }
 

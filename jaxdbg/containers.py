@@ -58,7 +58,7 @@ def reader_of(cls: type) -> Reader | None:
         return an_array
     if is_a(cls, dict, list, tuple, deque):
         return _builtin_reader(cls)
-    return _flax_reader(cls) or object_reader(cls)
+    return flax_reader(cls) or object_reader(cls)
 
 
 def _builtin_reader(cls: type) -> Reader | None:
@@ -85,7 +85,8 @@ def _named(fields: tuple[str, ...], value: Any) -> Children:
     return zip([f".{f}" for f in fields], tuple.__iter__(value), strict=False)
 
 
-def _flax_reader(cls: type) -> Reader | None:
+def flax_reader(cls: type) -> Reader | None:
+    """How to read what flax holds values in; None for other types, modules too."""
     # Without flax imported, nobody holds anything of it.
     core, nnx = sys.modules.get("flax.core"), sys.modules.get("flax.nnx")
     if core is not None and is_a(cls, core.FrozenDict):

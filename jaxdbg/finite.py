@@ -74,9 +74,9 @@ def suspects(arrays: Sequence[object]) -> list[int]:
     bad: list[int] = []
     remote: list[int] = []
     for i, x in enumerate(arrays):
-        if _is_remote(x):
+        if is_remote(x):
             remote.append(i)
-        elif _is_bad(x):
+        elif is_bad(x):
             bad.append(i)
     if remote:
         found = pending([arrays[i] for i in remote]).suspects()
@@ -94,9 +94,9 @@ def pending(arrays: Sequence[object]) -> Pending:
     known: list[int] = []
     asked: list[_Flags] = []
     for i, x in enumerate(arrays):
-        if (_is_remote(x) or _is_late(x)) and _ask(asked, i, x):
+        if (is_remote(x) or _is_late(x)) and _ask(asked, i, x):
             continue
-        if _is_bad(x):
+        if is_bad(x):
             known.append(i)
     return Pending(known, asked)
 
@@ -213,7 +213,7 @@ def _table_test(dtype: np.dtype[Any]) -> Test | None:
     return test if bad.any() else None
 
 
-def _is_bad(x: Any) -> bool:
+def is_bad(x: Any) -> bool:
     """Whether a value of any kind holds NaN or Inf, read on the host."""
     try:
         test = _TESTS[x.dtype]
@@ -221,18 +221,18 @@ def _is_bad(x: Any) -> bool:
             return False
         if isinstance(x, jax.Array) and x.is_fully_replicated:
             return test(np.asarray(x))  # its first shard, and on the CPU no copy
-        return any(test(part) for _, part in _parts(x))
+        return any(test(part) for _, part in parts(x))
     except Exception:  # a number, or nothing to read: deleted, a tracer, anything
         return isinstance(x, (float, complex)) and not cmath.isfinite(x)
 
 
-_REF: Any = getattr(jax, "Ref", ())
+REF: Any = getattr(jax, "Ref", ())
 _ARRAY: Any = jax.Array  # is_ready() is documented, but missing in the class
 
 
-def _parts(x: Any) -> Iterator[tuple[tuple[int, ...], Host]]:
+def parts(x: Any) -> Iterator[tuple[tuple[int, ...], Host]]:
     """The parts of an array that are in this process, each with where it begins."""
-    if isinstance(x, _REF):
+    if isinstance(x, REF):
         x = x[...]
     if not isinstance(x, jax.Array):
         yield (0,) * np.ndim(x), np.asarray(x)
@@ -249,7 +249,7 @@ def _counted(x: Any) -> tuple[Host, tuple[int, ...]]:
     """NaN, +Inf and -Inf of an array, and the index of the first of any."""
     total = np.zeros(3, np.int64)
     firsts = []
-    for origin, part in _parts(x):
+    for origin, part in parts(x):
         counts, first = _counted_in(part)
         total += counts
         if first is not None:
@@ -265,19 +265,19 @@ def _counted_in(a: Host) -> tuple[Host, int | None]:
     step = _BLOCK // a.itemsize
     for i in range(0, a.size, step):
         block = a.flat[i : i + step]  # copies no more than the block
-        kinds = _kinds(block)
-        counts += [k.sum() for k in kinds]
-        if first is None and (bad := np.logical_or.reduce(kinds)).any():
+        found = kinds(block)
+        counts += [k.sum() for k in found]
+        if first is None and (bad := np.logical_or.reduce(found)).any():
             first = i + int(bad.argmax())
     return counts, first
 
 
-def _kinds(block: Host) -> tuple[Host, Host, Host]:
+def kinds(block: Host) -> tuple[Host, Host, Host]:
     """Which elements are NaN, +Inf, -Inf."""
-    parts = [block.real, block.imag] if block.dtype.kind == "c" else [block]
-    nan = np.logical_or.reduce([np.isnan(p) for p in parts])
-    positive = np.logical_or.reduce([np.isinf(p) & (p > 0) for p in parts]) & ~nan
-    negative = np.logical_or.reduce([np.isinf(p) & (p < 0) for p in parts])
+    halves = [block.real, block.imag] if block.dtype.kind == "c" else [block]
+    nan = np.logical_or.reduce([np.isnan(p) for p in halves])
+    positive = np.logical_or.reduce([np.isinf(p) & (p > 0) for p in halves]) & ~nan
+    negative = np.logical_or.reduce([np.isinf(p) & (p < 0) for p in halves])
     return nan, positive, negative & ~nan & ~positive
 
 
@@ -316,7 +316,7 @@ class _Flags:
         return (i for i, bad in zip(self._asked, answers, strict=True) if bad)
 
 
-def _is_remote(x: Any) -> bool:
+def is_remote(x: Any) -> bool:
     """Whether an array is on devices other than the CPU."""
     try:
         # Not x.platform(), which kills the process where x is deleted (JAX 0.10).

@@ -190,7 +190,7 @@ def test_a_cpu_array_is_read_without_compiling_or_copying():
     finally:
         jax.monitoring.unregister_event_duration_listener(listen)
     assert events == []
-    assert np.shares_memory(np.asarray(x), next(finite._parts(x))[1])
+    assert np.shares_memory(np.asarray(x), next(finite.parts(x))[1])
 
 
 def test_strict_settings_of_the_user_do_not_matter(found):

@@ -37,6 +37,7 @@ STDLIB_ONLY = (
     "records.origins",
     "records.report",
     "records.serial",
+    "render.leaves",
     "render.text",
 )
 """The modules that a machine needs to show a saved report; they do without JAX."""

@@ -13,18 +13,22 @@ class LeafStats:
         path: as the user would type it.
         group: which part of the training state it belongs to: "params", "gradients",
             "optimizer", "batch stats", "rng", "other".
-        kind: "float", "complex", "int", "bool", "key", "str", "none", "abstract" or
-            "other"; only the first two can hold NaN or Inf.
+        kind: "float", "complex", "int", "bool", "key", "str", "none", "abstract" (a
+            shape and a dtype without values), "deleted" or "other"; only the first two
+            can hold NaN or Inf.
         shape, dtype: of the array; `nbytes` its size, `sharding` over which devices.
         size: how many elements, of which `nan`, `posinf`, `neginf`, `zeros` and
             `subnormals` (nonzero, below the type's smallest normal number).
         smallest, largest: magnitude of the smallest nonzero and the largest finite
             element; None where there is none, or where they were not asked for.
-        mean, std: of the finite elements.
-        headroom: bits between the largest magnitude and the type's largest number.
+        mean, std: of the finite elements; None for complex numbers, and where a double
+            cannot hold what they are made of.
+        headroom: bits between the largest magnitude and the type's largest number; None
+            where there is no magnitude above 0.
         first_bad: index of the first NaN or Inf; None where there is none.
         detailed: whether the attributes after `size` were computed; if not, the leaf
             has proved finite and nothing else is known.
+        also: other paths to the same leaf, where the tree holds it more than once.
     """
 
     path: str
@@ -47,6 +51,7 @@ class LeafStats:
     headroom: float | None = None
     first_bad: tuple[int, ...] | None = None
     detailed: bool = True
+    also: tuple[str, ...] = ()
 
     @property
     def bad(self) -> int:
@@ -67,6 +72,11 @@ class TreeStats:
     name: str
     leaves: tuple[LeafStats, ...] = ()
     seconds: float = 0.0
+
+    @property
+    def bad(self) -> tuple[LeafStats, ...]:
+        """The leaves that hold NaN or Inf."""
+        return tuple(leaf for leaf in self.leaves if leaf.bad)
 
 
 @dataclass(frozen=True, slots=True)

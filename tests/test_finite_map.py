@@ -1,0 +1,408 @@
+"""The finiteness map: every kind of leaf, and each number against a plain count."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_dtypes
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+from jaxdbg import finite_map, statistics
+from jaxdbg.records import LeafStats, TreeStats
+from jaxdbg.records.serial import record
+
+DTYPES = (
+    np.float16,
+    np.float32,
+    np.float64,
+    np.complex64,
+    np.complex128,
+    ml_dtypes.bfloat16,
+    ml_dtypes.float8_e4m3fn,
+    ml_dtypes.float8_e5m2,
+    ml_dtypes.int4,
+    np.int8,
+    np.uint32,
+    np.bool_,
+)
+
+
+class Block(nnx.Module):
+    def __init__(self, rngs: nnx.Rngs):
+        self.linear = nnx.Linear(2, 3, rngs=rngs)
+        self.norm = nnx.BatchNorm(3, rngs=rngs)
+        self.dropout = nnx.Dropout(0.1, rngs=rngs)
+
+
+class Model(nnx.Module):
+    def __init__(self, rngs: nnx.Rngs):
+        self.blocks = nnx.List([Block(rngs) for _ in range(2)])
+        self.head = self.blocks[0].linear
+        self.scale = nnx.Param(jnp.ones(3))
+
+
+@pytest.fixture
+def model() -> Model:
+    return Model(nnx.Rngs(0))
+
+
+# What a leaf holds, counted plainly.
+
+
+def plainly(x: np.ndarray[Any, Any]) -> dict[str, Any]:
+    """The numbers of a leaf, element by element."""
+    wide = x.astype(np.complex128 if x.dtype.kind == "c" else np.float64)
+    nan, inf = np.isnan(wide), np.isinf(wide)
+    bad = [tuple(map(int, i)) for i in np.argwhere(nan | inf)]
+    positive = (wide.real == np.inf) | (wide.imag == np.inf)
+    good = wide[~(nan | inf)]
+    magnitudes = np.abs(good)
+    is_float = jnp.issubdtype(x.dtype, np.inexact)
+    normal = float(jnp.finfo(x.dtype).smallest_normal) if is_float else 0.0
+    nonzero = magnitudes[magnitudes > 0]
+    moments = good.size and x.dtype.kind != "c"
+    return {
+        "nan": int(nan.sum()),
+        "posinf": int((inf & positive & ~nan).sum()),
+        "neginf": int((inf & ~positive & ~nan).sum()),
+        "zeros": int((magnitudes == 0).sum()),
+        "subnormals": int((nonzero < normal).sum()),
+        "smallest": float(nonzero.min()) if nonzero.size else None,
+        "largest": float(magnitudes.max()) if magnitudes.size else None,
+        "mean": float(good.mean()) if moments else None,
+        "std": float(good.std()) if moments else None,
+        "first_bad": bad[0] if bad else None,
+    }
+
+
+def assert_agrees(leaf: LeafStats, x: np.ndarray[Any, Any]) -> None:
+    for name, value in plainly(x).items():
+        found = getattr(leaf, name)
+        if isinstance(value, float):
+            assert found == pytest.approx(value, rel=1e-5, abs=1e-7), name
+        else:
+            assert found == value, name
+
+
+def some_array(rng: np.random.Generator, dtype: Any) -> np.ndarray[Any, Any]:
+    shape = tuple(rng.integers(0, 7, rng.integers(0, 4)))
+    values = rng.normal(size=shape) * 10.0 ** rng.integers(-3, 2)
+    special = rng.choice([np.nan, np.inf, -np.inf, 0.0, 1e-40, 1e-7], shape)
+    values = np.where(rng.random(shape) < rng.choice([0, 0.3]), special, values)
+    with np.errstate(all="ignore"):
+        if np.dtype(dtype).kind == "c":
+            return np.asarray(values + 1j * np.flip(values)).astype(dtype)
+        is_float = jnp.issubdtype(dtype, np.inexact)
+        return np.asarray(values if is_float else np.nan_to_num(values)).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: np.dtype(d).name)
+def test_numbers_are_those_of_a_plain_count(dtype: Any) -> None:
+    rng = np.random.default_rng(7)
+    arrays = [some_array(rng, dtype) for _ in range(60)]
+    found = finite_map(arrays, detail=True)
+    assert len(found) == 60
+    for leaf, x in zip(found, arrays, strict=True):
+        assert (leaf.shape, leaf.size, leaf.dtype) == (x.shape, x.size, str(x.dtype))
+        if x.size:
+            assert_agrees(leaf, x)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", [np.float32, ml_dtypes.bfloat16, np.float64])
+def test_a_large_array_is_measured_in_pieces(dtype: Any, order: Any) -> None:
+    values = np.random.default_rng(1).normal(3, 2, (1100, 1000))
+    values[1, 1], values[700, 3], values[1099, 999] = 0, -np.inf, np.nan
+    x = np.asarray(values, order=order).astype(dtype, order=order)
+    assert x.size > statistics._PIECE
+    leaf = finite_map(x, detail=True)[0]
+    assert_agrees(leaf, x)
+    assert leaf.first_bad == (700, 3)
+
+
+def test_without_detail_only_the_bad_are_measured() -> None:
+    tree = {"good": np.ones(3, "f"), "bad": np.array([1, np.nan], "f")}
+    found = finite_map(tree, detail=False)
+    assert [leaf.detailed for leaf in found] == [False, True]
+    assert found['tree["bad"]'].nan == 1
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64])
+def test_one_bad_element_of_many_is_found(bad: float, dtype: Any) -> None:
+    x = np.ones((3000, 1000), dtype)
+    x[2999, 998] = bad
+    good = np.full((3000, 1000), 1e38, dtype)  # of which the sum overflows
+    found = finite_map([good, jnp.asarray(x)], detail=False)
+    assert [leaf.path for leaf in found.bad] == ["tree[1]"]
+    assert found[1].first_bad == (2999, 998)
+
+
+def test_a_sharded_array_is_read_shard_by_shard() -> None:
+    mesh = jax.make_mesh((2,), ("data",))
+    spec = jax.sharding.PartitionSpec(None, "data")
+    x = np.random.default_rng(2).normal(size=(6, 8)).astype("f")
+    x[4, 5] = x[5, 0] = np.nan
+    sharded = jax.device_put(x, jax.sharding.NamedSharding(mesh, spec))
+    leaf = finite_map(sharded)[0]
+    assert_agrees(leaf, x)
+    assert leaf.sharding == "P(None, 'data') on 2 cpu devices"
+    assert finite_map(jnp.ones(2))[0].sharding == "cpu:0"
+
+
+# Every kind of leaf has its place.
+
+
+def test_nothing_raises_and_everything_has_its_kind() -> None:
+    gone = jnp.ones(3)
+    gone.delete()
+    broken = SimpleNamespace(shape="x", dtype=None)
+    tree = {
+        "float": jnp.ones(2),
+        "number": math.nan,
+        "int": 3,
+        "long": 2**100,
+        "bool": True,
+        "none": None,
+        "text": "a",
+        "bytes": b"a",
+        "key": jax.random.key(0),
+        "old key": jax.random.PRNGKey(0),
+        "empty": jnp.zeros((0, 3)),
+        "abstract": jax.ShapeDtypeStruct((2, 3), jnp.bfloat16),
+        "deleted": gone,
+        "objects": np.array([None, {}]),
+        "dates": np.array(["2026-01-01"], "datetime64[D]"),
+        "function": len,
+        "ref": jax.new_ref(jnp.ones(2)),
+        "broken": broken,
+        "set": {1},
+    }
+    found = finite_map(tree)
+    kinds = {leaf.path[6:-2]: leaf.kind for leaf in found}
+    assert kinds == {
+        "float": "float",
+        "number": "float",
+        "int": "int",
+        "long": "int",
+        "bool": "bool",
+        "none": "none",
+        "text": "str",
+        "bytes": "other",
+        "key": "key",
+        "old key": "int",
+        "empty": "float",
+        "abstract": "abstract",
+        "deleted": "deleted",
+        "objects": "other",
+        "dates": "other",
+        "function": "other",
+        "ref": "float",
+        "broken": "other",
+        "set": "other",
+    }
+    assert [leaf.path for leaf in found.bad] == ['tree["number"]']
+    assert found['tree["ref"]'].largest == 1
+    assert found['tree["abstract"]'].nbytes == 12
+    assert str(found)
+
+
+def test_tracers_are_abstract() -> None:
+    seen = []
+    jax.jit(lambda x: seen.append(finite_map(x)[0]))(jnp.ones((2, 3)))
+    assert (seen[0].kind, seen[0].shape, seen[0].detailed) == (
+        "abstract",
+        (2, 3),
+        False,
+    )
+
+
+def test_a_container_that_breaks_is_one_leaf() -> None:
+    class Broken(dict):  # type: ignore[type-arg]
+        pass
+
+    def flatten(tree: Any) -> Any:
+        raise ValueError("broken")
+
+    jax.tree_util.register_pytree_node(Broken, flatten, lambda a, b: Broken())
+    assert [leaf.kind for leaf in finite_map([Broken(), 1.0])] == ["float"]
+
+    class Own:
+        pass
+
+    jax.tree_util.register_pytree_node(Own, flatten, lambda a, b: Own())
+    assert [leaf.kind for leaf in finite_map([Own(), 1.0])] == ["other", "float"]
+
+
+# Paths and groups.
+
+
+def paths(found: Any) -> list[str]:
+    return [leaf.path for leaf in found]
+
+
+def test_paths_are_as_one_types_them(model: Model) -> None:
+    found = finite_map(model)
+    assert paths(found)[:3] == [
+        "model.blocks[0].linear.kernel",
+        "model.blocks[0].linear.bias",
+        "model.blocks[0].norm.mean",
+    ]
+    assert paths(found)[-1] == "model.scale"
+    for leaf in found:
+        value = eval(leaf.path, {"model": model})
+        assert jnp.shape(value) == leaf.shape
+
+
+def test_what_is_held_twice_is_one_leaf(model: Model) -> None:
+    found = finite_map(model)
+    assert not any(".head." in path for path in paths(found))
+    assert found["model.head.kernel"].path == "model.blocks[0].linear.kernel"
+    x = jnp.ones(2)
+    (leaf,) = finite_map({"a": x, "b": x})
+    assert (leaf.path, leaf.also) == ('tree["a"]', ('tree["b"]',))
+
+
+def test_groups(model: Model) -> None:
+    def groups(found: Any) -> set[str]:
+        return {leaf.group for leaf in found}
+
+    assert groups(finite_map(model)) == {"params", "batch stats", "rng"}
+    assert finite_map(model)["model.blocks[0].norm.mean"].group == "batch stats"
+    optimizer = nnx.Optimizer(model, optax.adam(1e-3), wrt=nnx.Param)
+    assert groups(finite_map(optimizer, "o")) == {"optimizer"}
+    grads = nnx.grad(lambda m: m.scale.sum())(model)
+    assert groups(finite_map(grads)) == {"gradients"}
+    params = {"w": jnp.ones(2)}
+    assert groups(finite_map(params)) == {"params"}
+    assert groups(finite_map(optax.adam(1e-3).init(params))) == {"optimizer"}
+    assert groups(finite_map({"params": params, "batch_stats": params["w"] + 1})) == {
+        "params",
+        "batch stats",
+    }
+    assert groups(finite_map([jnp.ones(2)])) == {"other"}
+
+
+def test_custom_nodes_dataclasses_and_objects() -> None:
+    @jax.tree_util.register_pytree_node_class
+    class Node:
+        def __init__(self, left: Any, right: Any):
+            self.left, self.right = left, right
+
+        def tree_flatten(self) -> Any:
+            return (self.left, self.right), None
+
+        @classmethod
+        def tree_unflatten(cls, _: Any, children: Any) -> Any:
+            return cls(*children)
+
+    @dataclasses.dataclass
+    class Data:
+        w: Any
+        n: int = 3
+
+    node = Node(jnp.ones(2), [1.5])
+    assert paths(finite_map(node)) == ["node.left", "node.right[0]"]
+    data = Data(node)
+    assert paths(finite_map(data)) == ["data.w.left", "data.w.right[0]", "data.n"]
+
+    class Trainer:
+        def __init__(self) -> None:
+            self.lr, self.params = 1.0, {"w": jnp.ones(2)}
+
+    trainer = Trainer()
+    assert paths(finite_map(trainer)) == ['trainer.params["w"]']
+    plain = object()
+    assert [(x.path, x.kind) for x in finite_map(plain)] == [("plain", "other")]
+
+
+def test_the_name_is_what_the_caller_wrote(model: Model) -> None:
+    state = SimpleNamespace(params={"ü": {"w": [jnp.ones(1)]}})
+    assert paths(finite_map(state.params["ü"])) == ['state.params["ü"]["w"][0]']
+    assert finite_map(tree=model).name == "model"
+    assert finite_map(nnx.state(model, nnx.Param)).name == "nnx.state(model, nnx.Param)"
+    assert finite_map([1.0]).name == "tree"
+    assert finite_map(model, "net").name == "net"
+    assert finite_map(model, "net")[0].path == "net.blocks[0].linear.kernel"
+
+
+# Looking things up.
+
+
+def test_unknown_paths_say_what_there_is(model: Model) -> None:
+    found = finite_map(model)
+    with pytest.raises(KeyError) as error:
+        found["model.scal"]
+    assert str(error.value) == (
+        "model has no leaf 'model.scal'. Did you mean 'model.scale'? Expected one of "
+        "its 17 paths: [leaf.path for leaf in map] lists them."
+    )
+    with pytest.raises(KeyError) as error:
+        found["model.blocks[1].linear"]
+    assert str(error.value) == (
+        "'model.blocks[1].linear' is not a leaf but holds 2: "
+        "model.blocks[1].linear.kernel, model.blocks[1].linear.bias"
+    )
+    assert "model.scale" in found
+    assert "model.scal" not in found
+
+
+def test_arrays_are_not_kept_alive(model: Model) -> None:
+    found = finite_map(model)
+    assert found.array("model.scale") is model.scale.get_raw_value()
+    model.scale[...] = jnp.zeros(3)
+    with pytest.raises(LookupError) as error:
+        found.array("model.scale")
+    assert str(error.value) == (
+        "model.scale is not there any more: the tree holds another array since the map "
+        "was made. Call finite_map(model) again to look at that one."
+    )
+    assert found.expression("model.scale", (2,)) == "model.scale[2]"
+
+
+def test_json_is_the_record(model: Model) -> None:
+    stats = finite_map(model).stats
+    assert record(TreeStats, json.loads(finite_map(model).to_json())).leaves == (
+        stats.leaves
+    )
+
+
+# As text.
+
+
+def test_text_puts_the_bad_first() -> None:
+    kernel = np.ones((64, 10), "f")
+    kernel[3, 7:] = np.nan, np.inf, np.inf
+    params = {"head": {"kernel": kernel, "bias": np.zeros(10, "f")}, "steps": 7}
+    text = str(finite_map(params)).split("\n")
+    assert text[0].startswith(
+        "✗ params: 1 of 3 leaves not finite · 651 elements, 2.6 kB · read in "
+    )
+    assert text[1:] == [
+        '  ✗ params["head"]["kernel"]  float32[64,10]: 1 NaN, 2 +Inf of 640, first at '
+        "[3, 7]",
+        f"{'size':>51}  smallest  largest  headroom",
+        '  params["head"]["kernel"]  float32[64,10]  2.56 kB         1        1  '
+        "128 bits  ✗ 1 NaN, 2 +Inf",
+        '  params["head"]["bias"]    float32[10]        40 B                  0',
+        '  params["steps"]           int                 0 B',
+    ]
+
+
+def test_text_of_many_leaves_is_short() -> None:
+    layers = [{"w": np.ones(2, "f"), "b": np.ones(1, "f")} for _ in range(1000)]
+    layers[700]["w"][1] = np.nan
+    text = str(finite_map(layers)).split("\n")
+    assert len(text) == 28
+    assert text[1] == '  ✗ layers[700]["w"]  float32[2]: 1 NaN of 2, first at [1]'
+    assert any("layers[700]" in line for line in text[2:])
+    assert text[-1] == "  and 976 more parts"
