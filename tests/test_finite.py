@@ -36,7 +36,7 @@ def found(request, monkeypatch):
     """`suspects`, by each of the two ways to look."""
     if request.param == "asked of the device":
         monkeypatch.setattr(
-            finite, "_is_remote", lambda x: isinstance(x, jax.Array) and not gone(x)
+            finite, "is_remote", lambda x: isinstance(x, jax.Array) and not gone(x)
         )
     return finite.suspects
 
