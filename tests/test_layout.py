@@ -28,7 +28,11 @@ HEAVY = ("IPython", "ipywidgets", "anywidget", "matplotlib", "jax", "numpy", "fl
 """What `import jaxdbg` does not load."""
 
 STDLIB_ONLY = (
+    "advice",
+    "costs",
+    "differences",
     "errors",
+    "history",
     "options",
     "places",
     "records",
@@ -38,6 +42,9 @@ STDLIB_ONLY = (
     "records.report",
     "records.serial",
     "render.leaves",
+    "render.compiles",
+    "render.compiles_html",
+    "render.perfetto",
     "render.text",
 )
 """The modules that a machine needs to show a saved report; they do without JAX."""

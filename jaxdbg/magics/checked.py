@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ast
 import builtins
-import html
 import re
 import sys
 from argparse import Namespace
@@ -35,7 +34,7 @@ from traitlets import Any as AnyTrait, Bool, TraitError, validate
 
 import jaxdbg
 from jaxdbg import cell as cells, errors
-from jaxdbg.magics.installed import Installed, unknown
+from jaxdbg.magics.installed import Installed, say, unknown
 from jaxdbg.options import (
     ERROR_CATEGORIES,
     Options,
@@ -419,18 +418,7 @@ def cell_number(shell: InteractiveShell) -> int:
 
 def show(shell: InteractiveShell, report: Report) -> None:
     """Displays a report in the cell's output, subdued where nothing went wrong."""
-    text = str(report)
-    colour = (
-        "var(--jp-ui-font-color2, GrayText)"
-        if report.ok
-        else "var(--jp-content-font-color1, inherit)"
-    )
-    style = (
-        f"color: {colour}; background: none; margin: 0; white-space: pre-wrap; "
-        "font-size: var(--jp-code-font-size, 13px); padding: 0 var(--jp-code-padding)"
-    )
-    pre = f'<pre style="{style}">{html.escape(text)}</pre>'
-    shell.display_pub.publish(data={"text/plain": text, "text/html": pre})
+    say(shell, str(report), subdued=report.ok)
 
 
 def _is_idle(report: Report) -> bool:

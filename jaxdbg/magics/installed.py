@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import html
 from contextlib import ExitStack
 from typing import Any
 
@@ -86,6 +87,21 @@ def unknown(what: str, word: str, known: tuple[str, ...]) -> UsageError:
     """The error for a word that a magic does not know."""
     near = did_you_mean(word, known)
     return UsageError(f"Unknown {what}: {word!r}.{near} Expected {', '.join(known)}.")
+
+
+def say(shell: InteractiveShell, text: str, subdued: bool = True) -> None:
+    """Displays text in the cell's output; subdued where there is no need to read it."""
+    colour = (
+        "var(--jp-ui-font-color2, GrayText)"
+        if subdued
+        else "var(--jp-content-font-color1, inherit)"
+    )
+    style = (
+        f"color: {colour}; background: none; margin: 0; white-space: pre-wrap; "
+        "font-size: var(--jp-code-font-size, 13px); padding: 0 var(--jp-code-padding)"
+    )
+    pre = f'<pre style="{style}">{html.escape(text)}</pre>'
+    shell.display_pub.publish(data={"text/plain": text, "text/html": pre})
 
 
 def _restore(table: dict[str, Any], name: str, before: Any) -> None:

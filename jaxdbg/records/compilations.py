@@ -8,6 +8,42 @@ from types import MappingProxyType
 
 from jaxdbg.records.origins import SourceFrame
 
+CAUSES = (
+    "shape",
+    "partial batch",
+    "dtype",
+    "weak type",
+    "Python scalar",
+    "static value",
+    "static identity",
+    "unhashable static",
+    "pytree",
+    "call form",
+    "new function",
+    "cell run again",
+    "config",
+    "mesh",
+    "sharding",
+    "committed",
+    "device",
+    "jit options",
+    "NNX structure",
+    "NNX attribute",
+    "cleared cache",
+    "failed before",
+    "nested",
+    "eager loop",
+    "stale closure",
+    "unknown",
+)
+"""The short names that `Reason.cause` can have.
+
+"partial batch" is a shape of which only the first axis has become smaller: a guess,
+which `Reason.note` calls one. "nested" is a function made again inside another that was
+traced again. "stale closure" never makes a function run again: it is the warning that
+one should have.
+"""
+
 
 def _nothing() -> Mapping[str, str]:
     return MappingProxyType({})
@@ -18,13 +54,15 @@ class Reason:
     """Why a phase ran again.
 
     Attributes:
-        cause: short name: "shape", "dtype", "weak type", "new function", ...
+        cause: one of `CAUSES`.
         where: the argument or attribute, as the user would type it.
         before, after: what it was in the earlier call, and what it is now.
         others: further differences, each as one line.
         avoidable: whether a small change of the program would have avoided it; None
             where that cannot be known.
         advice: the shortest correct fix; empty where there is none to give.
+        note: what is likely and not certain, or a restriction; `likely the last partial
+            batch`.
     """
 
     cause: str
@@ -34,6 +72,7 @@ class Reason:
     others: tuple[str, ...] = ()
     avoidable: bool | None = None
     advice: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +90,14 @@ class CompileEvent:
         source: the user's line that asked for it.
         defined: `file:line` where the function was written; empty for an eager op.
         cell: IPython's number of the cell, None outside a notebook.
-        signature: by argument, what it was called with.
+        signature: by argument, what it was called with; the first hundred of many.
         reason: why it ran again; None the first time.
         cache: the persistent cache: "hit", "miss" or "off".
         saved: seconds that a hit has saved.
         user: whether the user wrote the function.
         failed: whether it ended with an error.
+        role: which program made of the function, where it is not the function itself:
+            "forward" or "backward" of a gradient, "batched" by vmap; else empty.
     """
 
     function: str
@@ -75,3 +116,4 @@ class CompileEvent:
     saved: float = 0.0
     user: bool = True
     failed: bool = False
+    role: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -133,6 +134,31 @@ class Report:
             )
         report: Report = record(cls, plain)
         return report
+
+    def figure(self) -> Any:
+        """The timeline of the compilations, as a matplotlib Figure.
+
+        Raises:
+            ImportError: matplotlib is not installed.
+        """
+        return self._compilations().figure()
+
+    def to_perfetto(self, path: str | os.PathLike[str]) -> None:
+        """Writes the compilations as a trace that https://ui.perfetto.dev opens."""
+        self._compilations().to_perfetto(path)
+
+    def diff(self, other: Report) -> Any:
+        """What has been compiled differently than in `other`, the earlier run.
+
+        Returns:
+            A `Difference`, which prints as text.
+        """
+        return self._compilations().diff(other)
+
+    def _compilations(self) -> Any:
+        from jaxdbg.history import Compilations  # views know records, not the reverse
+
+        return Compilations.from_report(self)
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """How IPython and its kin show a report: as the text it is."""

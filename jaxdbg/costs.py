@@ -1,0 +1,224 @@
+"""What compilations have cost, by function: the analysis behind the tables.
+
+Phases that belong together (a trace, the lowering and the compilation that follow it)
+are one `Build`; what is nested in another phase keeps its own time, so that the self
+times of all phases add up to what was spent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from jaxdbg.records import CompileEvent, Reason, SourceFrame
+
+PHASES = ("trace", "lower", "compile")
+"""The phases, in the order they run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """One time that a function was made ready to run, or was tried to.
+
+    Attributes:
+        events: its phases, at most one of each kind, in the order they ran.
+        trace: which trace of the function it is, from 1; 0 where it was not traced.
+        compilation: which compilation of the function, from 1; 0 for none.
+        indices: where the phases stand among all events.
+    """
+
+    events: tuple[CompileEvent, ...]
+    trace: int = 0
+    compilation: int = 0
+    indices: tuple[int, ...] = ()
+
+    @property
+    def function(self) -> str:
+        """The name of the function."""
+        return self.events[0].function
+
+    @property
+    def start(self) -> float:
+        """When it began, in seconds since the epoch."""
+        return self.events[0].start
+
+    @property
+    def seconds(self) -> float:
+        """How long it took, with what is nested in it."""
+        return sum(e.duration for e in self.events)
+
+    @property
+    def source(self) -> SourceFrame | None:
+        """The user's line that asked for it."""
+        return next((e.source for e in self.events if e.source), None)
+
+    @property
+    def cell(self) -> int | None:
+        """IPython's number of the cell."""
+        return self.events[0].cell
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why it ran again: the reason of its first phase that has one."""
+        return next((e.reason for e in self.events if e.reason), None)
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended with an error."""
+        return self.events[-1].failed
+
+    @property
+    def cache(self) -> str:
+        """What the persistent cache said: "hit", "miss" or "off"."""
+        return self.events[-1].cache
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one function has cost.
+
+    Attributes:
+        function: its name; `defined` where it was written.
+        user: whether the user wrote it.
+        builds: each time it was made ready, in order.
+        traces, compiles: how often it was traced and compiled, failures included.
+        seconds: self time by phase.
+    """
+
+    function: str
+    defined: str
+    user: bool
+    builds: tuple[Build, ...]
+    traces: int
+    compiles: int
+    seconds: Mapping[str, float]
+
+    @property
+    def total(self) -> float:
+        """Self time of all phases, in seconds."""
+        return sum(self.seconds.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """Builds of one function that ran again for the same kind of reason."""
+
+    builds: tuple[Build, ...]
+
+    @property
+    def seconds(self) -> float:
+        """How long they took together."""
+        return sum(b.seconds for b in self.builds)
+
+
+def builds(events: Sequence[CompileEvent]) -> list[Build]:
+    """The phases put together, in the order they began."""
+    groups: list[list[int]] = []
+    latest: dict[tuple[object, ...], list[int]] = {}
+    for i in sorted(range(len(events)), key=lambda i: events[i].start):
+        event = events[i]
+        key = event.thread, event.parent, event.function, event.defined, event.role
+        group = latest.get(key)
+        if group is None or not _goes_on(events[group[-1]], event):
+            group = latest[key] = []
+            groups.append(group)
+        group.append(i)
+    return _numbered(
+        Build(tuple(events[i] for i in g), indices=tuple(g)) for g in groups
+    )
+
+
+def _goes_on(last: CompileEvent, event: CompileEvent) -> bool:
+    return not last.failed and _rank(event) > _rank(last)
+
+
+def _rank(event: CompileEvent) -> int:
+    return PHASES.index(event.phase)
+
+
+def _numbered(found: Iterable[Build]) -> list[Build]:
+    traces: dict[tuple[str, str], int] = {}
+    compiles: dict[tuple[str, str], int] = {}
+    numbered = []
+    for build in found:
+        key = build.function, build.events[0].defined
+        phases = [e.phase for e in build.events]
+        trace = compilation = 0
+        if "trace" in phases:
+            trace = traces[key] = traces.get(key, 0) + 1
+        if "compile" in phases:
+            compilation = compiles[key] = compiles.get(key, 0) + 1
+        numbered.append(replace(build, trace=trace, compilation=compilation))
+    return numbered
+
+
+def costs(events: Sequence[CompileEvent]) -> list[Cost]:
+    """What each function has cost, the dearest first."""
+    groups: dict[tuple[str, str, bool], list[Build]] = {}
+    for build in builds(events):
+        first = build.events[0]
+        groups.setdefault((first.function, first.defined, first.user), []).append(build)
+    found = [_cost(key, group) for key, group in groups.items()]
+    return sorted(found, key=lambda c: c.total, reverse=True)
+
+
+def _cost(key: tuple[str, str, bool], group: list[Build]) -> Cost:
+    events = [e for build in group for e in build.events]
+    seconds = dict.fromkeys(PHASES, 0.0)
+    for event in events:
+        seconds[event.phase] += event.self_time
+    phases = [e.phase for e in events]
+    traces, compiles = phases.count("trace"), phases.count("compile")
+    return Cost(*key, tuple(group), traces, compiles, seconds)
+
+
+def repeats(cost: Cost) -> list[Repeat]:
+    """The builds that ran again, folded by function and reason, the dearest first.
+
+    A trace and a recompilation without one are not folded together.
+    """
+    groups: dict[tuple[object, ...], list[Build]] = {}
+    for build in cost.builds:
+        if (reason := build.reason) is not None:
+            ran = build.function, build.events[0].phase, build.failed
+            kind = *ran, reason.cause, reason.where, reason.avoidable, reason.advice
+            groups.setdefault(kind, []).append(build)
+    found = [Repeat(tuple(group)) for group in groups.values()]
+    return sorted(found, key=lambda r: r.seconds, reverse=True)
+
+
+def often(events: Sequence[CompileEvent], times: int) -> list[Cost]:
+    """The user's functions that were compiled so many times, the dearest first."""
+    return [c for c in costs(events) if c.user and c.compiles >= times]
+
+
+def lost(events: Sequence[CompileEvent]) -> tuple[int, float]:
+    """How many builds were avoidable, and the seconds they cost.
+
+    What is nested in an avoidable build counts with it, and once.
+    """
+    avoidable = [b for b in builds(events) if b.reason and b.reason.avoidable]
+    below = _children(events)
+    left, seen = [i for b in avoidable for i in b.indices], set[int]()
+    while left:
+        if (i := left.pop()) not in seen:
+            seen.add(i)
+            left += below.get(i, [])
+    return len(avoidable), sum(events[i].self_time for i in seen)
+
+
+def _children(events: Sequence[CompileEvent]) -> dict[int, list[int]]:
+    below: dict[int, list[int]] = {}
+    for i, event in enumerate(events):
+        if event.parent >= 0:
+            below.setdefault(event.parent, []).append(i)
+    return below
+
+
+def subset(
+    events: Sequence[CompileEvent], keep: Callable[[CompileEvent], bool]
+) -> tuple[CompileEvent, ...]:
+    """The events to keep; a parent that is not among them is none."""
+    kept = [i for i, event in enumerate(events) if keep(event)]
+    new = {old: i for i, old in enumerate(kept)}
+    return tuple(replace(events[i], parent=new.get(events[i].parent, -1)) for i in kept)
