@@ -199,7 +199,12 @@ def _check_error(wanted: type[Exception]) -> type[CheckError]:
 
 
 def over_budget(
-    kind: str, call: Call, times: int, budget: int, changes: Sequence[str]
+    kind: str,
+    call: Call,
+    times: int,
+    budget: int,
+    changes: Sequence[str],
+    cause: str = "",
 ) -> TraceBudgetError:
     """A function is traced or compiled more often than the region allows.
 
@@ -209,13 +214,14 @@ def over_budget(
         times: how often it would be, with this time.
         budget: how often it may be.
         changes: what differs from the earlier trace that is most like this one.
+        cause: what the first of these is called, as in `Reason`.
     """
     name, done = call.function.name, {"traces": "traced", "compiles": "compiled"}[kind]
     lines = [
         f"{name} is being {done} for the {_ordinal(times)} time in {call.scope}; "
         f"--max-{kind} allows {budget}.",
         *_changed(changes),
-        *_advice(kind, changes),
+        *_advice(kind, cause),
     ]
     finding = Finding(
         kind=kind,
@@ -236,11 +242,11 @@ def _changed(changes: Sequence[str]) -> list[str]:
     return lines + ([f"    and {more} more"] if more > 0 else [])
 
 
-def _advice(kind: str, changes: Sequence[str]) -> list[str]:
-    if kind == "traces" and not changes:
+def _advice(kind: str, cause: str) -> list[str]:
+    if cause in ("new function", "nested"):
         return [
-            "  next: no argument has changed. Likely the function, or its jit, was",
-            "    made again (in a loop, say), or a configuration has changed.",
+            "  next: JAX's caches go by the function object. Make the function, and",
+            "    its jit, once: outside the loop.",
         ]
     return [
         "  next: each new combination of shapes, dtypes and static arguments is a",

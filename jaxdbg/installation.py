@@ -15,6 +15,7 @@ _CAPABILITIES = {
     "interpose": "jitted calls and eager ops are checked",
     "aot": "AOT-compiled calls are checked",
     "counts": "traces are counted exactly",
+    "reasons": "why a function was traced or compiled again is known",
     "chex": "chex assertions and checkify.check are live in jitted code",
     "origin": "the line where a bad value was born is found",
 }

@@ -17,13 +17,19 @@ from jaxdbg import findings
 from jaxdbg.checker import Checker
 from jaxdbg.decorated import decorated
 from jaxdbg.errors import Failure
-from jaxdbg.hooks import _compat, chex_mode, compiles, interpose
-from jaxdbg.hooks.compiles import Function, function_called, is_user_file
+from jaxdbg.hooks import _compat, chex_mode, interpose
+from jaxdbg.hooks.compiles import (
+    Function,
+    Phase,
+    bare,
+    function_called,
+    is_user_file,
+)
 from jaxdbg.hooks.interpose import Invocation
-from jaxdbg.hooks.signatures import Signature
 from jaxdbg.hooks.vmapped_checks import has_checks
 from jaxdbg.naming import Names, frame_namespaces
 from jaxdbg.options import Options
+from jaxdbg.recorder import recorder
 from jaxdbg.records import Report
 from jaxdbg.session import Session
 
@@ -242,7 +248,7 @@ def _ours_to_report(listener: _M) -> _M:
         except Failure:
             raise
         except Exception as error:
-            hub._broke("counting traces and compilations", error)
+            hub.broke("counting traces and compilations", error)
 
     return safe  # type: ignore[return-value]
 
@@ -255,7 +261,6 @@ class _Hub:
         self._open: list[Region] = []
         self._hooks: contextlib.ExitStack | None = None
         self._chex = chex_mode.ChexMode(self._check_failed_eagerly)
-        self._current = threading.local()
 
     def open(self, region: Region) -> None:
         """Adds a region; the first one installs the hooks."""
@@ -265,7 +270,7 @@ class _Hub:
                 try:
                     self._install(region)
                 except Exception as error:  # then the program runs on unchecked
-                    self._broke("installing its hooks", error)
+                    self.broke("installing its hooks", error)
 
     def close(self, region: Region) -> None:
         """Removes a region, wherever it stands; the last one removes the hooks."""
@@ -291,7 +296,7 @@ class _Hub:
                 )
             if not _compat.missing("interpose"):
                 hooks.enter_context(interpose.interposed(self))
-            hooks.enter_context(compiles.counting(self))
+            hooks.enter_context(recorder().running(self))
             hooks.enter_context(chex_mode.live_assertions(self._chex))
             self._hooks = hooks.pop_all()
 
@@ -308,12 +313,8 @@ class _Hub:
         except Exception as error:
             if error is call.error:
                 raise
-            self._broke(f"checking {call.params.get('name')}", error)
+            self.broke(f"checking {call.params.get('name')}", error)
             return call.answer()
-
-    def _broke(self, doing: str, error: Exception) -> None:
-        for region in self._open:
-            region.session.broke(doing, error)
 
     def _checked(self, call: Invocation) -> list[Any]:
         watching = self._watching()
@@ -323,8 +324,7 @@ class _Hub:
         if has_checks(jaxpr):
             self._chex.called_with_checks(sys._getframe())
         function = function_called(jaxpr.jaxpr.debug_info, sys._getframe())
-        with self._calling(function, call.params["name"]):
-            return watching[-1].checker.jitted(call, _counted(watching, function))
+        return watching[-1].checker.jitted(call, _counted(watching, function))
 
     def compiled(
         self, run: Callable[..., Any], compiled: Any, args: Any, kwargs: Any
@@ -333,7 +333,7 @@ class _Hub:
         if not watching:
             return run(*args, **kwargs)
         name = _compat.executable_name(compiled) or "AOT function"
-        function = Function(_bare(name), _AOT)
+        function = Function(bare(name), _AOT)
         which = _counted(watching, function)
         leaves, tree = jax.tree.flatten((args, kwargs))
 
@@ -350,56 +350,24 @@ class _Hub:
             failure = findings.failed_check(exception, None)
             watching[-1].session.failed(failure)
 
-    # -- the sink of counts ----------------------------------------------------------
+    # -- the watcher of phases -------------------------------------------------------
 
     @_ours_to_report
-    def trace_began(
-        self, function: Function, fun: Any, signature: Callable[[], Signature]
-    ) -> None:
-        self._chex.traced(fun)
-        watching = self._watching()
-        told = signature() if watching and function.user else {}
-        for region in watching:
-            region.session.traced(function, told)
-
-    @_ours_to_report
-    def compile_began(self, fun_name: str) -> None:
-        function = self._compiling(fun_name)
+    def began(self, phase: Phase) -> None:
+        if phase.phase == "trace":
+            self._chex.traced(phase.fun)
         for region in self._watching():
-            region.session.compile_begins(function)
+            region.session.began(phase)
 
     @_ours_to_report
-    def compile_ended(self, fun_name: str) -> None:
-        function = self._compiling(fun_name)
+    def ended(self, phase: Phase) -> None:
         for region in self._watching():
-            region.session.compiled(function)
+            region.session.ended(phase)
 
-    @_ours_to_report
-    def time_spent(self, seconds: float) -> None:
-        for region in self._watching():
-            region.session.spent(compiling=seconds)
-
-    @contextlib.contextmanager
-    def _calling(self, function: Function, name: str) -> Any:
-        before = getattr(self._current, "call", None)
-        self._current.call = function, name
-        try:
-            yield
-        finally:
-            self._current.call = before
-
-    def _compiling(self, fun_name: str) -> Function:
-        # Outside a call, only `.lower().compile()` compiles: a function the user chose.
-        current = getattr(self._current, "call", None)
-        if current is None:
-            return Function(_bare(fun_name), _AOT)
-        function, name = current
-        # Inside a call JAX may compile what it needs itself, to place arguments, say.
-        return function if _bare(fun_name) == name else Function(_bare(fun_name), "")
-
-
-def _bare(fun_name: str) -> str:
-    return fun_name.removeprefix("jit(").removeprefix("jit_").removesuffix(")")
+    def broke(self, doing: str, error: Exception) -> None:
+        """A part of jaxdbg broke: each open region says so."""
+        for region in self._open:
+            region.session.broke(doing, error)
 
 
 def _counted(watching: Sequence[Region], function: Function) -> findings.Call:

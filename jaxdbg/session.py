@@ -9,22 +9,19 @@ import threading
 import time
 import traceback
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 
 from jaxdbg import findings
 from jaxdbg.errors import Failure
-from jaxdbg.hooks.compiles import Function
-from jaxdbg.hooks.signatures import Signature, closest
+from jaxdbg.hooks.compiles import Function, Phase
 from jaxdbg.options import Options
 from jaxdbg.origins.memory import Memory
-from jaxdbg.records import Finding, Report
+from jaxdbg.recorder import MAX_EVENTS, frozen
+from jaxdbg.records import Finding, Reason, Report
 
 MAX_PLACED = 50
 """How many placed leaves a report lists."""
-
-MAX_EARLIER = 16
-"""With how many earlier traces of a function a new one is compared."""
 
 MAX_RETRACES = 50
 """How many retraces a report lists."""
@@ -44,8 +41,7 @@ class Session:
         self._calls: Counter[Function] = Counter()
         self._traces: Counter[Function] = Counter()
         self._compiles: Counter[Function] = Counter()
-        self._signatures: dict[Function, deque[Signature]] = {}
-        self._retraces: list[str] = []
+        self._phases: deque[Phase] = deque(maxlen=MAX_EVENTS)
         self._placed: dict[str, None] = {}
         self._notices: dict[str, None] = {}
         self._compile_seconds = 0.0
@@ -64,32 +60,32 @@ class Session:
             self._calls[function] += 1
             return self._calls[function]
 
-    def traced(self, function: Function, signature: Signature) -> None:
-        """Counts a trace; raises TraceBudgetError where the budget is spent."""
+    def began(self, phase: Phase) -> None:
+        """Counts a phase; raises TraceBudgetError where its budget is spent."""
+        if phase.hidden:
+            return
+        kind = {"trace": "traces", "compile": "compiles"}.get(phase.phase)
+        if kind is not None:
+            counts = self._traces if kind == "traces" else self._compiles
+            with self._lock:
+                times = counts[phase.function] + 1
+                if kind == "traces":
+                    counts[phase.function] = times
+            self._budget(kind, phase.function, times, phase.reason)
         with self._lock:
-            self._traces[function] += 1
-            times = self._traces[function]
-            earlier = self._signatures.setdefault(function, deque(maxlen=MAX_EARLIER))
-            changes = closest(signature, earlier)
-            earlier.append(signature)
-            if changes and function.user and len(self._retraces) < MAX_RETRACES:
-                self._retraces.append(f"{function.name}: {'; '.join(changes)}")
-        self._budget("traces", function, times, self.options.max_traces, changes)
+            self._phases.append(phase)
 
-    def compile_begins(self, function: Function) -> None:
-        """Raises TraceBudgetError where one more compilation is over the budget."""
-        times = self._compiles[function] + 1
-        self._budget("compiles", function, times, self.options.max_compiles)
-
-    def compiled(self, function: Function) -> None:
-        """Counts a compilation that ended well."""
+    def ended(self, phase: Phase) -> None:
+        """Counts a compilation that ended well, and the time a phase took."""
         with self._lock:
-            self._compiles[function] += 1
+            if phase.phase == "compile" and not phase.failed:
+                self._compiles[phase.function] += 1
+            if phase.parent is None:
+                self._compile_seconds += phase.duration
 
-    def spent(self, compiling: float = 0.0, checking: float = 0.0) -> None:
-        """Adds seconds to what compiling and checking have cost."""
+    def spent(self, checking: float) -> None:
+        """Adds seconds to what checking has cost."""
         with self._lock:
-            self._compile_seconds += compiling
             self._check_seconds += checking
 
     def placed(self, function: str, path: str) -> None:
@@ -136,7 +132,7 @@ class Session:
                 calls_by_function=_by_name(self._calls),
                 traces=_by_name(self._traces),
                 compiles=_by_name(self._compiles),
-                retraces=tuple(self._retraces),
+                retraces=self._retraces(),
                 library_compiles=sum(
                     n for f, n in self._compiles.items() if not f.user
                 ),
@@ -148,22 +144,42 @@ class Session:
                 check_seconds=self._check_seconds,
                 cell=self.cell,
                 options=str(self.options),
+                compilations=frozen(self._phases),
             )
 
+    def _retraces(self) -> tuple[str, ...]:
+        """Each trace of a user function that ran again, with its reason."""
+        again = [
+            f"{p.function.name}: {'; '.join(changes)}"
+            for p in self._phases
+            if p.phase == "trace"
+            and p.function.user
+            and (changes := _changes(p.reason))
+        ]
+        return tuple(again[:MAX_RETRACES])
+
     def _budget(
-        self,
-        kind: str,
-        function: Function,
-        times: int,
-        budget: int | Mapping[str, int] | None,
-        changes: Sequence[str] = (),
+        self, kind: str, function: Function, times: int, reason: Reason | None
     ) -> None:
+        budget = getattr(self.options, f"max_{kind}")
         if isinstance(budget, Mapping):
             budget = budget.get(function.name)
         if budget is None or not function.user or times <= budget:
             return
         call = findings.Call(function, self._calls[function] + 1, self.scope)
-        self.failed(findings.over_budget(kind, call, times, budget, changes))
+        cause = reason.cause if reason is not None else ""
+        failure = findings.over_budget(
+            kind, call, times, budget, _changes(reason), cause
+        )
+        self.failed(failure)
+
+
+def _changes(reason: Reason | None) -> list[str]:
+    """What has changed, one line each."""
+    if reason is None:
+        return []
+    first = f"{reason.where}: {reason.before} → {reason.after}"
+    return [first if reason.after else reason.where or reason.cause, *reason.others]
 
 
 def _by_name(counts: Counter[Function]) -> Mapping[str, int]:

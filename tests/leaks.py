@@ -28,6 +28,7 @@ def snapshot() -> Snapshot:
     return {
         "open regions": list(region._hub.regions()),
         "jit's call implementation": pjit._pjit_call_impl_python,
+        "jit's tracing function": pjit._trace_for_jit,
         "Compiled.__call__": jax.stages.Compiled.__call__,
         "the trace listener": util.test_event_listener,
         "region state": _compat.region_state().value,

@@ -21,6 +21,10 @@ NEEDED = {
     "jax._src.stages.Compiled.__call__",
     "jax._src.util.test_event_listener",
     "jax._src.pjit._trace_for_jit",
+    "jax._src.pjit._pjit_lower",
+    "jax._src.config.trace_context",
+    "jax._src.config.config_states",
+    "jax._src.traceback_util.register_exclusion",
     "jax._src.checkify.error_checks",
     "jax._src.interpreters.partial_eval.trace_to_jaxpr.evict_weakref",
     "jax._src.interpreters.batching.fancy_primitive_batchers",
@@ -130,7 +134,7 @@ def test_a_hook_that_breaks_leaves_the_program_alone(monkeypatch, when):
         yield
         raise KeyError("a bug of ours")
 
-    monkeypatch.setattr("jaxdbg.hooks.compiles.counting", broken)
+    monkeypatch.setattr("jaxdbg.hooks.compiles.listening", broken)
     with jaxdbg.checked(record=True) as region:
         out = jax.jit(lambda x: x + 1)(1.0)
     assert out == 2.0
@@ -156,8 +160,11 @@ BREAKABLE = [
     ("jaxdbg.checker.Checker._plan", "a plan"),
     ("jaxdbg.checker.Checker._judge", "a judgement"),
     ("jaxdbg.region._counted", "a count"),
-    ("jaxdbg.session.Session.traced", "the listener of traces"),
-    ("jaxdbg.session.Session.compile_begins", "the listener of compilations"),
+    ("jaxdbg.session.Session.began", "the counts of phases"),
+    ("jaxdbg.session.Session.ended", "the counts of what has ended"),
+    ("jaxdbg.reasons.explain", "a reason"),
+    ("jaxdbg.hooks.signatures.of_trace", "a signature"),
+    ("jaxdbg.hooks.signatures.lowered", "a signature of what runs"),
     ("jaxdbg.origins.evaluation.trace_back", "a search"),
 ]
 

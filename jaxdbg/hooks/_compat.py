@@ -63,6 +63,26 @@ REQUIREMENTS = (
         "counts", "jax._src.pjit._trace_for_jit", "traces are not counted exactly"
     ),
     Requirement(
+        "reasons",
+        "jax._src.pjit._pjit_lower",
+        "why a function was compiled again is known in part",
+    ),
+    Requirement(
+        "reasons",
+        "jax._src.config.trace_context",
+        "changes of JAX's configuration are not named",
+    ),
+    Requirement(
+        "reasons",
+        "jax._src.config.config_states",
+        "changes of JAX's configuration are not named",
+    ),
+    Requirement(
+        "reasons",
+        "jax._src.traceback_util.register_exclusion",
+        "a frame of jaxdbg shows in tracebacks",
+    ),
+    Requirement(
         "chex",
         "jax._src.checkify.error_checks",
         "checkify.check and chex assertions are not live in jitted code",
@@ -133,6 +153,31 @@ def batchers() -> dict[Any, Callable[..., Any]]:
     batching = importlib.import_module("jax._src.interpreters.batching")
     rules: dict[Any, Callable[..., Any]] = batching.fancy_primitive_batchers
     return rules
+
+
+def is_jax_file(path: str) -> bool:
+    """Whether a source file is one of JAX's."""
+    return path.startswith(os.path.dirname(jax.__file__) + os.sep)
+
+
+def hide_from_tracebacks(path: str) -> None:
+    """JAX leaves frames of this file out of the tracebacks it shows, as its own."""
+    traceback_util = importlib.import_module("jax._src.traceback_util")
+    if path not in traceback_util._exclude_paths:
+        traceback_util.register_exclusion(path)
+
+
+def trace_context() -> tuple[tuple[str, ...], tuple[Any, ...]]:
+    """What of the configuration is part of the key of JAX's caches: names and values.
+
+    Before JAX 0.10.2 JAX does not name it: then every setting is looked at.
+    """
+    config = importlib.import_module("jax._src.config")
+    try:
+        return config.trace_context_names(), config.trace_context()
+    except (AttributeError, NotImplementedError):
+        states = {n: s for n, s in config.config_states.items() if n != REGION_STATE}
+        return tuple(states), tuple(s.value for s in states.values())
 
 
 def chex_internal() -> Any:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from IPython.core.interactiveshell import InteractiveShell
 
+from jaxdbg import recorder
 from jaxdbg.magics.checked import Checked
 from jaxdbg.magics.installed import Installed
 
@@ -19,7 +20,8 @@ ALL: tuple[type[Installed], ...] = (Checked,)
 
 
 def load(ip: InteractiveShell) -> None:
-    """Installs the magics; a second time changes nothing."""
+    """Installs the magics and begins to record; a second time changes nothing."""
+    recorder.start()
     for kind in ALL:
         if _installed(ip, kind) is None:
             kind(ip).install()
@@ -27,6 +29,7 @@ def load(ip: InteractiveShell) -> None:
 
 def unload(ip: InteractiveShell) -> None:
     """Removes everything that `load` installed."""
+    recorder.stop()
     for kind in reversed(ALL):
         if magics := _installed(ip, kind):
             magics.uninstall()

@@ -1,0 +1,105 @@
+"""Functions as counts know them: by their name and where they were written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import lru_cache
+from types import FrameType
+from typing import Any
+
+from jaxdbg.hooks import _compat
+
+
+class Function:
+    """A function as counts know it: its name and where it was written.
+
+    Two objects made again from the same code (a lambda in a loop) are one function.
+    """
+
+    __slots__ = ("name", "source", "user")
+
+    def __init__(self, name: str, source: str):
+        self.name = name
+        self.source = source
+        self.user = is_user_file(source)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Function) and (self.name, self.source) == (
+            other.name,
+            other.source,
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.source))
+
+
+def function_of(debug_info: Any) -> Function:
+    """The function a jaxpr was traced from; `debug_info` is the jaxpr's own."""
+    return _parse(str(debug_info.func_src_info))
+
+
+def function_called(debug_info: Any, frame: FrameType) -> Function:
+    """The same for a call that is on the stack, where it may be one of `pmap`."""
+    function = function_of(debug_info)
+    if function.name not in _PMAP:
+        return function
+    return seen_through(function, next(functions_called(frame), None))
+
+
+def functions_called(frame: FrameType | None) -> Iterator[Any]:
+    """The callables that jit is running a call of, from inside out."""
+    codes = _compat.calling_codes()
+    while frame is not None:
+        if frame.f_code in codes and callable(frame.f_locals.get("fun")):
+            yield frame.f_locals["fun"]
+        frame = frame.f_back
+
+
+_PMAP = ("_fun", "call_wrapped")
+"""What the function that `pmap` gives to jit is called, instead of the user's."""
+
+
+def seen_through(function: Function, fun: Any) -> Function:
+    inner = _compat.pmapped(fun) if function.name in _PMAP else None
+    code = getattr(inner, "__code__", None)
+    if inner is None or code is None:
+        return function
+    return Function(inner.__name__, f"{code.co_filename}:{code.co_firstlineno}")
+
+
+@lru_cache(maxsize=4096)
+def _parse(src_info: str) -> Function:
+    # JAX writes "name at file:line"; a name can hold spaces ("f at" never does).
+    name, _, source = src_info.partition(" at ")
+    return Function(name, source)
+
+
+@lru_cache(maxsize=4096)
+def is_user_file(source: str) -> bool:
+    """Whether `file:line` lies outside the installed libraries and jaxdbg itself."""
+    path = source.rpartition(":")[0] or source
+    if not path or path.startswith("<frozen"):
+        return False
+    return not any(
+        part in path for part in (f"{os.sep}site-packages{os.sep}", _OWN, _STDLIB)
+    )
+
+
+_OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_STDLIB = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
+
+
+def only_calls_a_jitted(fun: Any) -> bool:
+    """Whether `fun` is a jitted function in wrappers, as in `jit(grad(jit(f)))`.
+
+    The Python of `f` then runs in the trace of the inner jit, which counts it.
+    """
+    for _ in range(20):  # a chain of wrappers may be circular
+        if isinstance(fun, _compat.jitted_class()):
+            return True
+        inner = getattr(fun, "__wrapped__", None) or getattr(fun, "func", None)
+        if inner is None:
+            return False
+        fun = inner
+    return False
