@@ -307,7 +307,7 @@ def run_tests(args: argparse.Namespace) -> int:
 
 def in_newest(args: argparse.Namespace) -> Iterator[Row]:
     """Everything there is to check, in the newest environment."""
-    browser = have_chromium()
+    browser = have(CHROMIUM, "chromium", "tests/lab")
     make(NEWEST, args.fresh)
     if not args.pytest:
         yield step(NEWEST, "ruff check", [NEWEST.program("ruff"), "check"])
@@ -317,8 +317,11 @@ def in_newest(args: argparse.Namespace) -> Iterator[Row]:
     if not browser:
         yield Row(NEWEST.name, "tests/lab", False, "not run: no Chromium")
     yield pytest(NEWEST, args.pytest, left_out)
-    if not args.pytest and (ROOT / "js" / "package.json").is_file():
-        yield step(NEWEST, "npm test", ["npm", "--prefix", "js", "test"])
+    if not args.pytest:
+        if have(("npm",), "npm", "the tests of js/"):
+            yield step(NEWEST, "npm test", ["npm", "--prefix", "js", "test"])
+        else:
+            yield Row(NEWEST.name, "npm test", False, "not run: no npm")
 
 
 def in_env(env: Env, args: argparse.Namespace) -> Iterator[Row]:
@@ -408,22 +411,22 @@ def versions(env: Env) -> str:
     return done.stdout.strip()
 
 
-def have_chromium() -> bool:
-    """Whether there is a Chromium, after an attempt to install Debian's."""
-    if any(map(shutil.which, CHROMIUM)):
+def have(programs: Sequence[str], package: str, what: str) -> bool:
+    """Whether there is one of these programs, after an attempt to install Debian's."""
+    if any(map(shutil.which, programs)):
         return True
     apt = shutil.which("apt-get")
     if apt is not None:
-        say("Chromium: installing Debian's, for the tests in tests/lab")
+        say(f"{package}: installing Debian's, for {what}")
         sudo = [] if os.getuid() == 0 else ["sudo", "-n"]
         quiet = [*sudo, apt, "-q", "-y", "-o", "DPkg::Lock::Timeout=300"]
         try:
             do([*quiet, "update"], "")
-            do([*quiet, "install", "--no-install-recommends", "chromium"], "")
+            do([*quiet, "install", "--no-install-recommends", package], "")
             return True
         except (SetupError, OSError) as error:
             print(error)
-    say("Chromium: there is none, so tests/lab cannot run. Install it, and run again.")
+    say(f"{package}: there is none, so {what} cannot run. Install it, and run again.")
     return False
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         UsageError as UsageError,
     )
     from jaxdbg.installation import doctor as doctor
+    from jaxdbg.magics.showing import show as show
     from jaxdbg.maps import FiniteMap as FiniteMap, finite_map as finite_map
     from jaxdbg.records import Finding as Finding, Report as Report
     from jaxdbg.region import (
@@ -46,6 +47,7 @@ _HOMES = {
     "doctor": ("jaxdbg.installation", "doctor"),
     "finite_map": ("jaxdbg.maps", "finite_map"),
     "last_report": ("jaxdbg.region", "last_report"),
+    "show": ("jaxdbg.magics.showing", "show"),
 }
 
 

@@ -10,6 +10,7 @@ import time
 import traceback
 from collections import Counter, deque
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from jaxdbg import findings
@@ -28,7 +29,11 @@ MAX_RETRACES = 50
 
 
 class Session:
-    """The raw records of one region, while it is open."""
+    """The raw records of one region, while it is open.
+
+    Attributes:
+        latest: the call of a function of the user's that began last: name and number.
+    """
 
     def __init__(self, options: Options, cell: int | None = None):
         self.options = options
@@ -38,6 +43,7 @@ class Session:
         self.memory = Memory()
         self._thread = threading.current_thread()
         self._lock = threading.Lock()
+        self.latest: tuple[str, int] = ("", 0)
         self._calls: Counter[Function] = Counter()
         self._traces: Counter[Function] = Counter()
         self._compiles: Counter[Function] = Counter()
@@ -47,6 +53,7 @@ class Session:
         self._compile_seconds = 0.0
         self._check_seconds = 0.0
         self._began = time.perf_counter()
+        self._began_at = time.time()
         self._ended: float | None = None
 
     @property
@@ -58,7 +65,10 @@ class Session:
         """Counts a call, and says which call of the function it is, from 1."""
         with self._lock:
             self._calls[function] += 1
-            return self._calls[function]
+            times = self._calls[function]
+            if function.user:
+                self.latest = function.name, times
+            return times
 
     def began(self, phase: Phase) -> None:
         """Counts a phase; raises TraceBudgetError where its budget is spent."""
@@ -110,6 +120,8 @@ class Session:
 
     def failed(self, failure: Failure, *others: Failure) -> None:
         """Adds the findings; raises the first failure unless all are recorded."""
+        for one in (failure, *others):
+            one.finding = replace(one.finding, time=time.time())
         with self._lock:
             self.findings += [f.finding for f in (failure, *others)]
             if threading.current_thread() is not self._thread:
@@ -145,6 +157,7 @@ class Session:
                 cell=self.cell,
                 options=str(self.options),
                 compilations=frozen(self._phases),
+                began=self._began_at,
             )
 
     def _retraces(self) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ HEAVY = ("IPython", "ipywidgets", "anywidget", "matplotlib", "jax", "numpy", "fl
 STDLIB_ONLY = (
     "advice",
     "costs",
+    "contract",
     "differences",
     "errors",
     "history",
@@ -45,6 +46,7 @@ STDLIB_ONLY = (
     "render.compiles",
     "render.compiles_html",
     "render.perfetto",
+    "render.page",
     "render.text",
 )
 """The modules that a machine needs to show a saved report; they do without JAX."""

@@ -29,6 +29,7 @@ FLAGS = [
     "--async",
     "--record",
     "--keep-donation",
+    "--panel",
     "--help",
 ]
 ROOT = str(Path(jaxdbg.__file__).parents[1])

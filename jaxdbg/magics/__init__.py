@@ -14,8 +14,9 @@ from IPython.core.interactiveshell import InteractiveShell
 from jaxdbg import recorder
 from jaxdbg.magics.checked import Checked
 from jaxdbg.magics.installed import Installed
+from jaxdbg.magics.panel import ShowPanel
 
-ALL: tuple[type[Installed], ...] = (Checked,)
+ALL: tuple[type[Installed], ...] = (Checked, ShowPanel)
 """The magics of the extension, in the order they are installed."""
 
 

@@ -30,11 +30,12 @@ from IPython.core.magic import (
     output_can_be_silenced,
 )
 from IPython.core.magic_arguments import argument, magic_arguments
-from traitlets import Any as AnyTrait, Bool, TraitError, validate
+from traitlets import Any as AnyTrait, Bool, Enum, TraitError, validate
 
 import jaxdbg
 from jaxdbg import cell as cells, errors
 from jaxdbg.magics.installed import Installed, say, unknown
+from jaxdbg.magics.watching import opened
 from jaxdbg.options import (
     ERROR_CATEGORIES,
     Options,
@@ -45,6 +46,8 @@ from jaxdbg.records import Report
 
 OPTIONS = tuple(f.name for f in fields(Options))
 FLAGS = tuple("--" + name.strip("_").replace("_", "-") for name in OPTIONS)
+PANEL = "--panel"
+WHEN = ("failure", "always", "never")
 SWITCH = ("on", "off", "status")
 COMMANDS = ("doctor", "last", "version")
 
@@ -91,10 +94,17 @@ class Checked(Installed):
     async_ = _default(Bool, "async_", False)
     record = _default(Bool, "record", False)
     keep_donation = _default(Bool, "keep_donation", False)
+    panel = Enum(
+        WHEN,
+        "failure",
+        help="when a checked cell shows the panel, in a notebook: when it fails, "
+        "always (and live while it runs), or never",
+    ).tag(config=True)
 
     def __init__(self, shell: InteractiveShell):
         super().__init__(shell)
         self._on: Options | None = None
+        self._on_live = False
         self._cells: dict[str, CheckedCell] = {}
         self._numbers = count(1)
         self._warned = False
@@ -120,6 +130,7 @@ class Checked(Installed):
     @_option("async_", action="store_true")
     @_option("record", action="store_true")
     @_option("keep_donation", action="store_true")
+    @argument(PANEL, action="store_true", help="show the panel, live")
     @argument("-h", "--help", action="store_true", help="show this text")
     @line_cell_magic
     def checked(self, line: str, cell: str | None = None) -> Any:
@@ -144,6 +155,7 @@ class Checked(Installed):
             print(self.help())
         elif args.command == "on":
             self._on = self._options(args)
+            self._on_live = args.panel
             self._say_status()
         elif typed := [n for n in OPTIONS if getattr(args, n)]:
             flag = FLAGS[OPTIONS.index(typed[0])]
@@ -197,7 +209,7 @@ class Checked(Installed):
         args, strays = parser.parse_known_args(line.split())
         if strays:
             flag = strays[0].partition("=")[0]
-            raise unknown("option", flag, (*FLAGS, "--help"))
+            raise unknown("option", flag, (*FLAGS, PANEL, "--help"))
         assert isinstance(args, Namespace)
         return args
 
@@ -233,7 +245,8 @@ class Checked(Installed):
             if line is not None:
                 return self._rewrite_marked(line, node.body[0], node.body[1:])
             if self._on is not None and node.body and not self._is_running():
-                return self._wrap(CheckedCell(self, self._on), node.body[0], node.body)
+                cell = CheckedCell(self, self._on, self._on_live)
+                return self._wrap(cell, node.body[0], node.body)
         except Exception as error:
             self.warn_unchecked(error)
         return node if line is None else ast.Module(node.body[1:], type_ignores=[])
@@ -244,6 +257,7 @@ class Checked(Installed):
         cell = CheckedCell(self)
         try:
             cell.options = self._cell_options(line)
+            cell.live = self._parse(line).panel
         except UsageError as error:
             # Only an error that the cell itself raises is shown without a traceback.
             cell.failure = error
@@ -323,14 +337,18 @@ class Checked(Installed):
 class CheckedCell:
     """What a rewritten cell talks to: opens the region, and shows its report."""
 
-    def __init__(self, magics: Checked, options: Options | None = None):
+    def __init__(
+        self, magics: Checked, options: Options | None = None, live: bool = False
+    ):
         self.options = options
+        self.live = live
         self.value: Any = None
         self.failure: BaseException | None = None
         self.running = False
         self._magics = magics
         self._asked_for = options is None  # else the cell runs under `%checked on`
         self._region: Any = None
+        self._panel: Any = None
 
     def __enter__(self) -> None:
         self.running = True
@@ -338,6 +356,7 @@ class CheckedCell:
             return
         try:
             self._region = self._open(self.options)
+            self._panel = opened(self._magics.shell, self._region, self._when())
         except Exception as error:
             self._magics.warn_unchecked(error)
 
@@ -351,14 +370,30 @@ class CheckedCell:
         region, self._region = self._region, None
         if region is None:
             return False
+        if self._panel is not None:
+            self._panel.stop()
         try:
             region.__exit__(kind, error, trace)
         except BaseException as failure:
+            self._show_panel(failure)
             self.failure = failure.with_traceback(None)
             return True
+        self._show_panel(error)
         if error is None and (self._asked_for or not _is_idle(region.report)):
             show(self._magics.shell, region.report)
         return False
+
+    def _show_panel(self, error: BaseException | None) -> None:
+        """Brings the panel to its last state; a failure is shown before it rises."""
+        if self._panel is None:
+            return
+        try:
+            self._panel.end(error)
+        except Exception as broken:
+            self._magics.warn_unchecked(broken)
+
+    def _when(self) -> str:
+        return "always" if self.live else str(self._magics.panel)
 
     def take(self) -> Any:
         """The value of the last expression, which is not kept."""
@@ -407,7 +442,7 @@ def _candidates(text: str) -> tuple[tuple[str, ...], str]:
         return ERROR_CATEGORIES, fragment.rpartition(",")[2]
     if magic == "%checked" and not before:
         return SWITCH, fragment
-    return tuple(f for f in (*FLAGS, "--help") if f not in before), fragment
+    return tuple(f for f in (*FLAGS, PANEL, "--help") if f not in before), fragment
 
 
 def cell_number(shell: InteractiveShell) -> int:

@@ -44,6 +44,7 @@ class Finding:
         location: `file:line` (or `cell 3, line 7`) of the failing check, where known.
         origin: where the bad value was born and the way it took; None where no value
             is concerned or nothing could be found out.
+        time: when it was found, in seconds since the epoch; 0 where that was not kept.
     """
 
     kind: str
@@ -60,6 +61,7 @@ class Finding:
     size: int = 0
     location: str = ""
     origin: Origin | None = None
+    time: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,8 @@ class Report:
         options: the options of the region, as typed.
         compilations: each trace, lowering and compilation, in the order they began.
         histories: of each watched tree, a few numbers per leaf over the calls.
+        began: when the region began, in seconds since the epoch; 0 where that was not
+            kept.
     """
 
     calls: int = 0
@@ -106,6 +110,7 @@ class Report:
     options: str = ""
     compilations: tuple[CompileEvent, ...] = ()
     histories: tuple[TreeHistory, ...] = ()
+    began: float = 0.0
 
     @property
     def ok(self) -> bool:

@@ -44,6 +44,7 @@ FLAGS = [  # as IPython sorts them
     "--keep-donation",
     "--max-compiles",
     "--max-traces",
+    "--panel",
     "--record",
 ]
 

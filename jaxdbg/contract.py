@@ -1,0 +1,176 @@
+"""What the panel is told: reports and trees as the JSON that `js/src/report.ts` types.
+
+Leaves go column by column, packed where there are many: of 100,000 leaves the panel
+gets a few megabytes, and no Python object for each number.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from array import array
+from base64 import b64encode
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from jaxdbg.records import LeafStats, Report, TreeHistory, TreeStats
+from jaxdbg.records.serial import plain
+
+FORMAT = 1
+"""Version of the contract; the panel refuses another."""
+
+FEW = 64
+"""Up to so many numbers a column is written in the open."""
+
+_NUMBERS = (
+    "nbytes",
+    "size",
+    "nan",
+    "posinf",
+    "neginf",
+    "zeros",
+    "subnormals",
+    "smallest",
+    "largest",
+    "mean",
+    "std",
+    "headroom",
+    "detailed",
+)
+_TEXTS = ("group", "kind", "dtype", "sharding")
+
+Json = dict[str, Any]
+
+
+def panel_data(
+    report: Report | None = None,
+    trees: Iterable[TreeStats] = (),
+    title: str = "",
+) -> Json:
+    """All that a panel shows.
+
+    Arguments:
+        report: of a region; its histories join the trees of the same name and leaves.
+        trees: statistics of trees, in the order they are shown.
+        title: what the panel is about; by default the cell of the report.
+    """
+    told = trees_data(trees, report.histories if report else ())
+    return {
+        "jaxdbg_panel": FORMAT,
+        "title": title or _title(report),
+        "report": report and report_data(report),
+        "trees": told or trees_data(_named(report)),
+    }
+
+
+def report_data(report: Report) -> Json:
+    """A report without its histories, which go with the trees."""
+    data: Json = plain(replace(report, histories=()))
+    del data["histories"]
+    return data
+
+
+def trees_data(
+    trees: Iterable[TreeStats], histories: Sequence[TreeHistory] = ()
+) -> list[Json]:
+    """The trees, each with its history; a history without a tree is one of its own."""
+    left = list(histories)
+    found = []
+    for tree in trees:
+        paths = tuple(leaf.path for leaf in tree.leaves)
+        history = next(
+            (h for h in left if (h.name, h.paths) == (tree.name, paths)), None
+        )
+        if history is not None:
+            left.remove(history)
+        found.append(_tree(tree, history))
+    return found + [_tree(_unknown(h), h, known=False) for h in left]
+
+
+def column(values: Sequence[float | None]) -> Json:
+    """Numbers, one for each leaf, as the panel unpacks them."""
+    if len(set(values)) == 1:
+        return {"same": _json(values[0])}
+    if len(values) <= FEW:
+        return {"list": [_json(v) for v in values]}
+    full = array("d", [float("nan") if v is None else v for v in values])
+    packed = array("f", full) if _fits_in_32_bits(full) else full
+    if sys.byteorder == "big":
+        packed.byteswap()
+    return {f"f{8 * packed.itemsize}": b64encode(packed.tobytes()).decode()}
+
+
+def _json(value: float | None) -> float | None:
+    """A number; one that is infinite becomes the largest there is."""
+    if value is None or value != value:
+        return None
+    if isinstance(value, bool):
+        return int(value)
+    return max(-sys.float_info.max, min(sys.float_info.max, value))
+
+
+def _fits_in_32_bits(values: array[float]) -> bool:
+    """Whether counts stay exact, and nothing becomes 0 or infinite."""
+    sizes = [abs(v) for v in values if v]
+    sizes = [v for v in sizes if v == v]
+    return not sizes or (min(sizes) > 1e-37 and max(sizes) < 2**24)
+
+
+def _title(report: Report | None) -> str:
+    if report is None:
+        return ""
+    return f"cell {report.cell}" if report.cell is not None else "region"
+
+
+def _named(report: Report | None) -> list[TreeStats]:
+    """The leaves that the findings name, where nothing else is known of any tree."""
+    found: dict[str, dict[str, LeafStats]] = {}
+    for finding in report.findings if report else ():
+        for path in finding.paths:
+            head = re.match(r"[^.\[(]+(\(\.\.\.\))?", path)
+            name = head[0] if head else path
+            leaf = LeafStats(path, group="", kind="", detailed=False)
+            found.setdefault(name, {})[path] = leaf
+    return [TreeStats(name, tuple(leaves.values())) for name, leaves in found.items()]
+
+
+def _unknown(history: TreeHistory) -> TreeStats:
+    leaf = LeafStats("", group="", kind="", detailed=False)
+    leaves = tuple(replace(leaf, path=path) for path in history.paths)
+    return TreeStats(history.name, leaves)
+
+
+def _tree(tree: TreeStats, history: TreeHistory | None, known: bool = True) -> Json:
+    leaves = tree.leaves
+    return {
+        "name": tree.name,
+        "seconds": tree.seconds,
+        "paths": [leaf.path for leaf in leaves],
+        "known": known,
+        **{name: _coded([getattr(leaf, name) for leaf in leaves]) for name in _TEXTS},
+        "shape": _coded(["×".join(map(str, leaf.shape)) for leaf in leaves]),
+        **{name: column([getattr(leaf, name) for leaf in leaves]) for name in _NUMBERS},
+        "first_bad": {
+            str(i): list(leaf.first_bad)
+            for i, leaf in enumerate(leaves)
+            if leaf.first_bad is not None
+        },
+        "history": history and _history(history),
+    }
+
+
+def _history(history: TreeHistory) -> Json:
+    return {
+        "calls": list(history.calls),
+        "functions": list(history.functions),
+        "largest": [column(call) for call in history.largest],
+        "bad": [column(call) for call in history.bad],
+        "first_bad": history.first_bad,
+        "first_bad_call": history.first_bad_call,
+    }
+
+
+def _coded(texts: Sequence[str]) -> Json:
+    table = {text: i for i, text in enumerate(dict.fromkeys(texts))}
+    return {"table": list(table), "index": column([table[text] for text in texts])}

@@ -1,0 +1,121 @@
+"""Puts the panel into a cell's output, with what stays when no widget lives."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.interactiveshell import InteractiveShell
+
+import jaxdbg
+from jaxdbg.records import Report, TreeStats
+
+if TYPE_CHECKING:
+    from jaxdbg.panel import Panel
+
+_TWIN_STYLE = """<style>
+.jp-OutputArea-child:has(.jd-live) + .jp-OutputArea-child:has(.jd-twin) {
+  display: none }
+.jp-OutputArea-child:has(+ .jp-OutputArea-child .jd-twin)
+  .jupyter-widgets:not(:has(*)) { display: none }
+</style>"""
+"""Hides the twin while the widget lives, and the dead widget's error when not."""
+
+
+class Shown:
+    """A panel in the output of a cell, and its twin: the same report, without a script.
+
+    JupyterLab shows of a dead widget an error only, and nothing else of that output, so
+    what is to be read later lies in an output of its own.
+    """
+
+    def __init__(self, shell: InteractiveShell, panel: Panel):
+        self._shell = shell
+        self.panel = panel
+        self._twin = f"jaxdbg-twin-{panel.model_id}"
+        self._publish(_bundle(panel))
+        self._publish(self._twin_bundle(), self._twin)
+
+    def update(self) -> None:
+        """Brings the twin to what the panel shows now."""
+        self._publish(self._twin_bundle(), self._twin, update=True)
+
+    def _twin_bundle(self) -> dict[str, Any]:
+        static = static_html(self.panel)
+        return {
+            "text/html": f'{_TWIN_STYLE}<div class="jd-twin">{static}</div>',
+            "text/plain": "",
+        }
+
+    def _publish(
+        self, data: dict[str, Any], display_id: str = "", update: bool = False
+    ) -> None:
+        transient = {"display_id": display_id} if display_id else {}
+        self._shell.display_pub.publish(data=data, transient=transient, update=update)
+
+
+def is_notebook(shell: InteractiveShell | None) -> bool:
+    """Whether widgets can be shown: a kernel runs the shell."""
+    return getattr(shell, "kernel", None) is not None
+
+
+def static_html(panel: Panel) -> str:
+    """The panel's report without a script."""
+    return f"<pre>{html.escape(_text(panel))}</pre>"
+
+
+def _bundle(panel: Panel) -> dict[str, Any]:
+    view = {"version_major": 2, "version_minor": 1, "model_id": panel.model_id}
+    text = _text(panel)
+    return {
+        "application/vnd.jupyter.widget-view+json": view,
+        "text/plain": text.partition("\n")[0],
+        "text/html": "",
+    }
+
+
+def _text(panel: Panel) -> str:
+    return str(panel.report) if isinstance(panel.report, Report) else repr(panel)
+
+
+def show(what: object = None, name: str = "") -> Panel | None:
+    """Shows the panel.
+
+    Arguments:
+        what: a `Report`, or statistics of a tree; by default the report of the region
+            that ended last.
+        name: what the panel is called.
+
+    Returns:
+        The panel, where there is no notebook of Jupyter to display it in: marimo takes
+        it as `mo.ui.anywidget(jaxdbg.show())`.
+
+    Raises:
+        ValueError: nothing was checked yet.
+        TypeError: what was given is none of these.
+    """
+    panel = _panel_of(what, name)
+    shell: Any = InteractiveShell._instance  # and not another class's, or a new one
+    if not is_notebook(shell):
+        return panel
+    Shown(shell, panel)
+    return None
+
+
+def _panel_of(what: object, name: str) -> Panel:
+    from jaxdbg.panel import Panel  # not before one is shown: it needs ipywidgets
+
+    if what is None:
+        what = jaxdbg.last_report()
+        if what is None:
+            raise ValueError(
+                "There is no report yet: no checked region has ended. Put %%checked "
+                "above a cell, or give jaxdbg.show() a report or a tree."
+            )
+    if isinstance(what, Report):
+        return Panel(what, title=name)
+    if isinstance(what, TreeStats):
+        return Panel(trees=(what,), title=name or what.name)
+    raise TypeError(
+        f"jaxdbg.show() shows a Report or a TreeStats, not a {type(what).__name__}."
+    )

@@ -1,0 +1,62 @@
+"""A report as one HTML file to send to a colleague: the panel, without a server."""
+
+from __future__ import annotations
+
+import html
+import json
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+_PAGE = """\
+<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>{title}</title>
+<style>
+:root {{ color-scheme: light dark }}
+body {{ margin: 1rem auto; max-width: 1100px; padding: 0 1rem }}
+{style}
+</style>
+<main id="jaxdbg-panel"></main>
+<noscript>{static}</noscript>
+<script type="application/json" id="jaxdbg-data">{data}</script>
+<script type="module">
+{script}
+</script>
+</html>
+"""
+
+
+@cache
+def script() -> str:
+    """The panel's ES module, as esbuild made it of js/."""
+    return _static("panel.js")
+
+
+@cache
+def style() -> str:
+    """The panel's style sheet."""
+    return _static("panel-style.css")
+
+
+def page(data: dict[str, Any], static: str) -> str:
+    """A whole HTML document that needs nothing else.
+
+    Arguments:
+        data: what `contract.panel_data` gives.
+        static: HTML to show where scripts do not run.
+    """
+    return _PAGE.format(
+        title=html.escape(f"jaxdbg: {data['title']}"),
+        style=style(),
+        static=static,
+        # Only `<` could end the element that the text stands in.
+        data=json.dumps(data, allow_nan=False).replace("<", "\\u003c"),
+        script=script(),
+    )
+
+
+def _static(name: str) -> str:
+    return (files("jaxdbg") / "static" / name).read_text(encoding="utf-8")

@@ -1,0 +1,22 @@
+// Builds jaxdbg/static/: the panel as one ES module and one style sheet. The folder to
+// write to may be given, so that a test can compare a fresh build with what is
+// committed.
+import { build } from "esbuild";
+import { fileURLToPath } from "node:url";
+
+const here = fileURLToPath(new URL(".", import.meta.url));
+const out = process.argv[2] ?? `${here}../jaxdbg/static`;
+
+await build({
+  absWorkingDir: here,
+  entryPoints: { panel: "src/widget.ts", "panel-style": "src/style.css" },
+  outdir: out,
+  bundle: true,
+  format: "esm",
+  target: "es2022",
+  minify: true,
+  charset: "utf8",
+  legalComments: "none",
+  jsx: "automatic",
+  jsxImportSource: "preact",
+});

@@ -1,0 +1,319 @@
+// What is shown, selected and asked for. Views read signals, and call the actions.
+
+import { batch, computed, effect, signal } from "@preact/signals";
+import type {
+  CompileEvent,
+  Finding,
+  Live,
+  PanelData,
+  Report,
+  TileAnswer,
+  TileRequest,
+  TreeData,
+} from "./report";
+import { type Badness, GOOD, INF, type Module, NAN, Tree } from "./tree";
+
+export type View = "map" | "icicle" | "table";
+export type Paint = "badness" | "magnitude" | "headroom" | "change";
+export type Subject =
+  | { kind: "finding"; index: number }
+  | { kind: "leaf" }
+  | { kind: "compilation"; index: number };
+
+/** How the store reaches the kernel; absent in a page without one. */
+export interface Kernel {
+  ask(request: TileRequest): void;
+}
+
+export type Store = ReturnType<typeof newStore>;
+
+export function newStore(kernel: Kernel | null = null) {
+  const title = signal("");
+  const report = signal<Report | null>(null);
+  const trees = signal<Tree[]>([]);
+  const live = signal<Live | null>(null);
+  /** The data of the trees, so that trees that did not change are not unpacked anew. */
+  let treeData: TreeData[] = [];
+
+  const shown = signal(0);
+  const leaf = signal(-1);
+  const subject = signal<Subject | null>(null);
+  const call = signal<number | null>(null);
+  const view = signal<View>("map");
+  const paint = signal<Paint>("badness");
+  const query = signal("");
+  const inside = signal<Scope | null>(null);
+  const moment = signal<number | null>(null);
+  const tile = signal<Tile>({ state: "none" });
+  let followed = 0;
+  let asked = 0;
+
+  const tree = computed(() => trees.value[shown.value] ?? null);
+  const kept = computed(() => tree.value?.keptAt(call.value) ?? -1);
+  const bad = computed(() => tree.value?.bad(kept.value) ?? []);
+  const root = computed(() => scoped(tree.value, inside.value));
+  const findings = computed(() => report.value?.findings ?? []);
+  const compilations = computed(() => report.value?.compilations ?? []);
+  const found = computed(() => matches(tree.value, query.value));
+  const calls = computed(() => tree.value?.history?.calls ?? []);
+
+  function setData(data: PanelData): void {
+    if (data.jaxdbg_panel !== 1) {
+      throw new Error(
+        `The panel reads format 1 and was given ${data.jaxdbg_panel}: ` +
+          "reload the page, so that the panel is as new as jaxdbg in the kernel.",
+      );
+    }
+    batch(() => {
+      title.value = data.title;
+      setReport(data.report);
+      setTrees(data.trees);
+      follow();
+    });
+  }
+
+  function setReport(next: Report | null): void {
+    report.value = next;
+  }
+
+  function setTrees(next: TreeData[]): void {
+    const before = trees.value;
+    const name = tree.value?.name;
+    const path = leaf.value >= 0 ? tree.value?.paths[leaf.value] : undefined;
+    const made = next.map((data, i) => {
+      const known = before[i];
+      return known && treeData[i] === data ? known : new Tree(data);
+    });
+    treeData = next;
+    for (const one of made) markFindings(one);
+    trees.value = made;
+    const same = made.findIndex((t) => t.name === name);
+    shown.value = same >= 0 ? same : firstBadTree(made);
+    if (path !== undefined) leaf.value = made[shown.value]?.find(path) ?? -1;
+  }
+
+  function markFindings(one: Tree): void {
+    one.clearMarks();
+    for (const f of findings.value) {
+      const kind = badnessOf(f);
+      if (kind === GOOD) continue;
+      for (const path of f.paths.length ? f.paths : [f.path]) one.mark(path, kind);
+      for (const r of f.origin?.reached ?? []) {
+        one.mark(r.path, r.kinds.includes("nan") ? NAN : INF);
+      }
+    }
+  }
+
+  /** A failure takes the reader to its place, once, when it comes. */
+  function follow(): void {
+    const count = findings.value.length;
+    const fresh = findings.value.findIndex((f, i) => i >= followed && f.path !== "");
+    if (count > followed) selectFinding(fresh >= 0 ? fresh : followed);
+    if (count < followed) subject.value = null;
+    followed = count;
+  }
+
+  function selectFinding(index: number): void {
+    const finding = findings.value[index];
+    if (!finding) return;
+    batch(() => {
+      subject.value = { kind: "finding", index };
+      for (const path of [finding.path, ...finding.paths]) {
+        if (path && goTo(path)) break;
+      }
+      const history = tree.value?.history;
+      call.value = history?.calls.length ? callOf(finding, history) : null;
+      moment.value = finding.time || null;
+    });
+  }
+
+  /** Shows a leaf by its path, in whichever tree it is. */
+  function goTo(path: string): boolean {
+    const order = [shown.value, ...trees.value.keys()];
+    for (const i of order) {
+      const at = trees.value[i]?.find(path) ?? -1;
+      if (at < 0) continue;
+      batch(() => {
+        shown.value = i;
+        focusLeaf(at);
+      });
+      return true;
+    }
+    return false;
+  }
+
+  function focusLeaf(index: number): void {
+    if (index !== leaf.value) tile.value = { state: "none" };
+    leaf.value = index;
+    const module = root.value;
+    if (module && (index < module.start || index >= module.end)) inside.value = null;
+  }
+
+  function selectLeaf(index: number): void {
+    batch(() => {
+      focusLeaf(index);
+      subject.value = index >= 0 ? { kind: "leaf" } : null;
+    });
+  }
+
+  function showTree(index: number): void {
+    batch(() => {
+      shown.value = index;
+      inside.value = null;
+      focusLeaf(-1);
+      if (subject.value?.kind === "leaf") subject.value = null;
+    });
+  }
+
+  function selectCompilation(index: number): void {
+    const event = compilations.value[index];
+    if (!event) return;
+    batch(() => {
+      subject.value = { kind: "compilation", index };
+      moment.value = event.start;
+    });
+  }
+
+  /** The next bad leaf in the order of the tree, or the one before; then around. */
+  function nextBad(step: 1 | -1): void {
+    const all = bad.value;
+    if (!all.length) return;
+    const at = leaf.value;
+    const next =
+      step > 0
+        ? (all.find((i) => i > at) ?? all[0])
+        : (all.findLast((i) => i < at) ?? all.at(-1));
+    if (next !== undefined) selectLeaf(next);
+  }
+
+  function nextFound(): void {
+    const all = found.value ?? [];
+    const next = all.find((i) => i > leaf.value) ?? all[0];
+    if (next !== undefined) selectLeaf(next);
+  }
+
+  function findingsOf(path: string): number[] {
+    return findings.value.flatMap((f, i) =>
+      f.path === path || f.paths.includes(path) ? [i] : [],
+    );
+  }
+
+  function askTile(window: [number, number][] = []): void {
+    const t = tree.value;
+    if (!kernel || !t || leaf.value < 0) return;
+    asked += 1;
+    tile.value = { state: "asked", id: asked, window };
+    kernel.ask({ ask: "tile", id: asked, tree: t.name, leaf: leaf.value, window });
+  }
+
+  function tileCame(answer: TileAnswer): void {
+    const waiting = tile.value;
+    if (waiting.state === "asked" && waiting.id === answer.id) {
+      tile.value = { state: "there", answer };
+    }
+  }
+
+  return {
+    title,
+    report,
+    trees,
+    live,
+    shown,
+    leaf,
+    subject,
+    call,
+    view,
+    paint,
+    query,
+    inside,
+    moment,
+    tile,
+    tree,
+    kept,
+    bad,
+    root,
+    findings,
+    compilations,
+    found,
+    calls,
+    hasKernel: kernel !== null,
+    setData,
+    selectFinding,
+    selectLeaf,
+    selectCompilation,
+    showTree,
+    goTo,
+    nextBad,
+    nextFound,
+    findingsOf,
+    askTile,
+    tileCame,
+    effect,
+  };
+}
+
+/** A part of a tree that is looked at alone. */
+export interface Scope {
+  path: string;
+  label: string;
+  start: number;
+  end: number;
+}
+
+export type Tile =
+  | { state: "none" }
+  | { state: "asked"; id: number; window: [number, number][] }
+  | { state: "there"; answer: TileAnswer };
+
+/** What a finding says of the leaves it names. */
+export function badnessOf(finding: Finding): Badness {
+  if (finding.kind === "nan") return NAN;
+  return finding.kind === "inf" ? INF : GOOD;
+}
+
+function firstBadTree(trees: Tree[]): number {
+  const bad = trees.findIndex((t) => t.bad().length > 0);
+  return Math.max(bad, 0);
+}
+
+function callOf(finding: Finding, history: { calls: number[]; functions: string[] }) {
+  const of = history.calls.filter((_, i) => history.functions[i] === finding.function);
+  const exact = of.find((c) => c >= finding.call);
+  return exact ?? history.calls.at(-1) ?? null;
+}
+
+/** The leaves whose paths hold every word of a query; null for an empty query. */
+export function matches(tree: Tree | null, query: string): number[] | null {
+  const words = query.toLowerCase().split(/\s+/).filter(Boolean);
+  if (!tree || !words.length) return null;
+  const found: number[] = [];
+  tree.paths.forEach((path, i) => {
+    const text = path.toLowerCase();
+    if (words.every((w) => text.includes(w))) found.push(i);
+  });
+  return found;
+}
+
+/** The module that a scope is, or the part of one, as the root of what is shown. */
+export function scoped(tree: Tree | null, scope: Scope | null): Module | null {
+  if (!tree) return null;
+  let module = tree.modules();
+  if (!scope) return module;
+  const { start, end } = scope;
+  for (;;) {
+    const inner = module.children.find((c) => c.start <= start && c.end >= end);
+    if (!inner) break;
+    module = inner;
+    if (module.start === start && module.end === end) return module;
+  }
+  const children = module.children.filter((c) => c.start >= start && c.end <= end);
+  return { ...module, start, end, children };
+}
+
+/** Seconds lost to compilations that a small change would have avoided. */
+export function lost(events: CompileEvent[]): number {
+  return events.reduce(
+    (sum, e) => sum + (e.reason?.avoidable ? e.self_time || e.duration : 0),
+    0,
+  );
+}

@@ -1,0 +1,232 @@
+// The leaves of a tree, unpacked from columns, and the modules they belong to.
+
+import type { Coded, Column, HistoryData, TreeData } from "./report";
+
+export type Numbers = ArrayLike<number>;
+
+/** The numbers of a column; NaN where there is none. */
+export function unpack(column: Column, length: number): Numbers {
+  if ("same" in column) {
+    return new Float64Array(length).fill(column.same ?? NaN);
+  }
+  if ("list" in column) return Float64Array.from(column.list, (v) => v ?? NaN);
+  const f32 = "f32" in column;
+  const bytes = Uint8Array.from(atob(f32 ? column.f32 : column.f64), (c) =>
+    c.charCodeAt(0),
+  );
+  return f32 ? new Float32Array(bytes.buffer) : new Float64Array(bytes.buffer);
+}
+
+/** How bad a leaf is; the worst is what a cell of several leaves shows. */
+export const GOOD = 0;
+export const INF = 1;
+export const NAN = 2;
+export type Badness = 0 | 1 | 2;
+
+/** A module: a range of leaves with the beginning of their paths in common. */
+export interface Module {
+  name: string;
+  path: string;
+  depth: number;
+  start: number;
+  end: number;
+  children: Module[];
+}
+
+export interface History {
+  calls: number[];
+  functions: string[];
+  largest: Numbers[];
+  bad: Numbers[];
+  firstBad: number;
+  firstBadCall: number;
+}
+
+export class Tree {
+  readonly name: string;
+  readonly paths: string[];
+  readonly length: number;
+  readonly known: boolean;
+  readonly history: History | null;
+  private readonly unpacked = new Map<string, Numbers>();
+  private root: Module | null = null;
+  private places: Map<string, number> | null = null;
+  private readonly marked = new Map<number, Badness>();
+
+  constructor(readonly data: TreeData) {
+    this.name = data.name;
+    this.paths = data.paths;
+    this.length = data.paths.length;
+    this.known = data.known;
+    this.history = data.history && unpackHistory(data.history, this.length);
+  }
+
+  /** A column of numbers, unpacked when it is first asked for. */
+  column(name: NumberColumn): Numbers {
+    let found = this.unpacked.get(name);
+    if (!found) {
+      found = unpack(this.data[name], this.length);
+      this.unpacked.set(name, found);
+    }
+    return found;
+  }
+
+  number(name: NumberColumn, leaf: number): number {
+    return this.column(name)[leaf] ?? NaN;
+  }
+
+  text(name: TextColumn, leaf: number): string {
+    const coded: Coded = this.data[name];
+    if (coded.table.length < 2) return coded.table[0] ?? "";
+    let index = this.unpacked.get(name);
+    if (!index) {
+      index = unpack(coded.index, this.length);
+      this.unpacked.set(name, index);
+    }
+    return coded.table[index[leaf] ?? 0] ?? "";
+  }
+
+  /** The leaf with this path, or -1. */
+  find(path: string): number {
+    if (!this.places) this.places = new Map(this.paths.map((p, i) => [p, i]));
+    return this.places.get(path) ?? -1;
+  }
+
+  /** Marks leaves that a finding names; the last call may have left no statistics. */
+  mark(path: string, badness: Badness): void {
+    const leaf = this.find(path);
+    if (leaf >= 0) this.marked.set(leaf, Math.max(badness, this.last(leaf)) as Badness);
+  }
+
+  clearMarks(): void {
+    this.marked.clear();
+  }
+
+  /** How bad a leaf is at the end, or at a kept call of the history. */
+  badness(leaf: number, kept = -1): Badness {
+    const history = this.history;
+    if (history && kept >= 0 && kept < history.calls.length - 1) {
+      return (history.bad[kept]?.[leaf] ?? 0) > 0 ? this.kindOf(leaf) : GOOD;
+    }
+    return this.last(leaf);
+  }
+
+  private last(leaf: number): Badness {
+    const marked = this.marked.get(leaf) ?? GOOD;
+    if (marked === NAN || this.number("nan", leaf) > 0) return NAN;
+    const infinite =
+      this.number("posinf", leaf) > 0 || this.number("neginf", leaf) > 0;
+    if (infinite || marked === INF) return INF;
+    const bad = this.history?.bad.at(-1)?.[leaf] ?? 0;
+    return bad > 0 ? NAN : GOOD;
+  }
+
+  /** A history tells how many elements are bad, and not of which kind. */
+  private kindOf(leaf: number): Badness {
+    const last = this.last(leaf);
+    return last === GOOD ? NAN : last;
+  }
+
+  /** The leaves that are bad, in the order of the tree. */
+  bad(kept = -1): number[] {
+    const found: number[] = [];
+    for (let i = 0; i < this.length; i++) if (this.badness(i, kept)) found.push(i);
+    return found;
+  }
+
+  modules(): Module {
+    return (this.root ??= modulesOf(this.name, this.paths));
+  }
+
+  /** The position in the history of the last call that is not after this one. */
+  keptAt(call: number | null): number {
+    const calls = this.history?.calls;
+    if (call === null || !calls?.length) return -1;
+    let low = 0;
+    for (let i = 0; i < calls.length; i++) if ((calls[i] ?? 0) <= call) low = i;
+    return low;
+  }
+}
+
+export type NumberColumn = {
+  [K in keyof TreeData]: TreeData[K] extends Column ? K : never;
+}[keyof TreeData];
+export type TextColumn = {
+  [K in keyof TreeData]: TreeData[K] extends Coded ? K : never;
+}[keyof TreeData];
+
+function unpackHistory(data: HistoryData, length: number): History {
+  return {
+    calls: data.calls,
+    functions: data.functions,
+    largest: data.largest.map((c) => unpack(c, length)),
+    bad: data.bad.map((c) => unpack(c, length)),
+    firstBad: data.first_bad,
+    firstBadCall: data.first_bad_call,
+  };
+}
+
+/** The steps of a path: `model.a['x.y'][0]` is model, .a, ['x.y'], [0]. */
+export function steps(path: string): string[] {
+  const found: string[] = [];
+  let start = 0;
+  let quote = "";
+  let brackets = 0; // `f(...)` is one step
+  for (let i = 0; i < path.length; i++) {
+    const c = path[i] as string;
+    if (quote) {
+      if (c === "\\") i++;
+      else if (c === quote) quote = "";
+    } else if (c === "'" || c === '"') quote = c;
+    else if (c === "(") brackets++;
+    else if (c === ")") brackets--;
+    else if (brackets) continue;
+    else if ((c === "." || c === "[") && i > start) {
+      found.push(path.slice(start, i));
+      start = i;
+    }
+  }
+  found.push(path.slice(start));
+  return found;
+}
+
+/** The modules of leaves that are in the order of the tree. */
+export function modulesOf(name: string, paths: string[]): Module {
+  const root: Module = {
+    name,
+    path: "",
+    depth: 0,
+    start: 0,
+    end: paths.length,
+    children: [],
+  };
+  let open: Module[] = [root];
+  paths.forEach((path, leaf) => {
+    const inner = steps(path).slice(0, -1);
+    let depth = 0;
+    while (depth < inner.length && open[depth + 1]?.name === inner[depth]) depth++;
+    open = open.slice(0, depth + 1);
+    for (; depth < inner.length; depth++) {
+      const parent = open[depth] as Module;
+      const step = inner[depth] as string;
+      const child: Module = {
+        name: step,
+        path: parent.path + step,
+        depth: depth + 1,
+        start: leaf,
+        end: leaf,
+        children: [],
+      };
+      parent.children.push(child);
+      open.push(child);
+    }
+    for (const module of open) module.end = leaf + 1;
+  });
+  return root;
+}
+
+/** A path without the beginning that a module already tells. */
+export function below(path: string, module: string): string {
+  const rest = path.startsWith(module) ? path.slice(module.length) : path;
+  return rest.replace(/^\./, "") || path;
+}

@@ -1,0 +1,71 @@
+// One line: what this is, how it went, what it cost.
+
+import { lost, type Store } from "../store";
+import { count, seconds, some } from "../text";
+
+export function Header({ store }: { store: Store }) {
+  const report = store.report.value;
+  const live = store.live.value;
+  return (
+    <div class="jd-header">
+      <Verdict store={store} />
+      <span class="jd-title">{store.title.value || store.tree.value?.name}</span>
+      {live?.running ? (
+        <Progress live={live} />
+      ) : (
+        report && (
+          <span class="jd-facts">
+            <span>{some(report.calls, "call")}</span>
+            <span>{seconds(report.seconds)}</span>
+            {report.compile_seconds > 0 && (
+              <span>{seconds(report.compile_seconds)} compiling</span>
+            )}
+            <span>{seconds(report.check_seconds)} checking</span>
+          </span>
+        )
+      )}
+      <Lost store={store} />
+      <span class="jd-brand">jaxdbg</span>
+    </div>
+  );
+}
+
+function Verdict({ store }: { store: Store }) {
+  const live = store.live.value;
+  const findings = store.findings.value.length;
+  const bad = store.trees.value.reduce((n, t) => n + t.bad().length, 0);
+  if (findings) return <b class="jd-chip jd-wrong">✗ {some(findings, "finding")}</b>;
+  if (live?.running) return <b class="jd-chip jd-running">● running</b>;
+  if (bad) {
+    return <b class="jd-chip jd-wrong">✗ {bad === 1 ? "1 bad leaf" : `${count(bad)} bad leaves`}</b>;
+  }
+  if (!store.report.value && !store.trees.value.length) {
+    return <b class="jd-chip">nothing yet</b>;
+  }
+  return <b class="jd-chip jd-right">✓ {store.report.value ? "clean" : "finite"}</b>;
+}
+
+function Progress({ live }: { live: NonNullable<Store["live"]["value"]> }) {
+  return (
+    <span class="jd-facts" role="status">
+      <span>{some(live.calls, "call")}</span>
+      {live.function && (
+        <span>
+          <code>{live.function}</code> call {count(live.call)}
+        </span>
+      )}
+      {live.rate > 0 && <span>{live.rate.toPrecision(3)} calls/s</span>}
+      <span>{seconds(live.seconds)}</span>
+    </span>
+  );
+}
+
+function Lost({ store }: { store: Store }) {
+  const wasted = lost(store.compilations.value);
+  if (wasted < 0.001) return null;
+  return (
+    <b class="jd-lost" title="traces and compilations that a small change would avoid">
+      {seconds(wasted)} lost to avoidable compilations
+    </b>
+  );
+}

@@ -1,0 +1,295 @@
+// The waffle: one cell for each leaf, in the order of the tree, grouped by module.
+
+import { useMemo, useState } from "preact/hooks";
+import { type Block, cellOf, groups, leavesAt, type Waffle, waffle } from "../layout";
+import { type Colours, coloursOf, drawBad, leafColour, type Scale, scale } from "../paint";
+import type { Store } from "../store";
+import { bytes, count, number, some } from "../text";
+import { type Badness, below, GOOD, type Module, type Tree } from "../tree";
+import { Canvas, type Place, Tip, useWidth } from "./canvas";
+
+const HEIGHT = 260;
+
+export function Map({ store, theme }: { store: Store; theme: number }) {
+  const [ref, width] = useWidth();
+  const [at, setAt] = useState<Place | null>(null);
+  const tree = store.tree.value as Tree;
+  const root = store.root.value as Module;
+  const map = useMemo(
+    () => waffle(groups(tree, root), Math.max(width, 200), HEIGHT),
+    [tree, root, width],
+  );
+  const kept = store.kept.value;
+  const found = store.found.value;
+  const leaf = store.leaf.value;
+  const paint = store.paint.value;
+  const height = Math.ceil(map.height) + 2;
+  const draw = (ctx: CanvasRenderingContext2D, colours: Colours): void => {
+    const good = scale(tree, paint, kept, colours);
+    drawWaffle(ctx, { map, tree, kept, good, colours, found, leaf });
+  };
+  const pick = (p: Place): void => {
+    const hit = leavesAt(map, p.x, p.y);
+    if (hit) {
+      store.selectLeaf(worstIn(tree, hit.from, hit.to, kept));
+      return;
+    }
+    const block = labelAt(map, p);
+    if (block) goInto(store, block);
+  };
+  return (
+    <div class="jd-map" ref={ref}>
+      <Canvas
+        width={width}
+        height={height}
+        theme={theme}
+        label={`Map of ${some(tree.length, "leaf").replace("leafs", "leaves")} of ${tree.name}; ${count(store.bad.value.length)} hold NaN or Inf. The table lists them.`}
+        draw={draw}
+        onPoint={(p, e) => {
+          setAt(p);
+          const over = p && (leavesAt(map, p.x, p.y) || labelAt(map, p));
+          (e.target as HTMLElement).style.cursor = over ? "pointer" : "";
+        }}
+        onPick={pick}
+      />
+      <Tip at={at} lines={at ? tipOf(map, tree, kept, at) : []} />
+      <Legend store={store} tree={tree} map={map} element={ref.current} />
+    </div>
+  );
+}
+
+interface Drawn {
+  map: Waffle;
+  tree: Tree;
+  kept: number;
+  good: Scale | null;
+  colours: Colours;
+  found: number[] | null;
+  leaf: number;
+}
+
+export function drawWaffle(ctx: CanvasRenderingContext2D, what: Drawn): void {
+  const { map, tree, kept, colours } = what;
+  const side = map.pitch - map.gap;
+  const bad: [Badness, number, number][] = [];
+  drawTexts(ctx, what);
+  let colour = "";
+  for (const block of map.blocks) {
+    let cell = 0;
+    for (let leaf = block.start; leaf < block.end; leaf += map.share, cell++) {
+      const x = block.x + (cell % block.perRow) * map.pitch;
+      const y = block.y + Math.floor(cell / block.perRow) * map.pitch;
+      const worst = worstOf(tree, leaf, Math.min(leaf + map.share, block.end), kept);
+      if (worst !== GOOD) {
+        bad.push([worst, x, y]);
+        continue;
+      }
+      const next = leafColour(tree, leaf, kept, what.good, colours);
+      if (next !== colour) ctx.fillStyle = colour = next;
+      ctx.fillRect(x, y, side, side);
+    }
+  }
+  if (what.found) veil(ctx, what, side);
+  // Last, and never too small, so that one among 100,000 is seen.
+  for (const [kind, x, y] of bad) {
+    if (kind !== GOOD) drawBad(ctx, kind, x, y, side, colours);
+  }
+  outline(ctx, what, side);
+}
+
+function drawTexts(ctx: CanvasRenderingContext2D, { map, colours, tree, kept }: Drawn) {
+  const family = "ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace";
+  for (const heading of map.headings) {
+    ctx.font = "600 11px system-ui, sans-serif";
+    ctx.fillStyle = colours.dim;
+    ctx.fillText(heading.text, heading.x, heading.y + 14);
+  }
+  const common = commonStart(map.blocks.map((b) => b.path));
+  for (const block of map.blocks) {
+    const wrong = worstOf(tree, block.start, block.end, kept) !== GOOD;
+    ctx.font = `${wrong ? "700 " : ""}11px ${family}`;
+    ctx.fillStyle = wrong ? colours.text : colours.dim;
+    const text = below(block.label, common) || block.label;
+    ctx.fillText(fit(text, block.labelWidth, 6.65), block.labelX, block.y + 11);
+  }
+}
+
+/** Cuts a text in its middle: the end of a path tells most. */
+function fit(text: string, width: number, each: number): string {
+  const most = Math.floor(width / each);
+  if (text.length <= most) return text;
+  const tail = Math.ceil((most - 1) * 0.65);
+  return `${text.slice(0, most - 1 - tail)}…${text.slice(-tail)}`;
+}
+
+function commonStart(paths: string[]): string {
+  const first = paths[0] ?? "";
+  let end = first.length;
+  for (const path of paths) {
+    while (!path.startsWith(first.slice(0, end))) end--;
+  }
+  const start = first.slice(0, end);
+  const cut = Math.max(start.lastIndexOf("."), start.lastIndexOf("["));
+  return paths.length > 1 && cut > 0 ? start.slice(0, cut) : "";
+}
+
+/** Greys out what a search has not found. */
+function veil(ctx: CanvasRenderingContext2D, what: Drawn, side: number): void {
+  const { map, colours, found } = what;
+  ctx.save();
+  ctx.globalAlpha = 0.72;
+  ctx.fillStyle = colours.ground;
+  for (const b of map.blocks) {
+    ctx.fillRect(b.x, b.y, b.perRow * map.pitch, b.rows * map.pitch);
+  }
+  ctx.restore();
+  ctx.strokeStyle = colours.accent;
+  ctx.lineWidth = 1;
+  ctx.fillStyle = colours.accent;
+  for (const leaf of (found ?? []).slice(0, 20_000)) {
+    const at = cellOf(map, leaf);
+    if (at) ctx.fillRect(at.x, at.y, side, side);
+  }
+}
+
+function outline(ctx: CanvasRenderingContext2D, what: Drawn, side: number): void {
+  const at = what.leaf >= 0 ? cellOf(what.map, what.leaf) : null;
+  if (!at) return;
+  const size = Math.max(side, 6);
+  const shift = (size - side) / 2;
+  ctx.lineWidth = 2;
+  ctx.strokeStyle = what.colours.ground;
+  ctx.strokeRect(at.x - shift - 1, at.y - shift - 1, size + 2, size + 2);
+  ctx.strokeStyle = what.colours.text;
+  ctx.strokeRect(at.x - shift - 2.5, at.y - shift - 2.5, size + 5, size + 5);
+}
+
+export function worstOf(tree: Tree, from: number, to: number, kept: number): Badness {
+  let worst: Badness = GOOD;
+  for (let i = from; i < to; i++) {
+    const bad = tree.badness(i, kept);
+    if (bad > worst) worst = bad;
+  }
+  return worst;
+}
+
+function worstIn(tree: Tree, from: number, to: number, kept: number): number {
+  const worst = worstOf(tree, from, to, kept);
+  for (let i = from; i < to; i++) if (tree.badness(i, kept) === worst) return i;
+  return from;
+}
+
+function goInto(store: Store, block: Block): void {
+  const { path, label, start, end } = block;
+  const root = store.root.value;
+  if (root && (start > root.start || end < root.end)) {
+    store.inside.value = { path, label, start, end };
+  }
+}
+
+function labelAt(map: Waffle, p: Place): Block | undefined {
+  return map.blocks.find(
+    (b) => p.x >= b.labelX && p.x < b.x - 6 && p.y >= b.y && p.y < b.y + 14,
+  );
+}
+
+function tipOf(map: Waffle, tree: Tree, kept: number, at: Place): string[] {
+  const hit = leavesAt(map, at.x, at.y);
+  if (!hit) {
+    const block = labelAt(map, at);
+    if (!block) return [];
+    const leaves = block.end - block.start;
+    return [block.label, `${count(leaves)} ${leaves === 1 ? "leaf" : "leaves"} · click to go in`];
+  }
+  if (hit.to - hit.from > 1) {
+    const bad = worstOf(tree, hit.from, hit.to, kept);
+    const what = bad ? "holds NaN or Inf" : "no NaN, no Inf";
+    return [
+      `${tree.paths[hit.from]} … ${tree.paths[hit.to - 1]}`,
+      `${hit.to - hit.from} leaves share this cell · ${what}`,
+    ];
+  }
+  return leafTip(tree, hit.from);
+}
+
+export function leafTip(tree: Tree, leaf: number): string[] {
+  const lines = [tree.paths[leaf] ?? ""];
+  if (!tree.known) return lines;
+  const dtype = tree.text("dtype", leaf);
+  const shape = tree.text("shape", leaf);
+  lines.push(
+    [tree.text("group", leaf), `${dtype}[${shape}]`, bytes(tree.number("nbytes", leaf))]
+      .filter(Boolean)
+      .join(" · "),
+  );
+  const bad = badCounts(tree, leaf);
+  if (bad) lines.push(bad);
+  const largest = tree.number("largest", leaf);
+  if (!Number.isNaN(largest)) lines.push(`largest |x| ${number(largest)}`);
+  return lines;
+}
+
+/** `3 NaN, 1 Inf of 4,096`; empty for a good leaf. */
+export function badCounts(tree: Tree, leaf: number): string {
+  const kinds: [string, number][] = [
+    ["NaN", tree.number("nan", leaf)],
+    ["Inf", tree.number("posinf", leaf)],
+    ["−Inf", tree.number("neginf", leaf)],
+  ];
+  const found = kinds.filter(([, n]) => n > 0).map(([name, n]) => `${count(n)} ${name}`);
+  if (!found.length) return "";
+  return `${found.join(", ")} of ${count(tree.number("size", leaf))}`;
+}
+
+interface LegendProps {
+  store: Store;
+  tree: Tree;
+  map: Waffle;
+  element: HTMLElement | null;
+}
+
+function Legend({ store, tree, map, element }: LegendProps) {
+  const paint = store.paint.value;
+  return (
+    <div class="jd-legend">
+      <span>
+        <i class="jd-glyph jd-nan">N</i> NaN
+      </span>
+      <span>
+        <i class="jd-glyph jd-inf">∞</i> Inf
+      </span>
+      {paint === "badness" ? (
+        <span>
+          <i class="jd-swatch jd-good" /> finite
+        </span>
+      ) : (
+        element && <Ramp store={store} tree={tree} element={element} />
+      )}
+      <span>
+        <i class="jd-swatch jd-unknown" /> no floats, or not known
+      </span>
+      <span class="jd-space" />
+      {map.share > 1 && <span>a cell is {map.share} leaves; a click on a module goes in</span>}
+    </div>
+  );
+}
+
+interface RampProps {
+  store: Store;
+  tree: Tree;
+  element: HTMLElement;
+}
+
+function Ramp({ store, tree, element }: RampProps) {
+  const paint = store.paint.value;
+  const found = scale(tree, paint, store.kept.value, coloursOf(element));
+  if (!found) return <span>nothing to compare with at this call</span>;
+  const stops = found.ramp.filter((_, i) => i % 4 === 0 || i === found.ramp.length - 1);
+  return (
+    <span>
+      {found.low}{" "}
+      <i class="jd-ramp" style={{ background: `linear-gradient(90deg, ${stops.join(",")})` }} />{" "}
+      {found.high}
+    </span>
+  );
+}

@@ -1,0 +1,92 @@
+// The whole panel, and its keys.
+
+import { useLayoutEffect, useRef } from "preact/hooks";
+import type { Store, View } from "../store";
+import { coloursOf } from "../paint";
+import { useTheme } from "./canvas";
+import { Details } from "./details";
+import { Findings } from "./findings";
+import { Header } from "./header";
+import { Trees } from "./trees";
+import { Timeline } from "./timeline";
+
+export function Panel({ store }: { store: Store }) {
+  const root = useRef<HTMLDivElement>(null);
+  const theme = useTheme();
+  useLayoutEffect(() => {
+    const element = root.current;
+    if (element) element.dataset.jdDark = String(coloursOf(element).dark);
+  }, [theme]);
+  const timed = store.compilations.value.length > 0;
+  return (
+    <div
+      ref={root}
+      class="jd-panel jd-live"
+      role="region"
+      aria-label="jaxdbg panel"
+      tabIndex={0}
+      data-lm-suppress-shortcuts="true"
+      onKeyDown={(event) => onKey(event, store, root.current)}
+    >
+      <Header store={store} />
+      <Findings store={store} />
+      <div class="jd-main">
+        <Trees store={store} theme={theme} />
+        <Details store={store} theme={theme} />
+      </div>
+      {timed && <Timeline store={store} theme={theme} />}
+      <Keys />
+    </div>
+  );
+}
+
+const VIEW_KEYS: Record<string, View> = { m: "map", i: "icicle", t: "table" };
+
+function onKey(event: KeyboardEvent, store: Store, root: HTMLElement | null): void {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const typing = event.target instanceof HTMLInputElement;
+  const text = typing && (event.target as HTMLInputElement).type === "search";
+  if (act(event.key, text, store, root)) {
+    event.preventDefault();
+  }
+  // What is pressed here is not for the notebook.
+  event.stopPropagation();
+}
+
+function act(key: string, text: boolean, store: Store, root: HTMLElement | null) {
+  if (key === "Escape") {
+    store.query.value = "";
+    root?.focus();
+    return true;
+  }
+  if (text) {
+    if (key === "Enter") store.nextFound();
+    return key === "Enter";
+  }
+  if (key === "]") store.nextBad(1);
+  else if (key === "[") store.nextBad(-1);
+  else if (key === "/") root?.querySelector<HTMLInputElement>(".jd-search")?.focus();
+  else if (VIEW_KEYS[key]) store.view.value = VIEW_KEYS[key];
+  else return false;
+  return true;
+}
+
+function Keys() {
+  const keys: [string, string][] = [
+    ["]", "next bad leaf"],
+    ["[", "previous"],
+    ["/", "search"],
+    ["m", "map"],
+    ["i", "icicle"],
+    ["t", "table"],
+  ];
+  return (
+    <div class="jd-keys">
+      {keys.map(([key, what]) => (
+        <span key={key}>
+          <kbd>{key}</kbd> {what}
+        </span>
+      ))}
+    </div>
+  );
+}

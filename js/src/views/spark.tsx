@@ -1,0 +1,58 @@
+// A small line: one number over the calls, on a logarithmic axis.
+
+interface Props {
+  values: ArrayLike<number>;
+  /** Positions where the leaf was bad, and the one that is looked at. */
+  bad?: (i: number) => boolean;
+  at?: number;
+  onPick?: (i: number) => void;
+}
+
+const WIDTH = 280;
+const HEIGHT = 44;
+
+export function Spark({ values, bad, at, onPick }: Props) {
+  const points = Array.from(values, (v, i) => ({ i, y: Math.log10(v) }));
+  const good = points.filter((p) => Number.isFinite(p.y));
+  const low = Math.min(...good.map((p) => p.y));
+  const high = Math.max(...good.map((p) => p.y));
+  const x = (i: number): number => 4 + (i / Math.max(1, values.length - 1)) * (WIDTH - 8);
+  const y = (v: number): number => 6 + (1 - (v - low) / (high - low || 1)) * (HEIGHT - 12);
+  const line = good
+    .map((p, n) => `${n && good[n - 1]?.i === p.i - 1 ? "L" : "M"}${x(p.i).toFixed(1)} ${y(p.y).toFixed(1)}`)
+    .join("");
+  const wrong = bad ? points.filter((p) => bad(p.i)) : [];
+  const pick = (event: MouseEvent): void => {
+    const box = (event.currentTarget as Element).getBoundingClientRect();
+    const t = (event.clientX - box.left) / box.width;
+    onPick?.(Math.round(t * (values.length - 1)));
+  };
+  return (
+    <svg
+      class="jd-spark"
+      viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
+      role="img"
+      aria-label={`Largest magnitude over ${values.length} calls, from 1e${low.toFixed(1)} to 1e${high.toFixed(1)}${wrong.length ? `; bad in ${wrong.length}` : ""}`}
+      onClick={pick}
+    >
+      <path d={line} class="jd-spark-line" />
+      {good.length === 1 && good[0] && <circle cx={x(good[0].i)} cy={y(good[0].y)} r="2" />}
+      {wrong.slice(0, 300).map((p) => (
+        <rect key={p.i} class="jd-spark-bad" x={x(p.i) - 1.5} y={HEIGHT - 6} width="3" height="6" />
+      ))}
+      {at !== undefined && at >= 0 && (
+        <line class="jd-spark-at" x1={x(at)} x2={x(at)} y1="0" y2={HEIGHT} />
+      )}
+      {good.length > 1 && (
+        <>
+          <text x="4" y="10">{power(high)}</text>
+          <text x="4" y={HEIGHT - 2}>{power(low)}</text>
+        </>
+      )}
+    </svg>
+  );
+}
+
+function power(value: number): string {
+  return (10 ** value).toExponential(1).replace("e+", "e").replace("-", "−");
+}

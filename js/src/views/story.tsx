@@ -1,0 +1,284 @@
+// The story of a bad value: where it was born, from what, the way it took.
+
+import type { ComponentChildren } from "preact";
+import type { Finding, Loop, Operand, Origin, SourceFrame, Turn } from "../report";
+import type { Store } from "../store";
+import { count, element, number, place } from "../text";
+import { Glyph, inWords } from "./findings";
+import { Spark } from "./spark";
+
+export function Story({ store, finding }: { store: Store; finding: Finding }) {
+  const { origin } = finding;
+  return (
+    <div class="jd-story">
+      <h3>
+        <Glyph finding={finding} /> {inWords(finding)}
+      </h3>
+      {origin ? (
+        <Told store={store} finding={finding} origin={origin} />
+      ) : (
+        <pre class="jd-message">{afterFirstLine(finding.message)}</pre>
+      )}
+      <Leaves store={store} finding={finding} />
+    </div>
+  );
+}
+
+function afterFirstLine(message: string): string {
+  return message.split("\n").slice(1).join("\n").replace(/^\n+/, "");
+}
+
+function Told(props: { store: Store; finding: Finding; origin: Origin }) {
+  const { origin } = props;
+  return (
+    <>
+      <Section title={headOf(origin)}>
+        {origin.source && <Source frame={origin.source} />}
+        <Where origin={origin} />
+        {origin.library_source && (
+          <details>
+            <summary>in the library: {place(origin.library_source)}</summary>
+            <Source frame={origin.library_source} />
+          </details>
+        )}
+        {origin.forward_source && (
+          <>
+            <p>It differentiates the forward line</p>
+            <Source frame={origin.forward_source} />
+          </>
+        )}
+      </Section>
+      {origin.operands.length > 0 && (
+        <Section title="Made from">
+          {origin.operands.map((o, i) => (
+            <OperandLine key={i} operand={o} />
+          ))}
+        </Section>
+      )}
+      {origin.argument && (
+        <Section title="Came in through">
+          <p>
+            <code>{origin.argument}</code>
+            {origin.made_by && <>, made by {origin.made_by}</>}
+          </p>
+        </Section>
+      )}
+      {origin.advice && (
+        <Section title={origin.cause ? `${origin.likely ? "Likely " : ""}${origin.cause}` : "Next"}>
+          <p class="jd-advice">{origin.advice}</p>
+        </Section>
+      )}
+      {origin.steps.length > 0 && (
+        <Section title="Then">
+          <ol class="jd-steps">
+            {origin.steps.map((s, i) => (
+              <Step key={i} turn={s} />
+            ))}
+          </ol>
+        </Section>
+      )}
+      <Rows origin={origin} />
+      {origin.growth.length > 1 && (
+        <Section title="Largest magnitude in the calls before">
+          <Spark values={origin.growth.map(Number)} />
+        </Section>
+      )}
+      {origin.made_at && (
+        <Section title={`In ${origin.made_by || "the call that made it"}`}>
+          <Told {...props} origin={origin.made_at} />
+        </Section>
+      )}
+      {origin.notes.map((note, i) => (
+        <p key={i} class="jd-note">
+          {note}
+        </p>
+      ))}
+    </>
+  );
+}
+
+function Section({ title, children }: { title: string; children: ComponentChildren }) {
+  return (
+    <section>
+      <h4>{title}</h4>
+      {children}
+    </section>
+  );
+}
+
+const KINDS: Record<string, string> = { nan: "NaN", inf: "Inf", "-inf": "−Inf" };
+
+export function headOf(origin: Origin): string {
+  const kind = KINDS[origin.kind] ?? origin.kind;
+  const what = origin.expression || origin.primitive;
+  const heads: Record<string, string> = {
+    born: what ? `${kind} was born in ${what}` : `${kind} was born here`,
+    placed: `${kind} was placed by the program`,
+    "came in": `${kind} came in`,
+  };
+  return heads[origin.verdict] ?? `${kind}: ${origin.verdict}`;
+}
+
+function Where({ origin }: { origin: Origin }) {
+  const parts = [
+    origin.module && `in ${origin.module}`,
+    origin.direction && `${origin.direction} pass`,
+    ...origin.loop.map(loopText),
+    ...origin.branches.map(([i, n]) => `branch ${i} of ${n}`),
+    origin.element && `first at [${origin.element.join(", ")}]`,
+    origin.device && `on ${origin.device}`,
+    origin.wider,
+  ].filter(Boolean);
+  return parts.length ? <p class="jd-note">{parts.join(" · ")}</p> : null;
+}
+
+export function loopText([kind, iteration, length]: Loop): string {
+  return `${kind} iteration ${iteration}${length === null ? "" : ` of ${length}`}`;
+}
+
+function OperandLine({ operand }: { operand: Operand }) {
+  const bad = operand.nan + operand.posinf + operand.neginf;
+  const facts = [
+    operand.low !== null && `${number(operand.low)} … ${number(operand.high)}`,
+    operand.zeros > 0 && `${count(operand.zeros)} zero of ${count(operand.size)}`,
+    operand.negatives > 0 && `${count(operand.negatives)} negative`,
+    operand.subnormals > 0 && `${count(operand.subnormals)} subnormal`,
+    bad > 0 && `${count(bad)} NaN or Inf`,
+  ].filter(Boolean);
+  return (
+    <div class="jd-operand">
+      <div>
+        <code>{operand.name || operand.role || "operand"}</code>{" "}
+        <small>
+          {operand.name && operand.role ? `${operand.role} · ` : ""}
+          {operand.dtype}[{operand.shape.join("×")}]
+        </small>
+      </div>
+      {facts.length > 0 && <div class="jd-note">{facts.join(" · ")}</div>}
+      {operand.value && operand.element && (
+        <div class="jd-value">
+          {element(whole(operand.name), operand.element)} = <b>{operand.value}</b>
+        </div>
+      )}
+    </div>
+  );
+}
+
+/** A name that an index can follow. */
+function whole(name: string): string {
+  if (!name) return "it";
+  return /^[\w.[\]'"]+$/.test(name) ? name : `(${name})`;
+}
+
+function Step({ turn }: { turn: Turn }) {
+  return (
+    <li>
+      {turn.text || `${KINDS[turn.kind] ?? turn.kind} at ${turn.primitive}`}
+      {turn.source && <span class="jd-note"> · {place(turn.source)}</span>}
+      {turn.module && <span class="jd-note"> · {turn.module}</span>}
+      {turn.source?.code && <Source frame={turn.source} bare />}
+    </li>
+  );
+}
+
+function Rows({ origin }: { origin: Origin }) {
+  if (!origin.rows.length && !origin.rows_note) return null;
+  const rows = origin.rows.map(([name, row]) => `${name}[${row}]`);
+  return (
+    <Section title="Rows of the batch to blame">
+      <p>
+        {rows.slice(0, 12).map((row) => (
+          <code key={row}>{row} </code>
+        ))}
+        {rows.length > 12 && `and ${rows.length - 12} more `}
+        <span class="jd-note">{origin.rows_note}</span>
+      </p>
+    </Section>
+  );
+}
+
+/** Source lines, with the expression marked. */
+export function Source({ frame, bare }: { frame: SourceFrame; bare?: boolean }) {
+  if (!frame.code) return bare ? null : <p class="jd-note">{place(frame)}</p>;
+  return (
+    <div class="jd-source">
+      {!bare && (
+        <div class="jd-note">
+          {place(frame)}
+          {frame.function && ` · ${frame.function}`}
+        </div>
+      )}
+      <pre>
+        {marked(frame).map((line, i) => (
+          <div key={i}>
+            <span class="jd-line">{line.number}</span>
+            {line.before}
+            {line.inside && <mark>{line.inside}</mark>}
+            {line.after}
+          </div>
+        ))}
+      </pre>
+    </div>
+  );
+}
+
+export interface Marked {
+  number: number;
+  before: string;
+  inside: string;
+  after: string;
+}
+
+/** Cuts each line in what is before, in and after the expression; dedents them. */
+export function marked(frame: SourceFrame): Marked[] {
+  const lines = frame.code.replace(/\n$/, "").split("\n");
+  const indents = lines.filter((l) => l.trim()).map((l) => l.length - l.trimStart().length);
+  const indent = Math.min(...indents, 200);
+  const known = frame.end_column > 0;
+  return lines.map((line, i) => {
+    const first = line.length - line.trimStart().length;
+    const from = !known ? line.length : i === 0 ? frame.column : first;
+    const last = frame.end_line ? frame.end_line - frame.line : 0;
+    const to = i === last ? frame.end_column : line.length;
+    return {
+      number: frame.line + i,
+      before: line.slice(indent, Math.max(from, indent)),
+      inside: known ? line.slice(from, to) : "",
+      after: known ? line.slice(to) : "",
+    };
+  });
+}
+
+function Leaves({ store, finding }: { store: Store; finding: Finding }) {
+  const reached = finding.origin?.reached ?? [];
+  const all = reached.length
+    ? reached.map((r) => ({ path: r.path, what: `${count(r.bad)} of ${count(r.size)}` }))
+    : finding.paths.map((path) => ({ path, what: "" }));
+  if (!all.length) return null;
+  return (
+    <Section title={`Reached ${count(all.length)} ${all.length === 1 ? "leaf" : "leaves"}`}>
+      <ul class="jd-leaves">
+        {all.slice(0, 40).map(({ path, what }) => (
+          <li key={path}>
+            <LeafLink store={store} path={path} /> <small>{what}</small>
+          </li>
+        ))}
+        {all.length > 40 && <li>and {count(all.length - 40)} more</li>}
+      </ul>
+    </Section>
+  );
+}
+
+function LeafLink({ store, path }: { store: Store; path: string }) {
+  const known = store.trees.value.some((t) => t.find(path) >= 0);
+  if (!known) return <code>{path}</code>;
+  const go = (): void => {
+    store.goTo(path);
+    store.selectLeaf(store.leaf.value);
+  };
+  return (
+    <button type="button" class="jd-link" onClick={go}>
+      <code>{path}</code>
+    </button>
+  );
+}

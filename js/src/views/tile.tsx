@@ -1,0 +1,243 @@
+// The elements of a leaf as a heat map, reduced by the kernel so that one NaN is seen.
+
+import { useEffect, useState } from "preact/hooks";
+import type { Store } from "../store";
+import type { TileAnswer } from "../report";
+import { type Colours, drawBad } from "../paint";
+import { element } from "../text";
+import { unpack } from "../tree";
+import { Canvas, type Place, Tip, useWidth } from "./canvas";
+import { Copy } from "./leaf";
+
+export function Elements(props: { store: Store; path: string; theme: number }) {
+  const { store } = props;
+  const tile = store.tile.value;
+  const leaf = store.leaf.value;
+  const name = store.tree.value?.name;
+  useEffect(() => {
+    if (store.tile.value.state === "none") store.askTile();
+  }, [leaf, name, store]);
+  if (!store.hasKernel) return null;
+  return (
+    <section>
+      <h4>Elements</h4>
+      {tile.state === "asked" && <Waiting />}
+      {tile.state === "there" &&
+        (tile.answer.error ? (
+          <p class="jd-note">{tile.answer.error}</p>
+        ) : (
+          <Heat {...props} answer={tile.answer} />
+        ))}
+    </section>
+  );
+}
+
+/** Says nothing for a moment: most answers come at once. */
+function Waiting() {
+  const [late, setLate] = useState(false);
+  useEffect(() => {
+    const timer = setTimeout(() => setLate(true), 400);
+    return () => clearTimeout(timer);
+  }, []);
+  return (
+    <p class="jd-note jd-busy" role="status">
+      {late ? "kernel busy – the elements come when the cell ends" : " "}
+    </p>
+  );
+}
+
+interface HeatProps {
+  store: Store;
+  path: string;
+  answer: TileAnswer;
+  theme: number;
+}
+
+function Heat({ store, path, answer, theme }: HeatProps) {
+  const [ref, width] = useWidth();
+  const [at, setAt] = useState<Place | null>(null);
+  const [picked, setPicked] = useState<number | null>(null);
+  useEffect(() => setPicked(null), [answer]);
+  const { rows, columns } = answer;
+  const cells = rows * columns;
+  const worst = unpack(answer.worst, cells);
+  const largest = unpack(answer.largest, cells);
+  const side = Math.max(1, Math.min(18, Math.floor(Math.min(width / columns, 240 / rows))));
+  const fine = side >= 2 ? side : Math.min(width / columns, 240 / rows);
+  const height = Math.max(14, rows * fine);
+  const cellAt = (p: Place): number | null => {
+    const row = Math.floor(p.y / fine);
+    const column = Math.floor(p.x / fine);
+    return row < rows && column < columns ? row * columns + column : null;
+  };
+  const draw = (ctx: CanvasRenderingContext2D, colours: Colours): void => {
+    const known = Array.from(largest, (v) => Math.log10(v)).filter(Number.isFinite);
+    const low = Math.min(...known);
+    const high = Math.max(...known);
+    const gap = fine >= 6 ? 1 : 0;
+    for (let i = 0; i < cells; i++) {
+      const x = (i % columns) * fine;
+      const y = Math.floor(i / columns) * fine;
+      const bad = worst[i] ?? 0;
+      if (bad) continue;
+      const t = (Math.log10(largest[i] ?? NaN) - low) / (high - low || 1);
+      ctx.fillStyle = Number.isFinite(t)
+        ? (colours.ramp[Math.round(t * (colours.ramp.length - 1))] ?? colours.unknown)
+        : colours.unknown;
+      ctx.fillRect(x, y, Math.max(fine - gap, 0.7), Math.max(fine - gap, 0.7));
+    }
+    for (let i = 0; i < cells; i++) {
+      const bad = worst[i] ?? 0;
+      if (bad !== 1 && bad !== 2) continue;
+      const x = (i % columns) * fine;
+      drawBad(ctx, bad, x, Math.floor(i / columns) * fine, fine - gap, colours);
+    }
+  };
+  const windowOf = (cell: number): [number, number][] => windowAt(answer, cell);
+  const pick = (p: Place): void => {
+    const cell = cellAt(p);
+    if (cell === null) return;
+    const window = windowOf(cell);
+    if (isElement(window)) setPicked(cell);
+    else store.askTile(around(answer, window));
+  };
+  const whole = answer.window.every(([a, b], i) => a === 0 && b === answer.shape[i]);
+  const other = answer.shape
+    .map((size, axis) => ({ size, axis }))
+    .filter(({ axis, size }) => !answer.axes.includes(axis) && size > 1);
+  return (
+    <div class="jd-heat" ref={ref}>
+      <div class="jd-note">
+        {expression(path, answer.window, answer.shape)}{" "}
+        {!whole && (
+          <button type="button" class="jd-link" onClick={() => store.askTile()}>
+            whole leaf
+          </button>
+        )}
+      </div>
+      {other.map(({ axis, size }) => (
+        <Axis key={axis} {...{ store, answer, axis, size }} />
+      ))}
+      <Canvas
+        width={width}
+        height={height}
+        theme={theme}
+        label={`Elements of ${path}, ${rows} by ${columns} cells`}
+        draw={draw}
+        onPoint={setAt}
+        onPick={pick}
+      />
+      <Tip at={at} lines={at ? tipOf(path, answer, cellAt(at), largest, worst) : []} />
+      {picked !== null && <Picked {...{ path, answer }} cell={picked} />}
+    </div>
+  );
+}
+
+function Picked({ path, answer, cell }: { path: string; answer: TileAnswer; cell: number }) {
+  const index = windowAt(answer, cell).map(([from]) => from);
+  const text = element(path, index);
+  return (
+    <div class="jd-value">
+      <code>{text}</code> = <b>{answer.values[cell] ?? ""}</b> <Copy text={text} />
+    </div>
+  );
+}
+
+interface AxisProps {
+  store: Store;
+  answer: TileAnswer;
+  axis: number;
+  size: number;
+}
+
+/** An axis that is neither down nor across: all of it, the worst shown; or one index. */
+function Axis({ store, answer, axis, size }: AxisProps) {
+  const [from, to] = answer.window[axis] ?? [0, size];
+  const one = to - from === 1;
+  const ask = (range: [number, number]): void => {
+    store.askTile(answer.window.map((w, i) => (i === axis ? range : w)));
+  };
+  return (
+    <label class="jd-axis">
+      axis {axis}{" "}
+      <select
+        class="jd-select"
+        value={one ? String(from) : "all"}
+        onChange={(e) => {
+          const v = e.currentTarget.value;
+          ask(v === "all" ? [0, size] : [Number(v), Number(v) + 1]);
+        }}
+      >
+        <option value="all">all {size}, worst of each</option>
+        {Array.from({ length: Math.min(size, 512) }, (_, i) => (
+          <option key={i} value={String(i)}>
+            {i}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+/** The range of elements that a cell of a tile stands for. */
+export function windowAt(answer: TileAnswer, cell: number): [number, number][] {
+  const [down, across] = answer.axes;
+  const row = Math.floor(cell / answer.columns);
+  const column = cell % answer.columns;
+  return answer.window.map(([from, to], axis) => {
+    if (axis === down && down >= 0) return part(from, to, row, answer.rows);
+    if (axis === across && across >= 0) return part(from, to, column, answer.columns);
+    return [from, to];
+  });
+}
+
+/** Cell `i` of `n` equal ones over a range: as the kernel cuts it. */
+function part(from: number, to: number, i: number, n: number): [number, number] {
+  const each = Math.ceil((to - from) / n);
+  return [Math.min(from + i * each, to - 1), Math.min(from + (i + 1) * each, to)];
+}
+
+function isElement(window: [number, number][]): boolean {
+  return window.every(([from, to]) => to - from <= 1);
+}
+
+/** The window to zoom to: at least 24 elements a side around the cell. */
+function around(answer: TileAnswer, cell: [number, number][]): [number, number][] {
+  return cell.map(([from, to], axis) => {
+    if (!answer.axes.includes(axis)) return [from, to];
+    const size = answer.shape[axis] ?? 1;
+    const room = Math.max(0, 24 - (to - from));
+    const start = Math.max(0, Math.min(from - Math.floor(room / 2), size - 24));
+    return [start, Math.min(size, Math.max(to, start + 24))];
+  });
+}
+
+export function expression(
+  path: string,
+  window: readonly (readonly [number, number])[],
+  shape: readonly number[],
+): string {
+  const parts = window.map(([from, to], i) => {
+    if (to - from === 1) return String(from);
+    return from === 0 && to === shape[i] ? ":" : `${from}:${to}`;
+  });
+  while (parts.at(-1) === ":") parts.pop();
+  return parts.length ? `${path}[${parts.join(", ")}]` : path;
+}
+
+function tipOf(
+  path: string,
+  answer: TileAnswer,
+  cell: number | null,
+  largest: ArrayLike<number>,
+  worst: ArrayLike<number>,
+): string[] {
+  if (cell === null) return [];
+  const window = windowAt(answer, cell);
+  const value = answer.values[cell];
+  const bad = ["", "holds Inf", "holds NaN"][worst[cell] ?? 0];
+  return [
+    expression(path, window, answer.shape),
+    value ?? (bad || `largest |x| ${(largest[cell] ?? NaN).toPrecision(4)}`),
+  ];
+}

@@ -1,0 +1,233 @@
+// The trees: which one, which view of it, how it is coloured, which call.
+
+import type { Paint, Store, View } from "../store";
+import { count } from "../text";
+import type { Tree } from "../tree";
+import { Icicle } from "./icicle";
+import { Map } from "./map";
+import { Table } from "./table";
+
+const VIEWS: [View, string][] = [
+  ["map", "Map"],
+  ["icicle", "Icicle"],
+  ["table", "Table"],
+];
+const PAINTS: [Paint, string][] = [
+  ["badness", "finite or not"],
+  ["magnitude", "magnitude"],
+  ["headroom", "head-room"],
+  ["change", "change"],
+];
+
+export function Trees({ store, theme }: { store: Store; theme: number }) {
+  const tree = store.tree.value;
+  if (!tree) {
+    return (
+      <div class="jd-trees">
+        <div class="jd-empty">
+          No tree is watched. <code>jaxdbg.show(model)</code> shows one.
+        </div>
+      </div>
+    );
+  }
+  const view = store.view.value;
+  return (
+    <div class="jd-trees">
+      <div class="jd-bar">
+        <Tabs store={store} />
+        <span class="jd-space" />
+        <Search store={store} />
+      </div>
+      <div class="jd-bar">
+        <div class="jd-switch" role="group" aria-label="View">
+          {VIEWS.map(([key, name]) => (
+            <button
+              key={key}
+              type="button"
+              aria-pressed={view === key}
+              onClick={() => (store.view.value = key)}
+            >
+              {name}
+            </button>
+          ))}
+        </div>
+        <Way store={store} />
+        <span class="jd-space" />
+        <BadLeaves store={store} />
+        <Colouring store={store} />
+      </div>
+      {view === "map" && <Map store={store} theme={theme} />}
+      {view === "icicle" && <Icicle store={store} theme={theme} />}
+      {view === "table" && <Table store={store} />}
+      <Slider store={store} />
+    </div>
+  );
+}
+
+function some(leaves: number): string {
+  return `${count(leaves)} ${leaves === 1 ? "leaf" : "leaves"}`;
+}
+
+/** What a tree holds, in a few words: params 12 · batch stats 4. */
+export function parts(tree: Tree): string {
+  const { table } = tree.data.group;
+  const known = table.filter(Boolean);
+  if (known.length === 0) return some(tree.length);
+  if (known.length === 1) return `${known[0]} · ${count(tree.length)}`;
+  return `${known.slice(0, 3).join(", ")}${known.length > 3 ? ", …" : ""} · ${count(tree.length)}`;
+}
+
+function Tabs({ store }: { store: Store }) {
+  const trees = store.trees.value;
+  return (
+    <div class="jd-tabs" role="group" aria-label="Tree">
+      {trees.map((tree, i) => {
+        const bad = tree.bad().length;
+        return (
+          <button
+            key={i}
+            type="button"
+            class="jd-tab"
+            aria-pressed={i === store.shown.value}
+            onClick={() => store.showTree(i)}
+          >
+            <code>{tree.name}</code>
+            <small>{parts(tree)}</small>
+            {bad > 0 && <span class="jd-badge">{count(bad)} bad</span>}
+          </button>
+        );
+      })}
+    </div>
+  );
+}
+
+function Search({ store }: { store: Store }) {
+  const found = store.found.value;
+  return (
+    <label class="jd-searching">
+      <input
+        class="jd-search"
+        type="search"
+        placeholder="search paths"
+        aria-label="Search leaves by path"
+        value={store.query.value}
+        onInput={(e) => (store.query.value = e.currentTarget.value)}
+      />
+      {found && <small role="status">{count(found.length)} found</small>}
+    </label>
+  );
+}
+
+/** The modules around the one that is shown, as a way back. */
+function Way({ store }: { store: Store }) {
+  if (!store.inside.value) return null;
+  return (
+    <span class="jd-way">
+      <button type="button" onClick={() => (store.inside.value = null)}>
+        {store.tree.value?.name}
+      </button>
+      <span> › </span>
+      <code>{store.inside.value.label}</code>
+    </span>
+  );
+}
+
+function BadLeaves({ store }: { store: Store }) {
+  const bad = store.bad.value;
+  if (!bad.length) return null;
+  const at = bad.indexOf(store.leaf.value);
+  return (
+    <span class="jd-step">
+      <button
+        type="button"
+        aria-label="Previous bad leaf"
+        title="previous bad leaf  ["
+        onClick={() => store.nextBad(-1)}
+      >
+        ‹
+      </button>
+      <small>
+        {at >= 0 ? `${count(at + 1)} of ` : ""}
+        {count(bad.length)} bad
+      </small>
+      <button
+        type="button"
+        aria-label="Next bad leaf"
+        title="next bad leaf  ]"
+        onClick={() => store.nextBad(1)}
+      >
+        ›
+      </button>
+    </span>
+  );
+}
+
+function Colouring({ store }: { store: Store }) {
+  const tree = store.tree.value;
+  const lacks = (paint: Paint): boolean =>
+    (paint === "headroom" && !tree?.known) || (paint === "change" && !tree?.history);
+  return (
+    <select
+      class="jd-select"
+      aria-label="Colour by"
+      value={store.paint.value}
+      onChange={(e) => (store.paint.value = e.currentTarget.value as Paint)}
+    >
+      {PAINTS.map(([key, name]) => (
+        <option key={key} value={key} disabled={lacks(key)}>
+          {name}
+        </option>
+      ))}
+    </select>
+  );
+}
+
+function Slider({ store }: { store: Store }) {
+  const history = store.tree.value?.history;
+  const calls = store.calls.value;
+  if (!history || calls.length < 2) return null;
+  const last = calls.length - 1;
+  const at = store.kept.value < 0 ? last : store.kept.value;
+  const set = (kept: number): void => {
+    store.call.value = calls[kept] ?? null;
+  };
+  const first = history.firstBadCall;
+  const mark = calls.findIndex((c) => c >= first);
+  return (
+    <div class="jd-slider">
+      <span class="jd-slider-track">
+        <input
+          type="range"
+          min={0}
+          max={last}
+          value={at}
+          aria-label="Call"
+          aria-valuetext={`call ${calls[at]} of ${history.functions[at] ?? ""}`}
+          onInput={(e) => set(Number(e.currentTarget.value))}
+        />
+        {first > 0 && mark >= 0 && (
+          <span
+            class="jd-slider-mark"
+            style={{ left: `calc(8px + (100% - 16px) * ${mark / last})` }}
+            aria-hidden="true"
+          />
+        )}
+      </span>
+      <small>
+        call <b>{count(calls[at] ?? 0)}</b> {history.functions[at]}
+      </small>
+      {first > 0 && (
+        <button type="button" class="jd-link" onClick={() => goToFirst(store)}>
+          first bad: call {count(first)}
+        </button>
+      )}
+    </div>
+  );
+}
+
+function goToFirst(store: Store): void {
+  const history = store.tree.value?.history;
+  if (!history) return;
+  store.call.value = history.firstBadCall;
+  if (history.firstBad >= 0) store.selectLeaf(history.firstBad);
+}

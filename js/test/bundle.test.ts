@@ -1,0 +1,40 @@
+// @vitest-environment node
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+
+const JS = new URL("..", import.meta.url).pathname;
+const COMMITTED = join(JS, "..", "jaxdbg", "static");
+const MOST = 100_000;
+
+test("what is committed is a fresh build", () => {
+  const out = mkdtempSync(join(tmpdir(), "jaxdbg-"));
+  try {
+    execFileSync("node", [join(JS, "build.mjs"), out]);
+    expect(readdirSync(out).sort()).toEqual(readdirSync(COMMITTED).sort());
+    for (const name of readdirSync(out)) {
+      const same = readFileSync(join(out, name), "utf8") === committed(name);
+      expect(same, `${name} differs: npm --prefix js run build`).toBe(true);
+    }
+  } finally {
+    rmSync(out, { recursive: true });
+  }
+});
+
+test("the bundle is small, asks nobody, and can stand in a page", () => {
+  const script = committed("panel.js");
+  const style = committed("panel-style.css");
+  expect(script.length + style.length).toBeLessThan(MOST);
+  expect(script).not.toMatch(/<\/script/i);
+  expect(script).not.toMatch(/\bfetch\(|XMLHttpRequest|WebSocket|import\(/);
+  expect(style).not.toMatch(/url\(|@import/);
+  // Names of XML, and nothing to load.
+  const addresses = [...script.matchAll(/https?:\/\/[\w.]+/g)].map((m) => m[0]);
+  expect(new Set(addresses)).toEqual(new Set(["http://www.w3.org"]));
+});
+
+function committed(name: string): string {
+  return readFileSync(join(COMMITTED, name), "utf8");
+}

@@ -1,0 +1,108 @@
+import { expect, test } from "vitest";
+import { cellOf, groups, icicle, leavesAt, waffle } from "../src/layout";
+import { matches, scoped } from "../src/store";
+import type { TreeData } from "../src/report";
+import { below, GOOD, INF, modulesOf, NAN, steps, Tree, unpack } from "../src/tree";
+import { fixture } from "./fixtures";
+
+function tree(name: string, at = 0): Tree {
+  return new Tree(fixture(name).trees[at] as TreeData);
+}
+
+test("columns come back as they went", () => {
+  expect([...Array.from(unpack({ same: 3 }, 2))]).toEqual([3, 3]);
+  expect(Array.from(unpack({ list: [1, null] }, 2))).toEqual([1, NaN]);
+  const packed = tree("tree");
+  expect(packed.data.largest).toHaveProperty("f32");
+  expect(packed.number("largest", 37)).toBeCloseTo(10 ** Math.sin(1), 5);
+  expect(packed.number("size", 0)).toBe(256);
+  expect(packed.text("shape", 1)).toBe("16");
+});
+
+test("steps of a path", () => {
+  expect(steps("model.layers[3].kernel")).toEqual(["model", ".layers", "[3]", ".kernel"]);
+  expect(steps("batch['x.y[0]'][17]")).toEqual(["batch", "['x.y[0]']", "[17]"]);
+  expect(steps(String.raw`p['it\'s.x'].w`)).toEqual(["p", String.raw`['it\'s.x']`, ".w"]);
+  expect(steps("f(...)['w'][0]")).toEqual(["f(...)", "['w']", "[0]"]);
+  expect(steps("loss")).toEqual(["loss"]);
+});
+
+test("modules are ranges of leaves", () => {
+  const root = modulesOf("m", ["m.a.w", "m.a.b", "m.c", "m.d[0].w", "m.d[1].w"]);
+  const m = root.children[0];
+  expect(m?.children.map((c) => [c.path, c.start, c.end])).toEqual([
+    ["m.a", 0, 2],
+    ["m.d", 3, 5],
+  ]);
+  expect(below("m.a.w", "m.a")).toBe("w");
+});
+
+test("badness at the end, and at a call of the history", () => {
+  const model = tree("failed");
+  expect(model.badness(0, model.keptAt(192))).toBe(NAN);
+  expect(model.badness(0, model.keptAt(191))).toBe(GOOD);
+  expect(model.keptAt(149)).toBe(2);
+  model.mark("model.head.bias", INF);
+  expect(model.bad()).toEqual([0, 1, 5]);
+});
+
+test("the one bad leaf among 600 has a cell, and the cell has the leaf", () => {
+  const deep = tree("tree");
+  expect(deep.bad()).toEqual([417]);
+  for (const width of [300, 620, 1200]) {
+    const map = waffle(groups(deep, deep.modules()), width, 260);
+    const at = cellOf(map, 417);
+    const hit = at && leavesAt(map, at.x + 1, at.y + 1);
+    expect(hit && hit.from <= 417 && 417 < hit.to).toBe(true);
+    expect(map.height).toBeLessThan(width < 400 ? 640 : 300);
+  }
+});
+
+test("every leaf has its cell, at any number of them", () => {
+  for (const n of [1, 7, 2_000, 40_000]) {
+    const data = fixture("tree").trees[0] as TreeData;
+    const paths = Array.from({ length: n }, (_, i) => `m.b[${i >> 3}].w${i % 8}`);
+    const many = new Tree({ ...data, paths });
+    const all = groups(many, many.modules());
+    expect(all.reduce((sum, g) => sum + g.end - g.start, 0)).toBe(n);
+    expect(all.length).toBeLessThan(30);
+    const map = waffle(all, 620, 260);
+    for (let i = 0; i < n; i += Math.ceil(n / 50)) {
+      const at = cellOf(map, i);
+      const hit = at && leavesAt(map, at.x + 0.5, at.y + 0.5);
+      expect(hit && hit.from <= i && i < hit.to, `leaf ${i} of ${n}`).toBe(true);
+    }
+  }
+});
+
+test("a group is of one part of the state", () => {
+  const data = fixture("failed").trees[0] as TreeData;
+  const group = { table: ["params", "batch stats"], index: { list: [0, 0, 1, 1, 0, 0] } };
+  const mixed = new Tree({ ...data, group });
+  const all = groups(mixed, mixed.modules());
+  expect(all.map((g) => [g.part, g.start, g.end])).toEqual([
+    ["params", 0, 2],
+    ["batch stats", 2, 4],
+    ["params", 4, 6],
+  ]);
+  const map = waffle(all, 620, 260);
+  expect(map.headings.map((h) => h.text)).toEqual(["params · 4", "batch stats · 2"]);
+});
+
+test("the icicle is as wide as the leaves are many", () => {
+  const deep = tree("tree");
+  const { slabs } = icicle(deep.modules(), 600, 240);
+  expect(slabs[0]).toMatchObject({ x: 0, width: 600 });
+  const level = slabs.filter((s) => s.y === slabs.at(-1)?.y);
+  expect(level.reduce((w, s) => w + s.width, 0)).toBeCloseTo(600);
+});
+
+test("search and scope", () => {
+  const deep = tree("tree");
+  expect(matches(deep, "  ")).toBeNull();
+  expect(matches(deep, "blocks[26] BIAS")?.includes(417)).toBe(true);
+  const scope = { path: "model.blocks[26]", label: "", start: 416, end: 432 };
+  expect(scoped(deep, scope)).toMatchObject({ path: "model.blocks[26]" });
+  const run = scoped(deep, { path: "", label: "", start: 400, end: 432 });
+  expect(run?.children.map((c) => c.path)).toEqual(["model.blocks[25]", "model.blocks[26]"]);
+});

@@ -1,0 +1,264 @@
+import { render } from "preact";
+import { act } from "preact/test-utils";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import type { CompileEvent, SourceFrame, TileAnswer } from "../src/report";
+import { extent, lanes, ticks } from "../src/spans";
+import { lost, newStore, type Store } from "../src/store";
+import { bytes, number, seconds } from "../src/text";
+import { headOf, marked } from "../src/views/story";
+import { rowsOf, within } from "../src/views/table";
+import { expression, windowAt } from "../src/views/tile";
+import { Panel } from "../src/views/panel";
+import { fixture } from "./fixtures";
+
+let root: HTMLDivElement;
+
+beforeEach(() => {
+  root = document.createElement("div");
+  document.body.append(root);
+});
+afterEach(() => {
+  render(null, root);
+  root.remove();
+});
+
+async function open(name: string, store = newStore()): Promise<Store> {
+  store.setData(fixture(name));
+  await act(() => render(<Panel store={store} />, root));
+  return store;
+}
+
+function text(selector: string): string {
+  return root.querySelector(selector)?.textContent?.replace(/\s+/g, " ").trim() ?? "";
+}
+
+async function press(key: string, on = ".jd-panel"): Promise<KeyboardEvent> {
+  const event = new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true });
+  await act(() => {
+    root.querySelector(on)?.dispatchEvent(event);
+  });
+  return event;
+}
+
+async function click(selector: string, at = 0): Promise<void> {
+  await act(() => {
+    (root.querySelectorAll(selector)[at] as HTMLElement).click();
+  });
+}
+
+test("a failure is where one looks: story, leaf, call and moment", async () => {
+  const store = await open("failed");
+  expect(text(".jd-header")).toContain("✗ 2 findings");
+  expect(text(".jd-lost")).toBe("300 ms lost to avoidable compilations");
+  expect(text(".jd-finding.jd-here .jd-what")).toMatch(/^NaN in model\.conv1\.kernel/);
+  expect(text(".jd-details h4")).toBe("NaN was born in (x - mean) / (std + self.eps)");
+  expect(text(".jd-details mark")).toBe("(x - mean) / (std + self.eps)");
+  expect(text(".jd-details")).toContain("(std + self.eps)[17, 0, 0, 0] = 0.0");
+  expect(store.leaf.value).toBe(0);
+  expect(store.call.value).toBe(192);
+  expect(store.moment.value).toBe(fixture("failed").report?.findings[1]?.time);
+});
+
+test("from a leaf its findings, and back", async () => {
+  const store = await open("failed");
+  await act(() => store.selectLeaf(0));
+  expect(text(".jd-leaf h3")).toContain("model.conv1.kernel");
+  expect(text(".jd-leaf")).toContain("Findings that touch it");
+  await click(".jd-leaf .jd-link");
+  expect(store.subject.value).toEqual({ kind: "finding", index: 1 });
+});
+
+test("what a failure has opened stays when the same report comes again", async () => {
+  const store = await open("failed");
+  await act(() => store.selectLeaf(3));
+  await act(() => store.setData(fixture("failed")));
+  expect(store.subject.value).toEqual({ kind: "leaf" });
+  expect(store.tree.value?.paths[store.leaf.value]).toBe("model.conv2.bias");
+});
+
+test("keys go from one bad leaf to the next, and nowhere else", async () => {
+  const store = await open("tree");
+  const outside = vi.fn();
+  document.body.addEventListener("keydown", outside);
+  const event = await press("]");
+  expect(store.leaf.value).toBe(417);
+  expect(event.defaultPrevented).toBe(true);
+  await press("[");
+  expect(store.leaf.value).toBe(417);
+  await press("t");
+  expect(store.view.value).toBe("table");
+  await press("d");
+  expect(outside).not.toHaveBeenCalled();
+  document.body.removeEventListener("keydown", outside);
+});
+
+test("typing a search is no command", async () => {
+  const store = await open("tree");
+  await press("t", ".jd-search");
+  expect(store.view.value).toBe("map");
+  await act(() => {
+    store.query.value = "blocks[3]. bias";
+  });
+  expect(text(".jd-searching small")).toBe("8 found");
+  await press("Enter", ".jd-search");
+  expect(store.tree.value?.paths[store.leaf.value]).toMatch(/^model\.blocks\[3\].*bias$/);
+  await press("Escape", ".jd-search");
+  expect(store.query.value).toBe("");
+});
+
+test("the table holds few rows, and says where each one stands", async () => {
+  const store = await open("tree");
+  await press("t");
+  await press("]");
+  const rows = [...root.querySelectorAll('[role="treeitem"]')];
+  expect(rows.length).toBeLessThan(60);
+  const here = rows.find((r) => r.getAttribute("aria-selected") === "true");
+  expect(here?.textContent).toContain("N");
+  expect(here?.getAttribute("aria-level")).toBe("7");
+  expect(here?.getAttribute("aria-setsize")).toBe("2");
+  expect(store.bad.value).toEqual([417]);
+});
+
+test("rows follow the modules that are open", async () => {
+  const store = await open("tree");
+  const tree = store.tree.value;
+  if (!tree) throw new Error("no tree");
+  const module = tree.modules();
+  expect(rowsOf(tree, module, () => false)).toHaveLength(1);
+  expect(rowsOf(tree, module, (m) => m.depth < 3)).toHaveLength(40);
+  expect(within([3, 417, 500], { ...module, start: 400, end: 500 })).toBe(1);
+});
+
+test("arrows walk the tree", async () => {
+  await open("tree");
+  await press("t");
+  await press("End", '[role="tree"]');
+  await press("Home", '[role="tree"]');
+  await press("ArrowLeft", '[role="tree"]');
+  expect(root.querySelectorAll('[role="treeitem"]')).toHaveLength(1);
+  await press("ArrowRight", '[role="tree"]');
+  expect(root.querySelectorAll('[role="treeitem"]').length).toBeGreaterThan(1);
+});
+
+test("the slider says since when", async () => {
+  const store = await open("failed");
+  expect(text(".jd-slider")).toContain("first bad: call 192");
+  await act(() => {
+    store.call.value = 150;
+  });
+  expect(store.bad.value).toEqual([]);
+  await click(".jd-slider .jd-link");
+  expect(store.call.value).toBe(192);
+  expect(store.leaf.value).toBe(0);
+});
+
+test("a compilation tells what has changed, and what to do", async () => {
+  const store = await open("failed");
+  const again = store.compilations.value.findIndex((e) => e.reason);
+  await act(() => store.selectCompilation(again));
+  expect(text(".jd-details")).toContain("Again, because of shape of x");
+  expect(text(".jd-details .jd-change")).toBe(
+    "beforefloat32[64,8,8,1]nowfloat32[5,8,8,1]",
+  );
+  expect(text(".jd-advice")).toMatch(/^Leave the last/);
+});
+
+test("the table of compilations is sorted by a click on its head", async () => {
+  await open("failed");
+  await click("th button", 3);
+  expect(root.querySelector("tbody tr td:nth-child(4)")?.textContent).toBe("840 ms");
+  expect(root.querySelectorAll("th")[3]?.getAttribute("aria-sort")).toBe("descending");
+});
+
+test("elements are asked for, waited for, and shown for the leaf that asked", async () => {
+  const asked: unknown[] = [];
+  const store = await open("failed", newStore({ ask: (r) => asked.push(r) }));
+  vi.useFakeTimers();
+  await act(() => store.selectLeaf(5));
+  expect(asked).toEqual([{ ask: "tile", id: 1, tree: "model", leaf: 5, window: [] }]);
+  await act(() => {
+    vi.advanceTimersByTime(500);
+  });
+  vi.useRealTimers();
+  expect(text(".jd-busy")).toBe("kernel busy – the elements come when the cell ends");
+  await act(() => store.tileCame({ ...TILE, id: 99 }));
+  expect(store.tile.value.state).toBe("asked");
+  await act(() => store.tileCame({ ...TILE, id: 1 }));
+  expect(text(".jd-heat")).toContain("model.head.bias");
+});
+
+const TILE: TileAnswer = {
+  answer: "tile",
+  id: 1,
+  error: "",
+  rows: 1,
+  columns: 5,
+  axes: [-1, 0],
+  shape: [10],
+  window: [[0, 10]],
+  largest: { list: [1, 2, null, 4, 5] },
+  worst: { list: [0, 0, 2, 0, 0] },
+  values: [],
+};
+
+test("a cell of a tile is a window", () => {
+  expect(windowAt(TILE, 2)).toEqual([[4, 6]]);
+  expect(expression("m.w", [[4, 6], [0, 3]], [10, 3])).toBe("m.w[4:6]");
+  expect(expression("m.w", [[0, 10], [1, 2]], [10, 3])).toBe("m.w[:, 1]");
+});
+
+test("a running cell says how far it is", async () => {
+  const store = await open("clean");
+  const live = { function: "train_step", call: 41, rate: 12.5, seconds: 3 };
+  await act(() => {
+    store.live.value = { running: true, calls: 44, ...live };
+  });
+  expect(text(".jd-header")).toContain("● running");
+  expect(text(".jd-facts")).toBe("44 callstrain_step call 4112.5 calls/s3.00 s");
+});
+
+test("a panel of another version says so", () => {
+  const data = { ...fixture("clean"), jaxdbg_panel: 2 as never };
+  expect(() => newStore().setData(data)).toThrow("reads format 1 and was given 2");
+});
+
+test("lanes and spans", () => {
+  const events = fixture("failed").report?.compilations as CompileEvent[];
+  expect(lanes(events).map((l) => [l.name, l.events.length])).toEqual([
+    ["train_step", 3],
+    ["accuracy", 6],
+    ["library and eager ops", 3],
+  ]);
+  const [from, to] = extent(events, [0]);
+  expect(to - from).toBeGreaterThan(2.6);
+  expect(ticks(3.5, 8)).toBe(0.5);
+  expect(lost(events)).toBeCloseTo(0.3);
+});
+
+test("an expression over several lines is marked on each", () => {
+  const frame: SourceFrame = {
+    file: "a.py",
+    line: 3,
+    function: "",
+    code: "    y = f(a,\n          b) + 1",
+    cell: null,
+    column: 8,
+    end_line: 4,
+    end_column: 12,
+  };
+  expect(marked(frame)).toEqual([
+    { number: 3, before: "y = ", inside: "f(a,", after: "" },
+    { number: 4, before: "      ", inside: "b)", after: " + 1" },
+  ]);
+});
+
+test("words and numbers", () => {
+  expect(number(0.00012346)).toBe("0.0001235");
+  expect(number(1.5e-9)).toBe("1.50e−9");
+  expect(number("inf")).toBe("inf");
+  expect([bytes(999), bytes(1500), bytes(2e9)]).toEqual(["999 B", "1.5 kB", "2.0 GB"]);
+  expect([seconds(0.0123), seconds(3), seconds(200)]).toEqual(["12 ms", "3.00 s", "3 min 20 s"]);
+  const origin = fixture("failed").report?.findings[1]?.origin;
+  if (!origin) throw new Error("no origin");
+  expect(headOf({ ...origin, verdict: "came in" })).toBe("NaN came in");
+});

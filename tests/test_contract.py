@@ -1,0 +1,126 @@
+"""What Python tells the panel is what `js/src/report.ts` types, on shared fixtures."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from array import array
+from base64 import b64decode
+from dataclasses import fields
+from typing import Any
+
+import panel_fixtures as made
+import pytest
+
+from jaxdbg import records
+from jaxdbg.contract import FEW, column, panel_data
+from jaxdbg.records import Finding, Report
+
+ROOT = made.FIXTURES.parents[1]
+TYPES = (ROOT / "js" / "src" / "report.ts").read_text()
+
+APART = {
+    "Report": {"histories"},  # they go with the trees
+}
+
+
+def test_the_fixtures_are_fresh() -> None:
+    lying = {path.name: path.read_text() for path in made.FIXTURES.glob("*.json")}
+    assert lying == made.all_fixtures()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "CompileEvent",
+        "Finding",
+        "Operand",
+        "Origin",
+        "Reached",
+        "Reason",
+        "Report",
+        "SourceFrame",
+        "Turn",
+    ],
+)
+def test_types_have_the_fields_of_the_records(name: str) -> None:
+    wanted = {f.name for f in fields(getattr(records, name))} - APART.get(name, set())
+    assert typed(name) == wanted
+
+
+def test_the_whole_has_the_keys_of_its_types() -> None:
+    data = panel_data(made.REPORT, (made.MODEL,))
+    assert set(data) == typed("PanelData")
+    assert set(data["report"]) == typed("Report")
+    assert set(data["trees"][0]) == typed("TreeData")
+    assert set(data["trees"][0]["history"]) == typed("HistoryData")
+
+
+def typed(interface: str) -> set[str]:
+    body = re.search(rf"export interface {interface} {{\n(.*?)\n}}", TYPES, re.DOTALL)
+    assert body is not None
+    return set(re.findall(r"^  (\w+)\??:", body[1], re.MULTILINE))
+
+
+def test_a_history_joins_its_tree_or_is_one() -> None:
+    data = panel_data(made.REPORT, (made.MODEL, made.OPTIMIZER))
+    assert [tree["name"] for tree in data["trees"]] == ["model", "opt"]
+    assert data["trees"][0]["history"]["calls"] == list(made.KEPT)
+    assert data["trees"][1]["history"] is None
+    alone = panel_data(made.REPORT)["trees"]
+    assert [(tree["name"], tree["known"]) for tree in alone] == [("model", False)]
+
+
+def test_leaves_that_findings_name_are_a_tree_when_no_tree_is_known() -> None:
+    paths = ("w['a'][0]", "g.b", "f(...)['c']")
+    finding = Finding("nan", "f", 1, "", path=paths[0], paths=paths)
+    trees = panel_data(Report(findings=(finding,)))["trees"]
+    assert [(t["name"], t["paths"]) for t in trees] == [
+        ("w", ["w['a'][0]"]),
+        ("g", ["g.b"]),
+        ("f(...)", ["f(...)['c']"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [0] * 200,
+        [None] * 200,
+        list(range(FEW)),
+        list(range(200)),
+        [2**24 + 1, *range(200)],
+        [1e300, 1e-300, *map(float, range(200))],
+        [None, *(i / 7 for i in range(200))],
+        [],
+    ],
+)
+def test_columns_lose_nothing_that_counts(values: list[float | None]) -> None:
+    for there, back in zip(values, unpacked(column(values), len(values)), strict=True):
+        if there is None:
+            assert math.isnan(back)
+        else:
+            assert back == pytest.approx(there, rel=1e-6)
+            assert isinstance(there, float) or back == there
+
+
+def test_no_number_that_json_lacks_is_written() -> None:
+    hot = records.LeafStats("a", largest=math.inf, mean=math.nan, std=-math.inf)
+    data = panel_data(
+        made.REPORT, (records.TreeStats("t", (hot, made.MODEL.leaves[0])),)
+    )
+    json.dumps(data, allow_nan=False)
+
+
+def unpacked(packed: dict[str, Any], length: int) -> list[float]:
+    match packed:
+        case {"same": value}:
+            values = [value] * length
+        case {"list": values}:
+            pass
+        case {"f32": text}:
+            values = array("f", b64decode(text)).tolist()
+        case {"f64": text}:
+            values = array("d", b64decode(text)).tolist()
+    return [math.nan if v is None else v for v in values]

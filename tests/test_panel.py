@@ -1,0 +1,93 @@
+"""The widget on its own, without a page."""
+
+from __future__ import annotations
+
+import gc
+import json
+import weakref
+from typing import Any
+
+import panel_fixtures as made
+import pytest
+
+import jaxdbg
+from jaxdbg import panel
+from jaxdbg.panel import Panel
+from jaxdbg.render.page import page
+
+
+@pytest.fixture(autouse=True)
+def closed_again() -> Any:
+    yield
+    if (last := panel.current()) is not None:
+        last.close()
+
+
+def sent(widget: Panel, asked: object) -> list[Any]:
+    """What the widget answers a message with."""
+    answers: list[Any] = []
+    widget.send = answers.append  # type: ignore[method-assign]
+    widget._asked(widget, asked, [])
+    return answers
+
+
+ASK = {"ask": "tile", "id": 7, "tree": "model", "leaf": 2, "window": []}
+
+
+def test_a_panel_holds_what_the_contract_says() -> None:
+    data = json.loads(Panel(made.REPORT, (made.MODEL,)).data)
+    assert data["title"] == "cell 8"
+    assert data["report"]["findings"][1]["path"] == "model.conv1.kernel"
+
+
+def test_an_answer_bears_the_number_of_its_question() -> None:
+    widget = Panel(tile=lambda tree, leaf, window: {"error": "", "rows": leaf})
+    assert sent(widget, ASK) == [{"answer": "tile", "id": 7, "error": "", "rows": 2}]
+
+
+def test_what_breaks_is_the_answer() -> None:
+    def breaks(tree: str, leaf: int, window: object) -> Any:
+        raise RuntimeError("Array has been deleted")
+
+    (answer,) = sent(Panel(tile=breaks), ASK)
+    assert answer["error"] == "RuntimeError: Array has been deleted"
+    (answer,) = sent(Panel(), ASK)
+    assert answer["error"] == "The elements of this tree were not kept."
+
+
+@pytest.mark.parametrize("message", [None, [], {}, {"ask": "else", "id": 1}])
+def test_messages_of_others_are_left_alone(message: object) -> None:
+    assert sent(Panel(), message) == []
+
+
+def test_one_panel_lives_and_those_before_are_freed() -> None:
+    first = weakref.ref(Panel(made.REPORT))
+    Panel(made.REPORT)
+    gc.collect()
+    assert first() is None
+
+
+def test_no_trait_shadows_one_of_a_widget() -> None:
+    ours = set(Panel.class_own_traits())
+    assert ours & {"keys", "comm", "layout", "tooltip", "tabbable"} == set()
+
+
+def test_a_page_holds_everything_and_ends_where_it_should() -> None:
+    hostile = made.Finding("nan", "f", 1, "</script><script>alert(1)</script>")
+    report = made.Report(findings=(hostile,))
+    text = page(panel.panel_data(report), "<p>no script</p>")
+    assert text.count("</script>") == 2
+    assert "<noscript><p>no script</p></noscript>" in text
+    assert "https://" not in text
+
+
+def test_show_says_what_it_shows() -> None:
+    with pytest.raises(TypeError) as error:
+        jaxdbg.show(3)
+    assert str(error.value) == (
+        "jaxdbg.show() shows a Report or a TreeStats, not a int."
+    )
+
+
+def test_outside_a_notebook_the_panel_is_what_show_returns() -> None:
+    assert isinstance(jaxdbg.show(made.REPORT), Panel)
