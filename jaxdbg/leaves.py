@@ -175,6 +175,8 @@ class _Descent:
         return self._kinds[id(cls)][1]
 
     def _group_of_step(self, step: str) -> str:
+        if step[1:2].isdigit():  # `[3]`, of which there may be very many
+            return ""
         if step not in self._words:
             word = step.strip(".[]\"'")
             groups = (g for g, words in _GROUPS if re.fullmatch(words, word))

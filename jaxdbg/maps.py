@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdbg import caller, finite, statistics
+from jaxdbg.garbage import no_collection
 from jaxdbg.hooks.interpose import our_own_work
 from jaxdbg.leaves import Leaf, leaves_of
 from jaxdbg.naming import element
@@ -27,6 +28,9 @@ from jaxdbg.statistics import Measured
 
 DETAIL_UP_TO = 1 << 26
 """Bytes up to which a tree is measured in detail unasked: some tenths of a second."""
+
+DETAIL_LEAVES = 20_000
+"""How many leaves it has at most."""
 
 
 def finite_map(
@@ -42,11 +46,12 @@ def finite_map(
         name: what to call the tree in paths; by default what the caller has written.
         detail: whether to measure magnitudes, zeros, mean and spread of all leaves.
             False: only of those that hold NaN or Inf; the others are read once, at the
-            speed of memory. By default, trees of up to 64 MiB are measured in detail.
+            speed of memory. By default, a tree of up to 64 MiB is measured in detail,
+            unless its leaves are very many.
     """
     began = time.perf_counter()
     name = name or caller.first_argument(sys._getframe(1), "tree") or "tree"
-    with our_own_work():
+    with our_own_work(), no_collection():
         leaves, shared = leaves_of(tree, name)
         also = defaultdict(list)
         for path, first in shared.items():
@@ -202,12 +207,6 @@ class _Fixed(NamedTuple):
     size: int = 0
     array: Any = None
 
-    def known(self) -> dict[str, Any]:
-        """By name of the attribute of `LeafStats`."""
-        known = self._asdict()
-        del known["array"]
-        return known
-
 
 def _stats(
     leaves: Sequence[Leaf], also: Mapping[str, list[str]], detail: bool | None
@@ -215,36 +214,44 @@ def _stats(
     fixed = [_fixed(leaf.value) for leaf in leaves]
     measures = _measures(fixed, detail)
     for i, (leaf, what) in enumerate(zip(leaves, fixed, strict=True)):
-        group = "rng" if what.kind == "key" else leaf.group
         others = tuple(also[leaf.path]) if leaf.path in also else ()
-        known = {"path": leaf.path, "group": group, **what.known(), "also": others}
         measure = measures.get(i)
-        if measure is None:
-            yield LeafStats(**known, detailed=False)
-        else:
-            yield _detailed(known, measure, what.array.dtype)
+        numbers = {"detailed": False} if measure is None else _numbers(measure, what)
+        yield LeafStats(
+            leaf.path,
+            "rng" if what.kind == "key" else leaf.group,
+            what.kind,
+            what.shape,
+            what.dtype,
+            what.nbytes,
+            what.sharding,
+            what.size,
+            also=others,
+            **numbers,
+        )
 
 
-def _detailed(known: dict[str, Any], m: Measured, dtype: Any) -> LeafStats:
-    first = None
-    if m.first >= 0:
-        first = tuple(int(i) for i in np.unravel_index(m.first, known["shape"]))
+def _numbers(m: Measured, what: _Fixed) -> dict[str, Any]:
+    """What was measured, by name of the attribute of `LeafStats`."""
     largest = m.largest if m.largest >= 0 else None
     has_moments = m.good and math.isfinite(m.mean) and math.isfinite(m.squares)
-    return LeafStats(
-        **known,
-        nan=m.nan,
-        posinf=m.posinf,
-        neginf=m.neginf,
-        zeros=m.zeros,
-        subnormals=m.subnormals,
-        smallest=m.smallest if m.smallest < math.inf else None,
-        largest=largest,
-        mean=m.mean if has_moments else None,
-        std=math.sqrt(m.squares / m.good) if has_moments else None,
-        headroom=_headroom(dtype, largest),
-        first_bad=first,
-    )
+    return {
+        "nan": m.nan,
+        "posinf": m.posinf,
+        "neginf": m.neginf,
+        "zeros": m.zeros,
+        "subnormals": m.subnormals,
+        "smallest": m.smallest if m.smallest < math.inf else None,
+        "largest": largest,
+        "mean": m.mean if has_moments else None,
+        "std": math.sqrt(m.squares / m.good) if has_moments else None,
+        "headroom": _headroom(what.array.dtype, largest),
+        "first_bad": _index(m.first, what.shape) if m.first >= 0 else None,
+    }
+
+
+def _index(flat: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(int(i) for i in np.unravel_index(flat, shape))
 
 
 def _headroom(dtype: Any, largest: float | None) -> float | None:
@@ -264,7 +271,8 @@ def _measures(fixed: Sequence[_Fixed], detail: bool | None) -> dict[int, Measure
     """What those leaves hold that are to be measured, by index."""
     readable = [i for i, what in enumerate(fixed) if what.array is not None]
     if detail is None:
-        detail = sum(fixed[i].nbytes for i in readable) <= DETAIL_UP_TO
+        nbytes = sum(fixed[i].nbytes for i in readable)
+        detail = nbytes <= DETAIL_UP_TO and len(readable) <= DETAIL_LEAVES
     wanted = readable
     if not detail:
         found = statistics.suspects([fixed[i].array for i in readable])
@@ -274,34 +282,42 @@ def _measures(fixed: Sequence[_Fixed], detail: bool | None) -> dict[int, Measure
 
 
 def _fixed(value: Any) -> _Fixed:
-    if isinstance(value, jax.core.Tracer):
-        return _described(value, "abstract")
-    if isinstance(value, jax.Array | np.ndarray | np.generic | finite.REF):
-        kind = _kind(value.dtype)
-        if _is_gone(value):
-            return _described(value, "deleted")
-        readable = statistics.is_number(value.dtype) and value.size
-        if readable and not _is_computed(value):
-            return _described(value, "other")
-        return _described(value, kind)._replace(array=value if readable else None)
+    cls = type(value)
+    if cls not in _IS_ARRAY:
+        arrays = (jax.Array, np.ndarray, np.generic, finite.REF)
+        _IS_ARRAY[cls] = isinstance(value, arrays)
+    if _IS_ARRAY[cls]:
+        return _fixed_array(value)
     if isinstance(value, float | complex):
-        number = np.asarray(value)
-        return _Fixed(type(value).__name__, size=1, array=number)
-    kind = _PLAIN.get(type(value), "other")
+        return _Fixed(cls.__name__, size=1, array=np.asarray(value))
     if isinstance(value, jax.ShapeDtypeStruct):
         return _described(value, "abstract")
+    kind = _PLAIN.get(cls, "other")
     return _Fixed(kind, size=int(kind not in ("none", "other")))
 
 
 _PLAIN = {type(None): "none", str: "str", bool: "bool", int: "int"}
 
+_IS_ARRAY: weakref.WeakKeyDictionary[type, bool] = weakref.WeakKeyDictionary()
+
+
+def _fixed_array(value: Any) -> _Fixed:
+    if isinstance(value, jax.core.Tracer):
+        return _described(value, "abstract")
+    if _is_gone(value):
+        return _described(value, "deleted")
+    what = _described(value, _kind(value.dtype))
+    if not what.size or not statistics.is_number(value.dtype):
+        return what
+    if not _is_computed(value):
+        return what._replace(kind="other")
+    return what._replace(array=value)
+
 
 def _described(array: Any, kind: str) -> _Fixed:
     shape = tuple(array.shape)
     size = math.prod(shape)
-    nbytes = getattr(array, "nbytes", None)
-    if nbytes is None:
-        nbytes = size * getattr(array.dtype, "itemsize", 0)
+    nbytes = size * getattr(array.dtype, "itemsize", 0)
     sharding = _sharding(getattr(array, "sharding", None))
     return _Fixed(kind, shape, _name(array.dtype), nbytes, sharding, size)
 

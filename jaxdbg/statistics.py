@@ -119,7 +119,9 @@ def suspects(arrays: Sequence[Any]) -> list[int]:
     proved = _mapped(_sum_is_finite, [piece for _, piece in tasks])
     unproved = [t for t, proof in zip(tasks, proved, strict=True) if not proof]
     bad = {i for i, piece in unproved if finite.suspects([piece])}
-    rest = [None if _is_worth_threads(array) else array for array in arrays]
+    rest = [*arrays]
+    for i in large:
+        rest[i] = None
     return sorted(bad.union(finite.suspects(rest)))
 
 
@@ -203,10 +205,12 @@ def _cores() -> int:
 
 def _is_worth_threads(array: Any) -> bool:
     """Whether an array is large, and NumPy sums it at the speed of memory."""
-    dtype = getattr(array, "dtype", None)
-    if dtype not in (np.float32, np.float64, np.complex64, np.complex128):
+    if math.prod(getattr(array, "shape", ())) <= _PIECE:
         return False
-    return array.size > _PIECE and not finite.is_remote(array)
+    return array.dtype in _SUMMED and not finite.is_remote(array)
+
+
+_SUMMED = frozenset(map(np.dtype, ("f4", "f8", "c8", "c16")))
 
 
 def _sum_is_finite(piece: Host) -> bool:

@@ -33,6 +33,7 @@ STDLIB_ONLY = (
     "contract",
     "differences",
     "errors",
+    "garbage",
     "history",
     "options",
     "places",

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from jaxdbg.garbage import no_collection
 from jaxdbg.records import LeafStats, TreeStats
 
 MAX_BAD = 20
@@ -19,6 +20,11 @@ _STEP = re.compile(r"""\.\w+|\[(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\]"'])*\
 
 def render(tree: TreeStats) -> str:
     """The map as text, without a line break at its end."""
+    with no_collection():
+        return "\n".join(_lines(tree))
+
+
+def _lines(tree: TreeStats) -> list[str]:
     bad = tree.bad
     lines = [headline(tree)]
     lines += [f"  ✗ {bad_line(leaf)}" for leaf in bad[:MAX_BAD]]
@@ -26,7 +32,7 @@ def render(tree: TreeStats) -> str:
         lines.append(f"  ✗ and {len(bad) - MAX_BAD:,} more bad leaves")
     if len(tree.leaves) > 1:
         lines += [f"  {line}".rstrip() for line in table(tree)]
-    return "\n".join(lines)
+    return lines
 
 
 def headline(tree: TreeStats) -> str:
@@ -115,24 +121,28 @@ class Part:
 
 def parts(tree: TreeStats) -> list[Part]:
     """The tree in parts that fit in a table, as deep as they do, in its order."""
-    steps = [_STEP.findall(x.path, len(tree.name)) for x in tree.leaves]
-    deepest = max(map(len, steps), default=0)
-    found = _parts_at(tree, steps, 1)
-    for depth in range(2, deepest + 1):
-        deeper = _parts_at(tree, steps, depth)
-        if len(deeper) > MAX_PARTS:
-            break
+    ends = [len(tree.name)] * len(tree.leaves)
+    found: dict[str, list[LeafStats]] = {}
+    while True:
+        deeper, ends = _one_step_deeper(tree, ends)
+        if found and (len(deeper) > MAX_PARTS or deeper.keys() == found.keys()):
+            return [Part(path, tuple(leaves)) for path, leaves in found.items()]
+        if not deeper:
+            return []
         found = deeper
-    return found
 
 
-def _parts_at(
-    tree: TreeStats, steps: Sequence[Sequence[str]], depth: int
-) -> list[Part]:
+def _one_step_deeper(
+    tree: TreeStats, ends: Sequence[int]
+) -> tuple[dict[str, list[LeafStats]], list[int]]:
+    """The leaves by the part of the path that ends one step after where it ended."""
     grouped: dict[str, list[LeafStats]] = {}
-    for leaf, way in zip(tree.leaves, steps, strict=True):
-        grouped.setdefault(tree.name + "".join(way[:depth]), []).append(leaf)
-    return [Part(path, tuple(leaves)) for path, leaves in grouped.items()]
+    after = []
+    for leaf, end in zip(tree.leaves, ends, strict=True):
+        step = _STEP.match(leaf.path, end)
+        after.append(step.end() if step else end)
+        grouped.setdefault(leaf.path[: after[-1]], []).append(leaf)
+    return grouped, after
 
 
 def table(tree: TreeStats) -> list[str]:
