@@ -18,7 +18,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxdbg import every_op, findings, finite
+from jaxdbg import every_op, findings, finite, held
 from jaxdbg.copies import copied
 from jaxdbg.errors import Failure
 from jaxdbg.hooks import chex_mode
@@ -28,6 +28,7 @@ from jaxdbg.hooks.vmapped_checks import has_checks
 from jaxdbg.jaxprs import REF, NotReplayable, can_be_bad, replayable
 from jaxdbg.naming import Names
 from jaxdbg.origins import evaluation
+from jaxdbg.origins.memory import Memory
 from jaxdbg.session import Session
 
 MAX_PENDING = 16
@@ -63,6 +64,9 @@ class Checked:
 
     Attributes:
         lost: whether an argument that is gone since, or written to, held NaN or Inf.
+        given: the arrays that the user gave it; `args` are what is left to look at.
+        number: which call of the region it was, of any function.
+        memory: the calls of the region.
     """
 
     plan: Plan
@@ -71,6 +75,9 @@ class Checked:
     args: Sequence[Any]
     outs: list[Any]
     lost: bool = False
+    given: Sequence[Any] = ()
+    number: int = 0
+    memory: Memory = None  # type: ignore[assignment]  # set once it has run
     error: Any = None
     marks: Any = None
     flags: finite.Pending | None = None
@@ -113,7 +120,8 @@ class Checker:
         lost = self._is_bad_and_lost(call.args, plan)
         checked = self._run(call, plan, which, args, kept)
         checked.lost = lost
-        self._session.memory.note(which, checked.jaxpr, kept, checked.outs)
+        checked.given, checked.memory = call.args, self._session.memory
+        checked.number = checked.memory.note(which, checked.jaxpr, kept, checked.outs)
         if self._options.async_:
             self._enqueue(checked)
         else:
@@ -254,7 +262,10 @@ class Checker:
         began = time.perf_counter()
         try:
             with our_own_work():
-                return self._judge(checked)
+                failure = self._judge(checked)
+                if failure is not None:
+                    self._hold(failure, checked)
+                return failure
         except Exception as error:
             self._session.broke(f"checking {checked.call.function.name}", error)
             return None
@@ -274,6 +285,21 @@ class Checker:
         if failure is None and checked.marks is not None:
             failure = self._judge_marks(checked)
         return failure
+
+    def _hold(self, failure: Failure, checked: Checked) -> None:
+        """Keeps what the call was given, for `repro` and `rewind`."""
+        try:
+            if self._session.kept.has_room(checked.call, checked.args):
+                options = self._options
+                failure.held = held.taken(
+                    checked,
+                    self._names(),
+                    self._suspects(checked),
+                    copy=options.record and not options.async_,
+                )
+        except Exception as error:
+            name = checked.call.function.name
+            self._session.broke(f"keeping what {name} was given", error)
 
     def _suspects(self, checked: Checked) -> list[int]:
         results, indices = checked.results, checked.can_be_bad

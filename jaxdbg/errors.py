@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from jaxdbg.held import Held
     from jaxdbg.records import Finding, Report
 
 
@@ -15,12 +16,14 @@ class Failure(Exception):
         finding: the `Finding` this error was raised for.
         report: the `Report` of the region up to the failure. While the region is
             still open it is a snapshot; when the region ends it is its last report.
+        held: what the failing call was given, until the session has put it away.
     """
 
     def __init__(self, message: str, finding: Finding, report: Report | None = None):
         super().__init__(message)
         self.finding = finding
         self.report = report
+        self.held: Held | None = None
 
     def __str__(self) -> str:
         # A user's own exception type may be mixed in, and say it in another way.

@@ -16,7 +16,7 @@ import inspect
 import re
 import sys
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from types import FrameType
@@ -72,6 +72,20 @@ class Names:
         known, path = self._found.get(id(array), (None, None))
         return path if known is array else None
 
+    def from_outside(self) -> Names:
+        """The same, but what an outer frame calls an array comes first.
+
+        Such a name outlives the functions that run now.
+        """
+        call = [self._call] if self._call is not None else []
+        others = [n for n in self._namespaces if n is not self._call]
+        return Names(*reversed(others), *call)
+
+    def paths(self) -> Iterator[tuple[object, str]]:
+        """Every array that a namespace leads to, with the path to it."""
+        self.of(None)
+        return iter((self._found or {}).values())
+
     def nnx_call(self, function: str) -> NnxCall | None:
         """The running call of an `nnx.jit` function, if it is that function's."""
         call, name = self._call, function.rpartition(".")[2]
@@ -126,6 +140,23 @@ def output_names(
             name = inputs[slot]
         result.append(name or _typed_output(function, path, i, len(outs), layout))
     return result
+
+
+def updates(
+    function: str, args: Sequence[Any], outs: Sequence[Any], debug_info: Any
+) -> dict[int, int]:
+    """From outputs of an `nnx.jit` call to the argument that each is the new value of.
+
+    Args:
+        function: name of the jitted function.
+        args: the flat arguments.
+        outs: the flat outputs.
+        debug_info: of the call's jaxpr; None where there is none.
+    """
+    paths = _paths(debug_info, "result_paths", len(outs))
+    arg_paths = _paths(debug_info, "arg_names", len(args))
+    slots = _slots(paths, arg_paths, None, _layout(None, debug_info))
+    return {i: slot for i, slot in enumerate(slots) if slot is not None}
 
 
 def element(path: str, index: Sequence[int]) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 
 import jax
 
-from jaxdbg import findings
+from jaxdbg import findings, held, rewinding
 from jaxdbg.checker import Checker
 from jaxdbg.decorated import decorated
 from jaxdbg.errors import Failure
@@ -25,12 +25,13 @@ from jaxdbg.hooks.compiles import (
     function_called,
     is_user_file,
 )
-from jaxdbg.hooks.interpose import Invocation
+from jaxdbg.hooks.interpose import Invocation, our_own_work
 from jaxdbg.hooks.vmapped_checks import has_checks
 from jaxdbg.naming import Names, frame_namespaces
 from jaxdbg.options import Options
 from jaxdbg.recorder import recorder
-from jaxdbg.records import Report
+from jaxdbg.records import Finding, Report
+from jaxdbg.rewinding import Rewound
 from jaxdbg.session import Session
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -156,6 +157,33 @@ class Region:
         finally:
             _hub.open(self)
 
+    def rewind(self) -> Rewound:
+        """Puts arrays back to the values they had before the first failing call.
+
+        After `record=True` or `async_=True` the program has run on, and the user's
+        modules, optimizers and variables hold what came out of it. Each place that a
+        checked call has overwritten gets back the array that the failing call was
+        given; what the user has put somewhere stays. What is kept for this, and for
+        how long, says `jaxdbg.held`.
+
+        Returns:
+            What was put back, and what was not, and why; as text, if printed.
+
+        Raises:
+            RuntimeError: the region found nothing, or what it kept is dropped.
+        """
+        found = self._found()
+        if not found:
+            raise RuntimeError("Nothing to rewind: this region has found nothing.")
+        kept = [h for f, h in held.latest() if any(f is g for g in found)]
+        return _rewound(kept, self._namespaces())
+
+    def _found(self) -> Sequence[Finding]:
+        return self._session.findings if self._session is not None else ()
+
+    def _namespaces(self) -> list[Mapping[str, object]]:
+        return [*frame_namespaces(), *([self._namespace] if self._namespace else [])]
+
     @property
     def session(self) -> Session:
         """The records of the open region."""
@@ -186,12 +214,36 @@ class Region:
         return unseen[0] if unseen else None
 
     def _names(self) -> Names:
-        frames = frame_namespaces()
-        return Names(*frames, *([self._namespace] if self._namespace else []))
+        return Names(*self._namespaces())
 
 
 checked = Region
 """The name under which users know a region: `with jaxdbg.checked(): ...`."""
+
+
+def rewind_last(namespace: Mapping[str, object]) -> Rewound:
+    """`Region.rewind` for the region that failed last.
+
+    Arguments:
+        namespace: where the user's names are.
+
+    Raises:
+        RuntimeError: nothing has failed, or what was kept is dropped.
+    """
+    return _rewound([h for _, h in held.latest()], [namespace])
+
+
+def _rewound(
+    kept: Sequence[held.Held], namespaces: Sequence[Mapping[str, object]]
+) -> Rewound:
+    if not kept:
+        raise RuntimeError(
+            "Nothing to rewind with: nothing has failed, or what the failing calls "
+            "were given is not kept any more. It is kept until a later checked region "
+            "calls a jitted function."
+        )
+    with our_own_work():
+        return rewinding.rewind(kept, namespaces)
 
 
 def _remember(report: Report) -> Report:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from jaxdbg import findings
+from jaxdbg import findings, held
 from jaxdbg.errors import Failure
 from jaxdbg.hooks.compiles import Function, Phase
 from jaxdbg.options import Options
@@ -41,6 +41,7 @@ class Session:
         self.findings: list[Finding] = []
         self.in_threads: list[Failure] = []
         self.memory = Memory()
+        self.kept = held.Kept()
         self._thread = threading.current_thread()
         self._lock = threading.Lock()
         self.latest: tuple[str, int] = ("", 0)
@@ -63,6 +64,8 @@ class Session:
 
     def called(self, function: Function) -> int:
         """Counts a call, and says which call of the function it is, from 1."""
+        if function.user:
+            held.moved_on(self.kept)
         with self._lock:
             self._calls[function] += 1
             times = self._calls[function]
@@ -124,6 +127,10 @@ class Session:
             one.finding = replace(one.finding, time=time.time())
         with self._lock:
             self.findings += [f.finding for f in (failure, *others)]
+            for f in (failure, *others):
+                if f.held is not None:
+                    self.kept.add(f.finding, f.held)
+                    f.held = None
             if threading.current_thread() is not self._thread:
                 self.in_threads.append(failure)
         failure.report = self.report()
@@ -134,6 +141,7 @@ class Session:
         """Stops the clock, and lets go of what was held for the open region only."""
         self._ended = time.perf_counter()
         self.memory.end()
+        self.kept.close()
 
     def report(self) -> Report:
         """What was collected up to now, frozen."""

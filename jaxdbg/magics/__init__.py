@@ -15,8 +15,9 @@ from jaxdbg import recorder
 from jaxdbg.magics.checked import Checked
 from jaxdbg.magics.installed import Installed
 from jaxdbg.magics.panel import ShowPanel
+from jaxdbg.magics.rewind import Rewind
 
-ALL: tuple[type[Installed], ...] = (Checked, ShowPanel)
+ALL: tuple[type[Installed], ...] = (Checked, ShowPanel, Rewind)
 """The magics of the extension, in the order they are installed."""
 
 

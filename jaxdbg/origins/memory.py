@@ -102,7 +102,7 @@ class Memory:
 
     def note(
         self, call: Call, jaxpr: Any, args: Sequence[Any], outs: Sequence[Any]
-    ) -> None:
+    ) -> int:
         """Notes a call that ran; does not wait for it, and looks at no value.
 
         Arguments:
@@ -110,6 +110,9 @@ class Memory:
             jaxpr: its closed jaxpr; None where there is none (AOT).
             args: its flat arguments, as they were before it ran.
             outs: its flat outputs, the very objects the user gets.
+
+        Returns:
+            Which call of the region it was, from 1.
         """
         note = _Note(call, 0, jaxpr, _weak(args), _weak(outs))
         small = self._small_outputs(jaxpr) if jaxpr is not None else ()
@@ -123,11 +126,7 @@ class Memory:
                 if call.function not in self._grown:
                     self._grown[call.function] = deque(maxlen=GROWTH)
                 self._grown[call.function].append({i: outs[i] for i in small})
-
-    @property
-    def count(self) -> int:
-        """How many calls were noted: the number of the latest one."""
-        return self._count
+        return note.number
 
     def made(self, array: object) -> Made | None:
         """The latest call that returned this very array, or None where none is known.
