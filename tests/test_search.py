@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from jax import lax
 
+from jaxdbg.origins import host
 from jaxdbg.origins.births import Found
 from jaxdbg.origins.patience import OutOfTime, Patience
 from jaxdbg.origins.search import first_birth, search
@@ -467,3 +468,27 @@ def test_the_first_birth_knows_its_infs():
 def test_a_good_program_has_no_birth():
     jaxpr = jax.make_jaxpr(lambda x: jnp.where(x > 0, x, -jnp.inf))(F32(-1))
     assert first_birth(jaxpr, [F32(-1)]) is None
+
+
+# -- in numpy, and in XLA where that disagrees ----------------------------------------
+
+
+@pytest.mark.parametrize("wrong", [np.nan, 1.0])
+def test_numpy_is_not_believed(monkeypatch, wrong):
+    wrongly = {"exp": lambda eqn, x: np.full_like(x, wrong)}
+    monkeypatch.setattr(host, "_RULES", {**host._RULES, **wrongly})
+    assert born(lambda x: jnp.exp(x) * 2, F32(1e3)) == "inf exp"
+    assert found(lambda x: jnp.exp(x) * 2, F32(1)).verdict == "not reproduced"
+
+
+def test_what_is_too_small_is_zero_as_in_compiled_code():
+    x = F32(6e-39)
+    assert np.isnan(jax.jit(lambda x: x / x)(x))
+    got = found(lambda x: x / x, x)
+    assert got.verdict == "born"
+    assert got.birth.operands == (x, x)
+
+
+def test_the_result_of_a_birth_is_what_xla_gives():
+    result = found(lambda x: jnp.exp(x), F32(1e3)).birth.result
+    assert isinstance(result, jax.Array)

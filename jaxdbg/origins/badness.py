@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -42,10 +43,33 @@ def codes_of(array: Any) -> Codes | None:
 
 def kinds_in(array: Any) -> tuple[str, ...]:
     """Which of "nan", "inf" and "-inf" an array holds."""
-    codes = codes_of(array)
-    if codes is None:
-        return ()
-    return tuple(kind for code, kind in KINDS.items() if (codes == code).any())
+    held = distinct(codes_of(array))
+    return tuple(kind for code, kind in KINDS.items() if code in held)
+
+
+def distinct(codes: Codes | None) -> frozenset[int]:
+    """Which codes of bad elements there are."""
+    if codes is None or not codes.size:
+        return frozenset()
+    if _is_uniform(codes):
+        return frozenset({int(codes.flat[0])} - {GOOD})
+    return frozenset(c for c in KINDS if (codes == c).any())
+
+
+def among(codes: Codes, which: Collection[int]) -> Mask:
+    """The elements that have one of some codes."""
+    if _is_uniform(codes):
+        uniform = np.asarray(int(codes.flat[0]) in which)
+        return np.broadcast_to(uniform, codes.shape)
+    first, *rest = which
+    mask: Mask = codes == first
+    for code in rest:
+        mask |= codes == code
+    return mask
+
+
+def _is_uniform(codes: Codes) -> bool:
+    return codes.size > 0 and not any(codes.strides)
 
 
 def first_element(mask: Mask) -> tuple[int, ...]:

@@ -16,7 +16,16 @@ import numpy as np
 
 from jaxdbg.hooks._compat import is_literal
 from jaxdbg.jaxprs import scan_layout
-from jaxdbg.origins.badness import INF, NAN, NEG_INF, Codes, Mask
+from jaxdbg.origins.badness import (
+    INF,
+    KINDS,
+    NAN,
+    NEG_INF,
+    Codes,
+    Mask,
+    among,
+    distinct,
+)
 from jaxdbg.origins.births import Element
 from jaxdbg.origins.links import links
 from jaxdbg.origins.recording import Inner, Order, Run
@@ -168,7 +177,7 @@ class _Back:
         codes = run.codes(atom)
         if codes is None:
             return
-        mask = mask * (codes != 0)
+        mask = mask * among(codes, KINDS)
         if not mask.any():
             return
         if is_literal(atom):
@@ -178,7 +187,7 @@ class _Back:
 
     def _place(self, codes: Codes | None, mask: Wanted | None) -> None:
         if codes is not None and mask is not None:
-            self.met.placed |= {int(c) for c in np.unique(codes[mask != 0])} - {0}
+            self.met.placed |= {c for c in KINDS if (codes[mask != 0] == c).any()}
 
     # -- one equation ------------------------------------------------------------------
 
@@ -195,8 +204,9 @@ class _Back:
             step = _Step(run, n, output, ins, self.met)
             if mask is not None:
                 codes = run.bad[eqn.outvars[output]]
-                for code in _MADE_FROM:
-                    some = mask * (codes == code)
+                held = distinct(codes)
+                for code in held:
+                    some = mask if len(held) == 1 else mask * (codes == code)
                     if some.any():
                         step.made_from(code, some)
             if here:
@@ -295,14 +305,14 @@ class _Step:
         kept = self.run.kept[self.n]
         eqn = self.run.body.eqns[self.n]
         hits = np.zeros(pending.shape, bool)
-        if not any(_holds(c, codes) for c in kept.codes):
+        held = [not distinct(c).isdisjoint(codes) for c in kept.codes]
+        if not any(held):
             return hits
         all_links = links(eqn, kept.operands, self.output)
         for i, (link, has) in enumerate(zip(all_links, kept.codes, strict=True)):
-            if link is None or not _holds(has, codes):
+            if link is None or has is None or not held[i]:
                 continue
-            assert has is not None
-            source = np.isin(has, codes)
+            source = among(has, codes)
             hit = link.forward(source) & pending
             if not hit.any():
                 continue
@@ -337,10 +347,6 @@ def _is_placed(eqn: Any, code: int) -> bool:
     # An Inf that a gather fills in was asked for; a NaN is what jnp.take gives
     # for an index that is out of range.
     return eqn.primitive.name == "gather" and code != NAN
-
-
-def _holds(codes: Codes | None, which: tuple[int, ...]) -> bool:
-    return codes is not None and any((codes == c).any() for c in which)
 
 
 def _both(a: Wanted | None, b: Wanted | None) -> Wanted | None:

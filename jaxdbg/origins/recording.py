@@ -26,8 +26,9 @@ from jaxdbg.jaxprs import (
     scan_layout,
     without_callbacks,
 )
-from jaxdbg.origins.badness import Codes, Mask, codes_of
+from jaxdbg.origins.badness import Codes, Mask, codes_of, distinct
 from jaxdbg.origins.births import Site
+from jaxdbg.origins.host import Host
 from jaxdbg.origins.patience import Patience
 
 Order = tuple[int, ...]
@@ -145,6 +146,7 @@ class Recorder:
         keep: orders of equations whose operands are to be kept in any case.
         told: called with each equation that gave something bad.
         step_all: go into loops even where all they give is good.
+        host: evaluates what it can instead of XLA.
     """
 
     def __init__(
@@ -153,11 +155,13 @@ class Recorder:
         keep: Collection[Order] = (),
         told: Callable[[Run, int], None] | None = None,
         step_all: bool = False,
+        host: Host | None = None,
     ):
         self._patience = patience
         self._keep = keep
         self._told = told
         self._step_all = step_all
+        self._host = host
 
     def record(self, run: Run, args: Sequence[Any], outputs: Collection[int]) -> None:
         """Fills in the run of a call, as far as some outputs depend on it."""
@@ -209,7 +213,9 @@ class Recorder:
 
     def _bound(self, run: Run, n: int, ins: _Values) -> _Values:
         eqn = run.body.eqns[n]
-        outs = bind_equation(without_callbacks(eqn), ins.arrays)
+        outs = self._host.evaluate(eqn, ins.arrays) if self._host else None
+        if outs is None:
+            outs = bind_equation(without_callbacks(eqn), ins.arrays)
         values = _Values(outs, [codes_of(o) for o in outs])
         for var, array in zip(eqn.invars, ins.arrays, strict=True):
             if isinstance(array, REF):  # it may have been written to
@@ -339,16 +345,8 @@ def _has_a_use(eqn: Any) -> bool:
 
 def _is_new(before: Sequence[Codes | None], after: Sequence[Codes | None]) -> bool:
     """Whether there is a code in the results that is not in the operands."""
-    return not _distinct(after) <= _distinct(before)
-
-
-def _distinct(all_codes: Sequence[Codes | None]) -> set[int]:
-    found: set[int] = set()
-    for codes in all_codes:
-        if codes is not None and codes.size:
-            uniform = not any(codes.strides)
-            found |= {int(codes.flat[0])} if uniform else set(np.unique(codes).tolist())
-    return found - {0}
+    held = frozenset().union(*map(distinct, before))
+    return any(not distinct(codes) <= held for codes in after)
 
 
 def _size(eqn: Any) -> float:

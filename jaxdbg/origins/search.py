@@ -9,13 +9,16 @@ from.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+import functools
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
+import jax
 import numpy as np
 
-from jaxdbg.jaxprs import replayable
+from jaxdbg.hooks._compat import is_literal
+from jaxdbg.jaxprs import bind_equation, replayable, without_callbacks
 from jaxdbg.origins.badness import (
     INF,
     KINDS,
@@ -24,9 +27,11 @@ from jaxdbg.origins.badness import (
     Codes,
     Mask,
     codes_of,
+    distinct,
     first_element,
 )
 from jaxdbg.origins.births import Birth, Element, Found
+from jaxdbg.origins.host import Host
 from jaxdbg.origins.links import links
 from jaxdbg.origins.lookback import (
     DIRECT,
@@ -38,7 +43,9 @@ from jaxdbg.origins.lookback import (
     ends_of_infs,
 )
 from jaxdbg.origins.patience import Patience
-from jaxdbg.origins.recording import Order, Recorder, Run, plan
+from jaxdbg.origins.recording import Kept, Order, Recorder, Run
+
+_Any = TypeVar("_Any", Found, Found | None)
 
 
 def search(
@@ -50,8 +57,8 @@ def search(
 ) -> dict[int, Found]:
     """Where the bad values in some outputs of a call come from.
 
-    Outputs are taken one after the other, the one that needs the fewest equations
-    first, and the search ends with the first that holds a value that was born.
+    Outputs are taken one after the other, the one that is made first first, and the
+    search ends with the first that holds a value that was born.
 
     Arguments:
         jaxpr: the closed jaxpr of the call.
@@ -68,10 +75,10 @@ def search(
     replayable(jaxpr)
     patience = patience or Patience()
     found: dict[int, Found] = {}
-    for i in _by_need(jaxpr, bad_outputs):
-        evaluated = _Evaluated(jaxpr, args, [i], patience)
-        evaluated.evaluate()
-        found[i] = _found(evaluated, i, None if seen is None else seen.get(i))
+    for i in _by_time(jaxpr, bad_outputs):
+        call = _Call(jaxpr, args, [i], patience)
+        gave = None if seen is None else seen.get(i)
+        found[i] = _in_numpy_or_xla(call, functools.partial(_found, i, gave))
         if found[i].verdict == "born":
             break
     return found
@@ -86,19 +93,45 @@ def first_birth(
     are those of `search`.
     """
     replayable(jaxpr)
-    evaluated = _Evaluated(
-        jaxpr, args, range(len(jaxpr.out_avals)), patience or Patience()
-    )
+    outputs = range(len(jaxpr.out_avals))
+    call = _Call(jaxpr, args, outputs, patience or Patience())
+    return _in_numpy_or_xla(call, _first)
+
+
+def _in_numpy_or_xla(call: _Call, look: Callable[[_Evaluated], _Any]) -> _Any:
+    """What a look gives at values from numpy, if XLA agrees; or else from XLA."""
+    if _is_on_host(call.args):
+        try:
+            found = look(_Evaluated(call, Host((*call.args, *call.jaxpr.consts))))
+        except _Disagrees:
+            pass
+        else:
+            if found is not None and found.verdict != "not reproduced":
+                return found
+    return look(_Evaluated(call))
+
+
+def _is_on_host(args: Sequence[Any]) -> bool:
+    arrays = [a for a in args if isinstance(a, jax.Array)]
+    platforms = {d.platform for a in arrays for d in a.devices()}
+    return (platforms or {jax.default_backend()}) == {"cpu"}
+
+
+def _first(evaluated: _Evaluated) -> Found | None:
     births = evaluated.until_birth()
     return _story(evaluated, births, Ends()) if births else None
 
 
-def _by_need(jaxpr: Any, outputs: Sequence[int]) -> list[int]:
+def _by_time(jaxpr: Any, outputs: Sequence[int]) -> list[int]:
+    """Outputs in the order in which they are made."""
     body = jaxpr.jaxpr
-    indices = range(len(body.outvars))
-    return sorted(
-        outputs, key=lambda i: (len(plan(body, tuple(n == i for n in indices))[0]), i)
-    )
+    made = {v: n for n, eqn in enumerate(body.eqns) for v in eqn.outvars}
+
+    def when(output: int) -> tuple[int, int]:
+        atom = body.outvars[output]
+        return (-1 if is_literal(atom) else made.get(atom, -1)), output
+
+    return sorted(outputs, key=when)
 
 
 # -- what is found --------------------------------------------------------------------
@@ -110,6 +143,20 @@ class _Stopped(Exception):
         self.births = births
 
 
+class _Disagrees(Exception):
+    """An operation does not give in XLA what it gave in numpy."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What is evaluated again, as far as some outputs depend on it."""
+
+    jaxpr: Any
+    args: Sequence[Any]
+    outputs: Collection[int]
+    patience: Patience
+
+
 class _Evaluated:
     """A call that was evaluated again, and can be again for what was not kept.
 
@@ -117,22 +164,20 @@ class _Evaluated:
         root: the run of the call.
     """
 
-    def __init__(
-        self,
-        jaxpr: Any,
-        args: Sequence[Any],
-        outputs: Collection[int],
-        patience: Patience,
-    ):
-        self._jaxpr, self._args, self._outputs = jaxpr, args, outputs
-        self._patience = patience
-        self.root = Run(jaxpr)
+    def __init__(self, call: _Call, host: Host | None = None):
+        self._call = call
+        self._host = host
+        self.root = Run(call.jaxpr)
+
+    def _record(self, **options: Any) -> None:
+        call = self._call
+        recorder = Recorder(call.patience, host=self._host, **options)
+        recorder.record(self.root, call.args, call.outputs)
 
     def evaluate(self, keep: Collection[Order] = ()) -> None:
         """Evaluates all, and keeps the operands of some equations in any case."""
-        self.root = Run(self._jaxpr)
-        recorder = Recorder(self._patience, keep)
-        recorder.record(self.root, self._args, self._outputs)
+        self.root = Run(self._call.jaxpr)
+        self._record(keep=keep)
 
     def until_birth(self) -> list[Born]:
         """Evaluates up to the first birth of a NaN or +Inf; what is born there."""
@@ -142,9 +187,8 @@ class _Evaluated:
             if births:
                 raise _Stopped(births)
 
-        recorder = Recorder(self._patience, told=told, step_all=True)
         try:
-            recorder.record(self.root, self._args, self._outputs)
+            self._record(told=told, step_all=True)
         except _Stopped as stopped:
             return stopped.births
         return []
@@ -170,10 +214,22 @@ class _Evaluated:
             kind=KINDS[born.code],
             site=run.site(born.n),
             operands=tuple(kept.operands),
-            result=kept.outs[born.output],
+            result=self._confirmed(eqn, kept, born, element),
             element=element,
             operand_elements=_operand_elements(eqn, kept.operands, born.output, alone),
         )
+
+    def _confirmed(
+        self, eqn: Any, kept: Kept, born: Born, element: tuple[int, ...]
+    ) -> Any:
+        """What an equation gave; if numpy said so, then what XLA gives."""
+        if self._host is None:
+            return kept.outs[born.output]
+        result = bind_equation(without_callbacks(eqn), kept.operands)[born.output]
+        codes = codes_of(result)
+        if codes is None or codes[element] != born.code:
+            raise _Disagrees
+        return result
 
 
 def _operand_elements(
@@ -187,7 +243,8 @@ def _operand_elements(
     return tuple(elements)
 
 
-def _found(evaluated: _Evaluated, output: int, seen: Any) -> Found:
+def _found(output: int, seen: Any, evaluated: _Evaluated) -> Found:
+    evaluated.evaluate()
     root = evaluated.root
     codes = root.codes(root.body.outvars[output])
     before = codes_of(seen) if seen is not None else codes
@@ -227,7 +284,7 @@ _WORDS = {NAN: "NaN", INF: "Inf", NEG_INF: "-Inf"}
 def _worst(codes: Codes | None) -> str:
     if codes is None:
         return "nan"
-    return KINDS[min(int(c) for c in np.unique(codes) if c)]
+    return KINDS[min(distinct(codes))]
 
 
 def _story(evaluated: _Evaluated, births: Sequence[Born], sweep: Ends) -> Found:
