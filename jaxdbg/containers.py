@@ -109,6 +109,12 @@ def flax_reader(cls: type) -> Reader | None:
     return None
 
 
+def is_state(cls: type) -> bool:
+    """Whether this is NNX's class of a module's variables without the module."""
+    nnx = sys.modules.get("flax.nnx")
+    return nnx is not None and is_a(cls, nnx.State)
+
+
 def _taken_apart(value: Any) -> Children:
     """A module as `nnx.jit` hands it on: to the user it is the module still."""
     for child in vars(value).values():

@@ -18,6 +18,7 @@ _CAPABILITIES = {
     "reasons": "why a function was traced or compiled again is known",
     "chex": "chex assertions and checkify.check are live in jitted code",
     "origin": "the line where a bad value was born is found",
+    "modules": "the module in which it was born is found",
 }
 
 

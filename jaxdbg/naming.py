@@ -30,6 +30,7 @@ from jaxdbg.containers import (
     a_variable,
     an_array,
     is_name,
+    is_state,
     quoted,
     raw,
     reader_of,
@@ -260,7 +261,9 @@ class _Walk:
             self._arrays.setdefault(id(value), (value, path))
         elif len(path) <= MAX_PATH:
             self._containers[id(value)] = value
-            self._queue.append((path, reader(value)))
+            # What is in a State is in a module too, which has the name one types.
+            queue = self._later if is_state(type(value)) else self._queue
+            queue.append((path, reader(value)))
 
     def _reader(self, cls: type) -> Reader | None:
         # By id: a metaclass may have a hash of its own.

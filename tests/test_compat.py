@@ -30,6 +30,8 @@ NEEDED = {
     "jax._src.interpreters.batching.fancy_primitive_batchers",
     "chex._src.asserts_internal.CHEXIFY_STORAGE",
     "jax._src.source_info_util.raw_frame_to_frame",
+    "jax._src.config.hlo_source_file_canonicalization_regex",
+    "jax._src.source_info_util._source_info_context",
 }
 
 
@@ -77,7 +79,9 @@ def test_the_doctor_says_what_is_lost(monkeypatch):
     ) in jaxdbg.doctor()
 
 
-@pytest.mark.parametrize("capability", ["interpose", "aot", "counts", "chex", "origin"])
+@pytest.mark.parametrize(
+    "capability", ["interpose", "aot", "counts", "chex", "origin", "modules"]
+)
 def test_without_a_capability_the_program_runs_and_says_so(monkeypatch, capability):
     lacking(monkeypatch, capability)
     with jaxdbg.checked(record=True) as region:

@@ -7,10 +7,12 @@ capability alone, is reported by `jaxdbg.doctor()`, and fails one readable test.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import inspect
 import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import CodeType
@@ -106,6 +108,16 @@ REQUIREMENTS = (
         "origin",
         "jax._src.source_info_util.raw_frame_to_frame",
         "the line where a bad value was born is not known",
+    ),
+    Requirement(
+        "modules",
+        "jax._src.config.hlo_source_file_canonicalization_regex",
+        "paths of modules are not known for what was traced before",
+    ),
+    Requirement(
+        "modules",
+        "jax._src.source_info_util._source_info_context",
+        "lines of custom derivative rules are not known",
     ),
 )
 
@@ -358,6 +370,50 @@ def located(traceback: Any) -> Iterator[tuple[CodeType, Any]]:
     place = importlib.import_module("jax._src.source_info_util").raw_frame_to_frame
     for code, instruction in zip(*traceback.raw_frames(), strict=True):
         yield code, place(code, instruction)
+
+
+def other_trace_context(value: str) -> contextlib.AbstractContextManager[Any]:
+    """A context in which this thread finds none of its cached traces.
+
+    It changes a setting that is part of the key of a trace and has no part in it: how
+    source files are named when a trace is lowered.
+    """
+    config = importlib.import_module("jax._src.config")
+    context: contextlib.AbstractContextManager[Any]
+    context = config.hlo_source_file_canonicalization_regex(value)
+    return context
+
+
+@contextlib.contextmanager
+def own_traceback() -> Iterator[Any]:
+    """Equations made inside have their own traceback, not one that JAX has set.
+
+    Gives the one that it would have been.
+    """
+    util = importlib.import_module("jax._src.source_info_util")
+    here, outside = util._source_info_context, util.current().traceback
+    before = here.context
+    here.context = type(before)(None, before.name_stack)
+    try:
+        yield outside
+    finally:
+        here.context = before
+
+
+@contextlib.contextmanager
+def uncounted_by_chex() -> Iterator[None]:
+    """Traces made inside do not count for `chex.assert_max_traces`."""
+    if "chex" not in sys.modules:
+        yield
+        return
+    counter = chex_internal().TRACE_COUNTER
+    before = dict(counter)
+    counter.clear()
+    try:
+        yield
+    finally:
+        counter.clear()
+        counter.update(before)
 
 
 def jax_version() -> str:

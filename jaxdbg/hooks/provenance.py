@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from types import CodeType
 from typing import Any
 
 import jax
 
-from jaxdbg.hooks import _compat
+from jaxdbg.hooks import _compat, fresh
 
+_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _TRACING = os.path.join(
     os.path.dirname(jax.__file__), "_src", "interpreters", "partial_eval.py"
 )
@@ -35,22 +37,41 @@ class Frame:
 
 
 def frames(eqn: Any) -> Iterator[Frame]:
-    """The frames of an equation up to where its jaxpr was traced, from inside out.
+    """The frames in which an equation was made, from inside out.
 
-    What lies outside of that belongs to the first caller of a jitted function, and
-    this call may be another's: JAX since 0.10 cuts the frames there itself.
+    They end where its jaxpr was traced: what lies outside of that belongs to the first
+    caller of a jitted function, and this call may be another's. (JAX since 0.10 cuts
+    the frames there itself.) Those of a custom derivative rule end with the rule.
     """
-    for code, at in _compat.located(eqn.source_info.traceback):
+    return _frames(_compat.located(eqn.source_info.traceback))
+
+
+def frames_outside_rule(traceback: Any) -> Iterator[Frame]:
+    """The frames of what a rule differentiates: `fresh.Rules.forward`."""
+    located = list(_compat.located(traceback))
+    rules = [i for i, (code, _) in enumerate(located) if _is_rule(code)]
+    return _frames(located[rules[0] + 1 :] if rules else located)
+
+
+def _frames(located: Iterable[tuple[CodeType, Any]]) -> Iterator[Frame]:
+    for code, at in located:
+        if _is_rule(code):
+            return
         if code.co_filename == _TRACING and code.co_name.startswith("trace_to_jaxpr"):
             return
-        yield Frame(
-            code.co_filename,
-            code.co_qualname,
-            at.start_line,
-            at.start_column,
-            at.end_line,
-            at.end_column,
-        )
+        if not code.co_filename.startswith(_OURS):
+            yield Frame(
+                code.co_filename,
+                code.co_qualname,
+                at.start_line,
+                at.start_column,
+                at.end_line,
+                at.end_column,
+            )
+
+
+def _is_rule(code: CodeType) -> bool:
+    return code.co_name == fresh.RULE_CODE and code.co_filename == fresh.__file__
 
 
 def scopes(eqn: Any) -> tuple[str, ...]:

@@ -1,20 +1,33 @@
 """Where in the user's program an equation stands: line, expression, module, direction.
 
-Lines, columns and transformations are what JAX remembers of each equation.
+Lines, columns and transformations are what JAX remembers of each equation. What it does
+not (paths of NNX modules, lines of custom derivative rules) is read off the same
+function traced afresh.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from jaxdbg.hooks import provenance
+from jaxdbg.hooks._compat import missing
 from jaxdbg.hooks.calls import UserCall
-from jaxdbg.naming import Names
+from jaxdbg.hooks.fresh import FORWARD, RULE, Rules
+from jaxdbg.hooks.provenance import Frame
+from jaxdbg.naming import Names, input_names
 from jaxdbg.origins import lines, words
 from jaxdbg.origins.births import Site
+from jaxdbg.origins.flow import feeds_results, is_first_of_its_frames, nearest_argument
+from jaxdbg.origins.retrace import NotTraced, Retrace, equation_at, retrace
+from jaxdbg.origins.scopes import MODULE
 from jaxdbg.records.origins import SourceFrame
+
+_NOT_THE_USERS = (MODULE, RULE, "rematted_computation", "checkpoint")
+"""How the scopes begin that JAX and we make."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +64,8 @@ class Context:
             while the call is on the stack; None where it is not known.
         names: what the user calls arrays.
         function: name of the jitted function.
+        retraced: the function traced afresh, or why it could not be; made when first
+            needed.
     """
 
     jaxpr: Any
@@ -58,6 +73,28 @@ class Context:
     call: UserCall | None = None
     names: Names = field(default_factory=Names)
     function: str = ""
+    retraced: Retrace | NotTraced | None = None
+
+    def afresh(self) -> Retrace | NotTraced:
+        """The function traced afresh, once."""
+        if self.retraced is None:
+            self.retraced = self._retraced()
+        return self.retraced
+
+    def inputs(self) -> list[str]:
+        """What the user calls the flat arguments."""
+        info = getattr(self.jaxpr, "jaxpr", self.jaxpr).debug_info
+        return input_names(self.function, self.args, info, self.names)
+
+    def _retraced(self) -> Retrace | NotTraced:
+        if self.call is None:
+            return NotTraced("the call is over, or none of jit")
+        if lost := missing("modules"):
+            return NotTraced(f"JAX has no {lost[0].name}")
+        try:
+            return retrace(self.call, self.jaxpr, self.inputs(), self.names.of)
+        except NotTraced as reason:
+            return reason
 
 
 def locate(site: Site, context: Context) -> Where:
@@ -66,20 +103,99 @@ def locate(site: Site, context: Context) -> Where:
     The first call for a context may trace the user's function afresh, for the names of
     its modules; nothing is executed.
     """
-    eqns = [site.eqn, *reversed(site.outer)]
-    source = lines.users(lines.frames_outward(eqns))
-    library = lines.librarys(lines.frames_outward(eqns))
-    expression, direct = _expression(site.eqn, source, library)
+    eqn, outer, rules, failed = _afresh(site, context)
+    guessed, notes = _guessed(site, context, failed) if failed else ("", ())
+    eqns = [eqn, *reversed(outer)]
+    forward = _differentiated(eqns, rules)
+    frames = [*lines.frames_outward([eqn]), *forward, *lines.frames_outward(eqns[1:])]
+    source, library = lines.users(frames), lines.librarys(frames)
+    expression, direct = _expression(eqn, source, library)
     if direct and library is not None and lines.is_of_jax(library):
         library = None  # how `jnp.log` calls `lax.log` is no news
-    direction = _direction(eqns)
+    direction = _direction(site, context, eqns)
     return Where(
         expression=expression,
         source=source,
         library_source=library,
+        module=_module(eqns, site) or guessed,
         direction=direction,
-        forward_source=source if direction == "backward" else None,
+        forward_source=(lines.users(forward) or source)
+        if direction == "backward"
+        else None,
+        notes=notes,
     )
+
+
+def _afresh(
+    site: Site, context: Context
+) -> tuple[Any, tuple[Any, ...], Rules, NotTraced | None]:
+    """The equation as it is when traced afresh, or as it was and why."""
+    new = context.afresh()
+    if isinstance(new, Retrace):
+        found = equation_at(site, context.jaxpr, new.jaxpr)
+        if found is not None:
+            return *found, new.rules, None
+        new = NotTraced("traced again it is another program")
+    return site.eqn, site.outer, Rules(), new
+
+
+def _guessed(
+    site: Site, context: Context, failed: NotTraced
+) -> tuple[str, tuple[str, ...]]:
+    """The module of the parameter that is nearest in the flow of data, and a note."""
+    if "flax.nnx" not in sys.modules:
+        return "", ()
+    inputs = context.inputs()
+    modules = {
+        i: name.rpartition(".")[0] for i, name in enumerate(inputs) if "." in name
+    }
+    nearest = nearest_argument(site, context.jaxpr, modules)
+    if nearest is None:
+        return "", (f"its module is not known: {failed}",)
+    return modules[nearest], (
+        f"its module is that of the nearest parameter, {inputs[nearest]}: {failed}",
+    )
+
+
+def _differentiated(eqns: Sequence[Any], rules: Rules) -> list[Frame]:
+    """The frames of what a custom derivative rule differentiates."""
+    for eqn in eqns:
+        for scope in reversed(provenance.scopes(eqn)):
+            if scope.startswith(RULE):
+                return list(provenance.frames_outside_rule(rules.forward(scope)))
+    return []
+
+
+def _module(eqns: Sequence[Any], site: Site) -> str:
+    """The path of the innermost module, or the scopes of a library with its own."""
+    names = [name for eqn in reversed(eqns) for name in provenance.scopes(eqn)]
+    paths = [n.removeprefix(MODULE) for n in names if n.startswith(MODULE)]
+    known = [p for p in paths if not p.startswith("<")]
+    if known:
+        return _with_steps(known[-1], site)
+    if paths:
+        return paths[-1].strip("<>")
+    return "/".join(n for n in names if not n.startswith(_NOT_THE_USERS))
+
+
+def _with_steps(path: str, site: Site) -> str:
+    """`model.blocks[*12]` as `model.blocks[3]`, in the step of that loop."""
+    loops = list(_steps(site))
+
+    def step(match: re.Match[str]) -> str:
+        size = int(match[1])
+        at = next((i for i, (_, length) in enumerate(loops) if length == size), None)
+        return "" if at is None else f"[{loops.pop(at)[0]}]"
+
+    return re.sub(r"\[\*(\d+)\]", step, path)
+
+
+def _steps(site: Site) -> Iterator[tuple[int, int]]:
+    """For each scan around a site the row it is at, and how many there are."""
+    scans = [e for e in site.outer if e.primitive.name == "scan"]
+    runs = [(i, n) for kind, i, n in site.loop if kind == "scan" and n is not None]
+    for eqn, (i, n) in zip(scans, runs, strict=False):
+        yield (n - 1 - i if eqn.params["reverse"] else i), n
 
 
 def _expression(
@@ -99,6 +215,19 @@ def _expression(
     return words.of_primitive(eqn), False
 
 
-def _direction(eqns: Sequence[Any]) -> str:
+def _direction(site: Site, context: Context, eqns: Sequence[Any]) -> str:
+    """Of which pass an equation is.
+
+    The derivative of `sqrt` is prepared in the forward pass, as `0.5 / sqrt(x)`: an
+    equation with the frames of the `sqrt`, after it, that no result but derivatives
+    depend on. To the user it is backward.
+    """
     names = {name for eqn in eqns for name in provenance.transforms(eqn)}
-    return "backward" if "transpose" in names else "forward"
+    if "transpose" in names:
+        return "backward"
+    scopes = (scope for eqn in eqns for scope in provenance.scopes(eqn))
+    in_rule = any(s.startswith(RULE) and not s.endswith(FORWARD) for s in scopes)
+    if in_rule or ("jvp" in names and not is_first_of_its_frames(site, context.jaxpr)):
+        feeds = feeds_results(site, context.jaxpr)
+        return "forward" if feeds else "backward"
+    return "forward"
