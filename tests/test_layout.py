@@ -48,6 +48,7 @@ STDLIB_ONLY = (
     "render.compiles_html",
     "render.perfetto",
     "render.page",
+    "render.story",
     "render.text",
 )
 """The modules that a machine needs to show a saved report; they do without JAX."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,7 @@ class Origin:
         likely: whether the cause is likely, not certain.
         advice: what to do about it; empty where there is none to give.
         notes: what is not certain, and why.
+        headline: which value of which call the story is of, in one line.
     """
 
     verdict: str
@@ -164,3 +166,18 @@ class Origin:
     likely: bool = False
     advice: str = ""
     notes: tuple[str, ...] = ()
+    headline: str = ""
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """How IPython and its kin show it in a terminal: as the text it is."""
+        printer.text(str(self))
+
+    def _repr_html_(self) -> str:
+        from jaxdbg.render.story import html
+
+        return html(self)
+
+    def __str__(self) -> str:
+        from jaxdbg.render.story import whole  # views know records, not the reverse
+
+        return whole(self)

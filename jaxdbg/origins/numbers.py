@@ -1,0 +1,59 @@
+"""Numbers as a story says them: `0`, `-Inf`, `1.5e-08`; and arrays as NumPy reads them.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdbg.jaxprs import REF
+
+Host = np.ndarray[Any, np.dtype[Any]]
+
+
+def host(value: Any) -> Host | None:
+    """A value as NumPy can compute with it; None for keys, tokens, what is gone.
+
+    Types of 16 bits and less come as float32, which holds all their values.
+    """
+    if isinstance(value, REF):
+        value = value[...]
+    if isinstance(value, jax.Array) and (
+        value.is_deleted() or jnp.issubdtype(value.dtype, jax.dtypes.extended)
+    ):
+        return None
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError):
+        return None
+    if array.dtype.kind == "V" or array.dtype == np.float16:  # kind V: ml_dtypes
+        return array.astype(np.float32)
+    return array if array.dtype.kind in "biufc" else None
+
+
+def at(array: Host, element: tuple[int, ...] | None) -> Any:
+    """The value at an element; None where the array has no such element."""
+    if element is None or len(element) != array.ndim:
+        return None
+    inside = all(0 <= i < n for i, n in zip(element, array.shape, strict=True))
+    return array[element] if inside else None
+
+
+def said(value: Any) -> str:
+    """One number as text, short."""
+    if isinstance(value, bool | np.bool_):
+        return str(bool(value))
+    if isinstance(value, complex | np.complexfloating):
+        return f"{said(value.real)} + {said(value.imag)}j"
+    if isinstance(value, int | np.integer):
+        return str(int(value))
+    number = float(value)
+    if math.isnan(number):
+        return "NaN"
+    if math.isinf(number):
+        return "Inf" if number > 0 else "-Inf"
+    return f"{number:.4g}" if number else "0"

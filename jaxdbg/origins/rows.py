@@ -1,0 +1,192 @@
+"""Which rows of the batch are to blame: found with the very step that failed.
+
+The other rows are replaced by copies of a good one, so that shapes, and with them the
+executable, stay as they are; half of the rows at a time, a few runs in all.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+MAX_RUNS = 40
+"""How often the step is run at most."""
+
+MAX_SECONDS = 5.0
+"""How long that may take; the run that is under way then is the last."""
+
+MAX_NAMED = 8
+"""More guilty rows than this are many."""
+
+_TYPICAL = re.compile(
+    r"batch|data|x\b|xs\b|inputs?|images?|tokens?|obs|examples?|features?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The arguments that hold the batch.
+
+    Attributes:
+        arguments: indices of the flat arguments.
+        size: how many rows each has.
+        name: of the first, as the user would type it.
+    """
+
+    arguments: tuple[int, ...]
+    size: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What was found out.
+
+    Attributes:
+        rows: the guilty rows, in their order; empty where there is no telling.
+        note: "row 17 alone", "rows 3, 17", "many", or why there are none.
+    """
+
+    rows: tuple[int, ...] = ()
+    note: str = ""
+
+
+class _Enough(Exception):
+    """No more runs."""
+
+
+def batch_of(
+    args: Sequence[Any], names: Sequence[str], outs: Sequence[Any]
+) -> Batch | None:
+    """The arguments that are a batch: one leading dimension, not handed back anew.
+
+    Arguments:
+        args: the flat arguments.
+        names: their names; what comes before the first `.` or `[` groups them.
+        outs: the flat outputs: a state that is updated comes back in its shape.
+    """
+    groups: dict[str, list[int]] = {}
+    for i, name in enumerate(names):
+        groups.setdefault(re.split(r"[.\[]", name, maxsplit=1)[0], []).append(i)
+    returned = Counter(_aval(o) for o in outs)
+    sizes = {}
+    for head, members in groups.items():
+        shapes = [np.shape(args[i]) for i in members if np.ndim(args[i])]
+        firsts = {shape[0] for shape in shapes}
+        given = Counter(_aval(args[i]) for i in members if np.ndim(args[i]))
+        updated = bool(given) and all(returned[a] >= n for a, n in given.items())
+        if len(firsts) == 1 and not updated and min(firsts) > 1:
+            sizes[head] = firsts.pop()
+    if not sizes:
+        return None
+    typical = [h for h in sizes if _TYPICAL.match(h)]
+    size = sizes[(typical or list(sizes))[-1]]
+    chosen = [
+        i for h, n in sizes.items() if n == size for i in groups[h] if np.ndim(args[i])
+    ]
+    return Batch(tuple(chosen), size, names[chosen[0]])
+
+
+def guilty_rows(
+    batch: Batch,
+    args: Sequence[Any],
+    fails: Callable[[Sequence[Any]], bool],
+    hint: int | None = None,
+) -> Rows:
+    """The rows that make the step fail.
+
+    Arguments:
+        batch: which arguments hold the rows.
+        args: the flat arguments of the failing call.
+        fails: runs the step with other arguments, and says whether it fails.
+        hint: a row that is likely to be guilty, or None.
+    """
+    search = _Search(batch, args, fails)
+    try:
+        return search.run(hint)
+    except _Enough:
+        return Rows(note=f"not found in {search.runs} runs of the step")
+
+
+class _Search:
+    def __init__(
+        self, batch: Batch, args: Sequence[Any], fails: Callable[[Sequence[Any]], bool]
+    ):
+        self._batch = batch
+        self._args = args
+        self._fails = fails
+        self._host = {i: np.asarray(args[i]) for i in batch.arguments}
+        self._good = -1
+        self._began = time.monotonic()
+        self.runs = 0
+
+    def run(self, hint: int | None) -> Rows:
+        size = self._batch.size
+        if hint is not None and not 0 <= hint < size:
+            hint = None
+        tried = [r for r in (0, size - 1, size // 2, 1) if r != hint]
+        for self._good in dict.fromkeys(tried):
+            if not self._bad(()):
+                break
+        else:
+            return Rows(note="many: rows that were tried alone fail too")
+        if hint is not None and self._bad((hint,)):
+            others = [r for r in range(size) if r != hint]
+            if not self._bad(others):
+                return Rows((hint,), f"row {hint} alone")
+        found: list[int] = []
+        self._halve(list(range(size)), found)
+        return self._told(found)
+
+    def _halve(self, rows: list[int], found: list[int]) -> None:
+        """Adds the guilty among rows that fail together."""
+        if len(rows) == 1 or len(found) > MAX_NAMED:
+            found += rows
+            return
+        half = len(rows) // 2
+        parts = [p for p in (rows[:half], rows[half:]) if self._bad(p)]
+        for part in parts:
+            self._halve(part, found)
+
+    def _told(self, found: list[int]) -> Rows:
+        rows = tuple(sorted(found))
+        if not rows:
+            return Rows(note="no row alone: only together do they fail")
+        if len(rows) > MAX_NAMED:
+            return Rows(note="many")
+        if len(rows) == 1:
+            return Rows(rows, f"row {rows[0]} alone")
+        return Rows(rows, f"rows {', '.join(map(str, rows))}")
+
+    def _bad(self, rows: Sequence[int]) -> bool:
+        """Whether the step fails with these rows, and copies of the good one."""
+        if self.runs >= MAX_RUNS or time.monotonic() - self._began > MAX_SECONDS:
+            raise _Enough
+        self.runs += 1
+        index = np.full(self._batch.size, self._good)
+        index[list(rows)] = list(rows)
+        args = list(self._args)
+        for i, host in self._host.items():
+            args[i] = _like(host[index], args[i])
+        return self._fails(args)
+
+
+def _like(host: Any, original: Any) -> Any:
+    """The array where, and as what, the original was: jit tells these apart."""
+    if not isinstance(original, jax.Array):
+        return host
+    if original.committed:
+        return jax.device_put(host, original.sharding)
+    return jnp.asarray(host)
+
+
+def _aval(x: Any) -> tuple[Any, ...]:
+    return np.shape(x), str(getattr(x, "dtype", type(x).__name__))
