@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from jaxdbg import finite, naming, places
 from jaxdbg.errors import CheckError, Failure, NonFiniteError, TraceBudgetError
 from jaxdbg.hooks.chex_mode import exception_type
-from jaxdbg.hooks.compiles import Function
+from jaxdbg.hooks.compiles import Function, is_user_file
 from jaxdbg.options import Options
-from jaxdbg.origins.evaluation import Origin, Place
-from jaxdbg.records import Finding
+from jaxdbg.origins import story
+from jaxdbg.records import Finding, Origin
+from jaxdbg.render import story as told
 
 if TYPE_CHECKING:
-    from jaxdbg.checker import Checked
     from jaxdbg.naming import Names
     from jaxdbg.session import Session
 
@@ -25,8 +25,6 @@ MAX_ALSO_BAD = 3
 
 MAX_CHANGES = 4
 """How many changed arguments a message names."""
-
-_KIND = {"nan": "NaN", "posinf": "Inf", "neginf": "-Inf"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,102 +47,108 @@ class Call:
         return f"{what} (call {self.number} in {self.scope})"
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """A failure whose place of birth could not be found, and why."""
-
-    why: str
-
-
 def non_finite(
     call: Call,
-    born: Origin | Unknown,
+    origin: Origin,
     *,
     suspects: Sequence[int],
-    args: Sequence[Any],
-    outs: Sequence[Any],
-    refs: Sequence[int] = (),
-    debug_info: Any,
-    names: Names,
+    results: Sequence[Any],
+    paths: Sequence[str],
+    written: int,
     options: Options,
 ) -> NonFiniteError:
     """A NaN or an Inf left a jitted call.
 
     Arguments:
         call: which call it left.
-        born: where the worst of it was born.
-        suspects: indices of the bad outputs; after these, the Refs are counted on.
-        args, outs: flat arguments and outputs of the call.
-        refs: indices of the arguments that are Refs, which may be what is bad.
-        debug_info: of its jaxpr, or None.
-        names: of the arrays the user can name.
+        origin: the story of it.
+        suspects: indices of the bad results.
+        results: flat outputs of the call, and after them its Refs.
+        paths: the name of each.
+        written: index of the first Ref among these.
         options: of the region, which decide what has happened since.
     """
-    paths = _paths(call, args, outs, refs, debug_info, names)
-    results = [*outs, *(args[i] for i in refs)]
-    worst = {i: finite.describe(results[i]) for i in suspects}
-    first = min(suspects, key=lambda i: worst[i].nan == 0)  # a NaN before an Inf
-    bad = worst[first]
-    path, kind = paths[first], "nan" if bad.nan else "inf"
+    bad = {i: finite.describe(results[i]) for i in suspects}
+    first = min(suspects, key=lambda i: _rank(bad[i]))
+    worst, path = bad[first], paths[first]
     others = [paths[i] for i in suspects if i != first]
+    headline = f"{_kind(worst)} in {path}, from {call}"
+    origin = replace(
+        origin,
+        headline=headline,
+        reached=story.reached([paths[i] for i in suspects], [bad[i] for i in suspects]),
+    )
     lines = [
-        f"{'NaN' if bad.nan else 'Inf'} in {path}, from {call}",
-        f"  {_count(path, bad)}",
+        headline,
+        f"  {_count(path, worst)}",
         *_also(others),
-        *_birth(born),
-        f"  next: {_next(call.function, options, written=max(suspects) >= len(outs))}",
+        *told.short(origin),
+        f"  next: {_next(call.function, options, written=max(suspects) >= written)}",
     ]
     finding = Finding(
-        kind=kind,
+        kind="nan" if worst.nan else "inf",
         function=call.function.name,
         call=call.number,
         path=path,
         paths=tuple(paths[i] for i in suspects),
-        index=bad.first,
+        index=worst.first,
         message="\n".join(lines),
-        shape=bad.shape,
-        dtype=bad.dtype,
-        nan=bad.nan,
-        inf=bad.posinf + bad.neginf,
-        size=bad.size,
-        location=_location(born),
+        shape=worst.shape,
+        dtype=worst.dtype,
+        nan=worst.nan,
+        inf=worst.posinf + worst.neginf,
+        size=worst.size,
+        location=_location(origin),
+        origin=origin,
     )
     return NonFiniteError(finding.message, finding)
 
 
-def unnamed(call: Call, born: Origin | Unknown) -> NonFiniteError:
+def _rank(bad: finite.Badness) -> int:
+    """A NaN comes before an Inf, and an Inf before a -Inf, which may be a mask."""
+    return 0 if bad.nan else 1 if bad.posinf else 2
+
+
+def _kind(bad: finite.Badness) -> str:
+    return ("NaN", "Inf", "-Inf")[_rank(bad)]
+
+
+def unnamed(call: Call, origin: Origin) -> NonFiniteError:
     """A NaN or an Inf left a jitted call, and it could not be said in which leaf."""
+    headline = f"a value that is not finite, from {call}"
+    origin = replace(origin, headline=headline)
     lines = [
-        f"a value that is not finite, from {call}",
-        *_birth(born),
+        headline,
+        *told.short(origin),
         "  next: jaxdbg broke while it looked for the name of the value; the report",
         "    says where. The results of the call were not used.",
     ]
-    finding = Finding(
-        kind="nan",
-        function=call.function.name,
-        call=call.number,
-        message="\n".join(lines),
-        location=_location(born),
-    )
-    return NonFiniteError(finding.message, finding)
+    return _of_no_leaf("nan", call, origin, lines)
 
 
-def inside(call: Call, born: Origin) -> NonFiniteError:
+def inside(call: Call, origin: Origin) -> NonFiniteError:
     """An operation inside a jitted call gave a NaN or an Inf (`--every-op`)."""
-    kind = "nan" if born.kind == "nan" else "inf"
+    headline = f"{told.KINDS[origin.kind]} inside {call}"
+    origin = replace(origin, headline=headline)
     lines = [
-        f"{_KIND[born.kind]} inside {call}",
-        *_birth(born),
+        headline,
+        *told.short(origin),
         "  next: the value may never reach a result; without --every-op only what\n"
         "    leaves a jitted call counts.",
     ]
+    return _of_no_leaf("nan" if origin.kind == "nan" else "inf", call, origin, lines)
+
+
+def _of_no_leaf(
+    kind: str, call: Call, origin: Origin, lines: Sequence[str]
+) -> NonFiniteError:
     finding = Finding(
         kind=kind,
         function=call.function.name,
         call=call.number,
         message="\n".join(lines),
-        location=_location(born),
+        location=_location(origin),
+        origin=origin,
     )
     return NonFiniteError(finding.message, finding)
 
@@ -156,12 +160,15 @@ _CHEX = re.compile(
 )
 
 
-def failed_check(exception: Any, call: Call | None) -> CheckError:
+def failed_check(
+    exception: Any, call: Call | None, origin: Origin | None = None
+) -> CheckError:
     """A chex assertion or a `checkify.check` failed in jitted code.
 
     Arguments:
         exception: checkify's own exception for it.
         call: in which it failed; None for code that is not jitted.
+        origin: the story of the value it caught, where it is about one.
     """
     text = str(exception).removesuffix(" (`check` failed)").strip()
     kind = {"OOBError": "index", "DivisionByZeroError": "div"}.get(
@@ -177,12 +184,16 @@ def failed_check(exception: Any, call: Call | None) -> CheckError:
         location, wanted = places.describe(file, line), exception_type(file, line)
     lines = [title, f"  in {call or 'code that is not jitted'}"]
     lines += [f"  at {location}"] if location else []
+    if origin is not None:
+        origin = replace(origin, headline=f"{title} in {call}")
+        lines += told.short(origin)
     finding = Finding(
         kind=kind,
         function=call.function.name if call else "",
         call=call.number if call else 0,
         message="\n".join(lines),
         location=location,
+        origin=origin,
     )
     return _check_error(wanted)(finding.message, finding)
 
@@ -265,16 +276,7 @@ def _written(function: Function) -> str:
     return places.describe(file, int(line)) if line.isdigit() else ""
 
 
-def result_path(checked: Checked, output: int) -> str:
-    """The name of one output of a call, as `train_step(...)[0]`."""
-    info, no_names = checked.jaxpr.jaxpr.debug_info, naming.Names()
-    refs = checked.plan.refs
-    return _paths(checked.call, checked.args, checked.outs, refs, info, no_names)[
-        output
-    ]
-
-
-def _paths(
+def result_paths(
     call: Call,
     args: Sequence[Any],
     outs: Sequence[Any],
@@ -337,43 +339,13 @@ def _also(others: Sequence[str]) -> list[str]:
     return [f"  also bad: {shown}" + (f" and {more} more" if more > 0 else "")]
 
 
-def _birth(born: Origin | Unknown) -> list[str]:
-    if isinstance(born, Unknown):
-        return [f"  where it was born is not known: {born.why}"]
-    place = born.place
-    assert place is not None, "only what was born is a failure"
-    lines = [f"  {_KIND[born.kind]} was born {_told(place)}"]
-    lines += _code(place)
-    cause = born.cause
-    if cause is not None and cause.place is not None:
-        lines += [f"  from the {_KIND[cause.kind]} that was born {_told(cause.place)}"]
-        lines += _code(cause.place)
-    return lines
-
-
-def _told(place: Place) -> str:
-    where = f" at {places.describe(place.file, place.line)}" if place.file else ""
-    steps = [
-        f"step {i + 1} of {n}" if n >= 0 else f"iteration {i + 1}"
-        for i, n in place.loop
-    ]
-    return f"in `{place.primitive}`{where}{''.join(', ' + s for s in steps)}"
-
-
-def _code(place: Place) -> list[str]:
-    line = places.source_line(place.file, place.line) if place.file else ""
-    return [f"      {line}"] if line else []
-
-
-def _location(born: Origin | Unknown) -> str:
-    if isinstance(born, Unknown) or born.place is None or not born.place.file:
-        return ""
-    return places.describe(born.place.file, born.place.line)
+def _location(origin: Origin) -> str:
+    return told.place(origin.source) if origin.source is not None else ""
 
 
 def _raised_at(exception: Any) -> str:
-    from jaxdbg.hooks.compiles import is_user_file
-    from jaxdbg.origins.evaluation import user_frame
-
-    frame = user_frame(getattr(exception, "traceback_info", None), is_user_file)
-    return places.describe(*frame) if frame else ""
+    traceback = getattr(exception, "traceback_info", None)
+    for frame in traceback.frames if traceback is not None else ():
+        if is_user_file(frame.file_name):
+            return places.describe(frame.file_name, frame.line_num)
+    return ""

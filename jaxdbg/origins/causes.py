@@ -10,12 +10,12 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from jaxdbg.hooks import provenance
 from jaxdbg.origins import lineage, numbers, wider
-from jaxdbg.origins.births import Birth
+from jaxdbg.origins.births import Birth, Found
 from jaxdbg.origins.lineage import Atom
 
 
@@ -485,10 +485,13 @@ _RULES: tuple[Callable[[Scene], Cause | None], ...] = (
 )
 
 
-def is_log_of_nothing(birth: Birth, library: Any) -> bool:
+def is_log_of_nothing(found: Found) -> bool:
     """Whether a -Inf is the logsumexp of nothing but -Inf: exact, and a mask still."""
-    return (
-        birth.kind == "-inf"
-        and birth.site.eqn.primitive.name == "log"
-        and "logsumexp" in str(library)
-    )
+    birth = found.birth
+    if birth is None or birth.kind != "-inf" or found.turns:
+        return False
+    if birth.site.eqn.primitive.name != "log":
+        return False
+    eqns = [birth.site.eqn, *birth.site.outer]
+    functions = {f.function for eqn in eqns for f in provenance.frames(eqn)}
+    return "logsumexp" in functions

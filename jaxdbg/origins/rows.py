@@ -73,26 +73,64 @@ def batch_of(
         names: their names; what comes before the first `.` or `[` groups them.
         outs: the flat outputs: a state that is updated comes back in its shape.
     """
-    groups: dict[str, list[int]] = {}
-    for i, name in enumerate(names):
-        groups.setdefault(re.split(r"[.\[]", name, maxsplit=1)[0], []).append(i)
-    returned = Counter(_aval(o) for o in outs)
-    sizes = {}
-    for head, members in groups.items():
-        shapes = [np.shape(args[i]) for i in members if np.ndim(args[i])]
-        firsts = {shape[0] for shape in shapes}
-        given = Counter(_aval(args[i]) for i in members if np.ndim(args[i]))
-        updated = bool(given) and all(returned[a] >= n for a, n in given.items())
-        if len(firsts) == 1 and not updated and min(firsts) > 1:
-            sizes[head] = firsts.pop()
+    sizes = {
+        head: group.size
+        for head, group in _groups(args, names, outs).items()
+        if group.size > 1 and not group.updated
+    }
     if not sizes:
         return None
     typical = [h for h in sizes if _TYPICAL.match(h)]
     size = sizes[(typical or list(sizes))[-1]]
-    chosen = [
-        i for h, n in sizes.items() if n == size for i in groups[h] if np.ndim(args[i])
-    ]
+    groups = _groups(args, names, outs)
+    chosen = [i for h, n in sizes.items() if n == size for i in groups[h].arrays]
     return Batch(tuple(chosen), size, names[chosen[0]])
+
+
+def parameters(
+    args: Sequence[Any], names: Sequence[str], outs: Sequence[Any]
+) -> frozenset[int]:
+    """The arguments that belong to a model: updated, or of many shapes together."""
+    return frozenset(
+        i
+        for group in _groups(args, names, outs).values()
+        if group.updated or (group.size == 0 and len(group.arrays) > 1)
+        for i in group.arrays
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """The arrays of one parameter of the user's function, but scalars.
+
+    Attributes:
+        arrays: indices of the flat arguments.
+        size: their leading dimension, where it is the same for all; else 0.
+        updated: whether the call gives as many of the same shapes.
+    """
+
+    arrays: tuple[int, ...]
+    size: int
+    updated: bool
+
+
+def _groups(
+    args: Sequence[Any], names: Sequence[str], outs: Sequence[Any]
+) -> dict[str, _Group]:
+    members: dict[str, list[int]] = {}
+    for i, name in enumerate(names):
+        if np.ndim(args[i]):
+            head = re.split(r"[.\[]", name, maxsplit=1)[0]
+            members.setdefault(head, []).append(i)
+    returned = Counter(_aval(o) for o in outs)
+    groups = {}
+    for head, arrays in members.items():
+        firsts = {np.shape(args[i])[0] for i in arrays}
+        given = Counter(_aval(args[i]) for i in arrays)
+        updated = all(returned[a] >= n for a, n in given.items())
+        size = firsts.pop() if len(firsts) == 1 else 0
+        groups[head] = _Group(tuple(arrays), size, updated)
+    return groups
 
 
 def guilty_rows(
