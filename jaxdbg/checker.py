@@ -7,11 +7,10 @@ last good values until the call has proved good.
 
 from __future__ import annotations
 
-import sys
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,15 +19,17 @@ import numpy as np
 
 from jaxdbg import every_op, findings, finite, held
 from jaxdbg.copies import copied
+from jaxdbg.diagnosis import Aftermath, Diagnosis, Stands
 from jaxdbg.errors import Failure
 from jaxdbg.hooks import chex_mode
-from jaxdbg.hooks.compiles import Function, is_user_file
+from jaxdbg.hooks.compiles import Function
 from jaxdbg.hooks.interpose import Invocation, our_own_work
 from jaxdbg.hooks.vmapped_checks import has_checks
-from jaxdbg.jaxprs import REF, NotReplayable, can_be_bad, replayable
+from jaxdbg.jaxprs import REF, can_be_bad, replayable
 from jaxdbg.naming import Names
-from jaxdbg.origins import evaluation
+from jaxdbg.origins.badness import kinds_in
 from jaxdbg.origins.memory import Memory
+from jaxdbg.origins.story import not_reproduced
 from jaxdbg.session import Session
 
 MAX_PENDING = 16
@@ -67,6 +68,7 @@ class Checked:
         given: the arrays that the user gave it; `args` are what is left to look at.
         number: which call of the region it was, of any function.
         memory: the calls of the region.
+        stands: where the user's program stood.
     """
 
     plan: Plan
@@ -78,6 +80,7 @@ class Checked:
     given: Sequence[Any] = ()
     number: int = 0
     memory: Memory = None  # type: ignore[assignment]  # set once it has run
+    stands: Stands = field(default_factory=Stands)
     error: Any = None
     marks: Any = None
     flags: finite.Pending | None = None
@@ -112,6 +115,7 @@ class Checker:
         self._names = names
         self._queue: deque[Checked] = deque()
         self._noted: set[Any] = set()
+        self._aftermath = Aftermath()
 
     def jitted(self, call: Invocation, which: findings.Call) -> list[Any]:
         """Runs a jitted call and checks it; raises the failure it finds."""
@@ -229,7 +233,11 @@ class Checker:
         kept: tuple[Any, ...],
     ) -> Checked:
         outs = call.execute(args, **_changed(call.params, plan))
-        checked = Checked(plan, call.params, which, kept, outs)
+        return self._ran(Checked(plan, call.params, which, kept, outs, given=call.args))
+
+    def _ran(self, checked: Checked) -> Checked:
+        """Takes apart what a call gave: its outputs, and what we had added."""
+        plan = checked.plan
         if plan.marked is not None:
             checked.marks = checked.outs[-1]
             checked.outs = checked.outs[:-1]
@@ -238,6 +246,7 @@ class Checker:
         return checked
 
     def _enqueue(self, checked: Checked) -> None:
+        checked.stands = Stands.now(checked.call.function)
         with our_own_work():
             results = checked.results
             checked.flags = finite.pending([results[i] for i in checked.can_be_bad])
@@ -277,7 +286,7 @@ class Checker:
         if checked.error is not None:
             exception = checked.error.get_exception()
             if exception is not None:
-                return findings.failed_check(exception, checked.call)
+                return self._diagnosis(checked).of_check(exception)
         suspects = self._suspects(checked)
         if any(_gone(checked.results[i]) for i in suspects):
             checked.outs = _outputs_again(checked)
@@ -311,115 +320,64 @@ class Checker:
 
     def _judge_outputs(self, checked: Checked, suspects: list[int]) -> Failure | None:
         results = checked.results
-        kinds = {i: evaluation.kinds_in(results[i]) for i in suspects}
+        kinds = {i: kinds_in(results[i]) for i in suspects}
         # What came in through one argument says nothing of calls where that is good.
         inputs = finite.suspects([None if _gone(a) else a for a in checked.args])
         signature = (*kinds.items(), *inputs)
-        candidates = _candidates(kinds)
-        if not candidates or signature in checked.plan.benign:
-            self._note_placed(checked, suspects)
-            return None
-        born = self._born(checked, candidates)
-        if born is not None:
-            return self._told(checked, born, candidates)
-        checked.plan.benign.add(signature)
+        if signature not in checked.plan.benign:
+            failure = self._diagnosis(checked).of_outputs(kinds)
+            if failure is not None:
+                return failure
+            checked.plan.benign.add(signature)
         self._note_placed(checked, suspects)
         return None
-
-    def _told(
-        self,
-        checked: Checked,
-        born: evaluation.Origin | findings.Unknown,
-        candidates: list[int],
-    ) -> Failure:
-        try:
-            return findings.non_finite(
-                checked.call,
-                born,
-                suspects=candidates,
-                args=checked.args,
-                outs=checked.outs,
-                refs=checked.plan.refs,
-                debug_info=checked.jaxpr.jaxpr.debug_info,
-                names=self._names(),
-                options=self._options,
-            )
-        except Exception as error:
-            # What failed is to say where it is, not that it is.
-            self._session.broke(f"naming what {checked.call.function.name} gave", error)
-            return findings.unnamed(checked.call, born)
-
-    def _born(
-        self, checked: Checked, candidates: list[int]
-    ) -> evaluation.Origin | findings.Unknown | None:
-        """Where the badness of some outputs was born; None where it was not."""
-        if any(i >= len(checked.outs) for i in candidates):
-            return self._born_as_a_whole(checked, "it was written to a Ref")
-        try:
-            found = evaluation.trace_back(
-                checked.jaxpr,
-                checked.args,
-                candidates,
-                is_user_file,
-                _patience(checked),
-            )
-        except (evaluation.OutOfTime, NotReplayable) as reason:
-            return self._born_as_a_whole(checked, str(reason))
-        except KeyboardInterrupt:
-            return self._born_as_a_whole(checked, "the search was interrupted")
-        except Exception as error:
-            return self._born_as_a_whole(checked, f"{type(error).__name__}: {error}")
-        born = [
-            o
-            for i in candidates
-            for kind, o in found.get(i, {}).items()
-            if o.how == "born" and kind != "neginf"
-        ]
-        if born:
-            return min(born, key=lambda o: o.kind != "nan")
-        if all(found.get(i) for i in candidates):
-            return None
-        return self._born_as_a_whole(checked, "evaluated again it was finite")
-
-    def _born_as_a_whole(self, checked: Checked, why: str) -> findings.Unknown | None:
-        """Without a look inside: born where all inputs and constants are good."""
-        values = [
-            *(a for a in checked.args if not (_gone(a) or isinstance(a, REF))),
-            *getattr(checked.jaxpr, "consts", ()),
-        ]
-        if checked.lost or any(evaluation.kinds_in(v) for v in values):
-            return None
-        return findings.Unknown(why)
 
     def _judge_marks(self, checked: Checked) -> Failure | None:
         bad = np.isnan(np.asarray(checked.marks))
         signature = ("ops", tuple(np.flatnonzero(bad).tolist()))
         if not bad.any() or signature in checked.plan.benign:
             return None
-        found = evaluation.first_birth(
-            checked.jaxpr, checked.args, is_user_file, _patience(checked)
+        failure = self._diagnosis(checked).inside()
+        if failure is None:
+            checked.plan.benign.add(signature)
+        return failure
+
+    def _diagnosis(self, checked: Checked) -> Diagnosis:
+        if not self._options.async_:  # else the stack is another call's by now
+            checked.stands = Stands.now(checked.call.function)
+        return Diagnosis(
+            checked,
+            self._names(),
+            self._session,
+            self._aftermath,
+            again=lambda args: self._again(checked, args),
         )
-        if found is not None:
-            return findings.inside(checked.call, found)
-        checked.plan.benign.add(signature)
-        return None
+
+    def _again(self, checked: Checked, args: Sequence[Any]) -> list[Any]:
+        """What the program that ran gives for other arguments, or for these again."""
+        plan = checked.plan
+        given = _copied(args, [i for i in plan.donated if args[i] is checked.args[i]])
+        call = Invocation(given, checked.params)
+        outs = call.execute(given, **_changed(checked.params, plan))
+        return self._ran(Checked(plan, checked.params, checked.call, given, outs)).outs
 
     def _judge_opaque(
         self, which: findings.Call, args: Sequence[Any], result: Any
     ) -> Failure | None:
         outs = jax.tree.leaves(result)
         suspects = finite.suspects(outs)
-        candidates = _candidates({i: evaluation.kinds_in(outs[i]) for i in suspects})
-        if not candidates or any(evaluation.kinds_in(a) for a in args if not _gone(a)):
+        kinds = {i: kinds_in(outs[i]) for i in suspects}
+        candidates = [i for i, held in kinds.items() if set(held) != {"-inf"}]
+        if not candidates or any(kinds_in(a) for a in args if not _gone(a)):
             return None
+        why = "an AOT-compiled function cannot be looked into"
         return findings.non_finite(
             which,
-            findings.Unknown("an AOT-compiled function cannot be looked into"),
+            not_reproduced(kinds[candidates[0]][0], why),
             suspects=candidates,
-            args=args,
-            outs=outs,
-            debug_info=None,
-            names=self._names(),
+            results=outs,
+            paths=findings.result_paths(which, args, outs, (), None, self._names()),
+            written=len(outs),
             options=self._options,
         )
 
@@ -429,15 +387,12 @@ class Checker:
         if seen in self._noted:
             return
         self._noted.add(seen)
-        name = checked.call.function.name
+        call, info = checked.call, checked.jaxpr.jaxpr.debug_info
+        paths = findings.result_paths(
+            call, checked.args, checked.outs, checked.plan.refs, info, Names()
+        )
         for i in suspects:
-            self._session.placed(name, findings.result_path(checked, i))
-
-
-def _candidates(kinds: Mapping[int, Sequence[str]]) -> list[int]:
-    """Of bad results, by index with their kinds, those that can be a failure."""
-    # -Inf alone is a mask or the log of zero, which a program may well mean.
-    return [i for i, held in kinds.items() if {"nan", "posinf"} & set(held)]
+            self._session.placed(call.function.name, paths[i])
 
 
 def _changed(params: dict[str, Any], plan: Plan) -> dict[str, Any]:
@@ -464,17 +419,6 @@ def _outputs_again(checked: Checked) -> list[Any]:
     jaxpr = replayable(checked.jaxpr)
     args = _copied(checked.args, checked.plan.donated)
     return Invocation(args, {**checked.params, "jaxpr": jaxpr}).execute(args)
-
-
-def _patience(checked: Checked) -> evaluation.Patience:
-    def slow() -> None:
-        # Not part of the report: whoever waits should know for what, now.
-        sys.stderr.write(
-            f"jaxdbg: a value that is not finite in {checked.call}; looking for where "
-            "it was born (a minute at most, interrupt to go without).\n"
-        )
-
-    return evaluation.Patience(slow=slow)
 
 
 def _ready(checked: Checked) -> bool:

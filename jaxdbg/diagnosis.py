@@ -1,9 +1,9 @@
 """From a call whose results are bad to the failure that is raised, or to none.
 
-What decides is where the badness comes from. Born by arithmetic: a failure. Placed by a
-literal or a constant: none. Came in through an argument: a failure where it spread, none
-where it stayed in its elements. Not to be found out: a failure where all inputs are
-good; but a -Inf that cannot be told from a mask is taken for one.
+What decides is where the badness comes from. Born by arithmetic: a failure. Placed by
+a literal or a constant: none. Came in through an argument: a failure where it spread,
+none where it stayed in its elements. Not to be found out: a failure where all inputs
+are good; but a -Inf that cannot be told from a mask is taken for one.
 """
 
 from __future__ import annotations
@@ -17,11 +17,15 @@ import jax
 
 from jaxdbg import findings, finite, naming
 from jaxdbg.errors import Failure
+from jaxdbg.hooks.calls import UserCall, running_call
 from jaxdbg.hooks.compiles import Function
+from jaxdbg.hooks.provenance import Frame
+from jaxdbg.hooks.standing import functions_below, user_frame
 from jaxdbg.jaxprs import REF, NotReplayable
-from jaxdbg.origins import causes, rows, story
+from jaxdbg.origins import causes, lines, rows, story, words
+from jaxdbg.origins.asserted import asserted_values
 from jaxdbg.origins.badness import kinds_in
-from jaxdbg.origins.births import Found
+from jaxdbg.origins.births import Found, Site
 from jaxdbg.origins.memory import Made
 from jaxdbg.origins.patience import OutOfTime, Patience
 from jaxdbg.origins.search import first_birth, search
@@ -35,6 +39,29 @@ if TYPE_CHECKING:
 
 MAX_BACK = 3
 """Through how many earlier calls a value that came in is followed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stands:
+    """Where the user's program stood when a call was made.
+
+    Attributes:
+        call: the user's function and its arguments, where jit was running a call.
+        line: the user's line, for an eager operation, which knows only its first one.
+        inside: names of the library's functions it was called in.
+    """
+
+    call: UserCall | None = None
+    line: Frame | None = None
+    inside: tuple[str, ...] = ()
+
+    @classmethod
+    def now(cls, function: Function) -> Stands:
+        """Where it stands now, in a call of this function."""
+        frame = sys._getframe(1)
+        if function.user:
+            return cls(call=running_call(frame))
+        return cls(line=user_frame(frame), inside=functions_below(frame))
 
 
 @dataclass(slots=True)
@@ -60,7 +87,6 @@ class Diagnosis:
         session: of the region.
         aftermath: of its earlier failures.
         again: runs the call once more with other arguments, and gives its outputs.
-        eager_line: the user's line that an eager operation stands in, if known.
     """
 
     checked: Checked
@@ -68,7 +94,6 @@ class Diagnosis:
     session: Session
     aftermath: Aftermath
     again: Callable[[Sequence[Any]], list[Any]]
-    eager_line: SourceFrame | None = None
     _patience: Patience = field(init=False)
 
     def __post_init__(self) -> None:
@@ -103,6 +128,17 @@ class Diagnosis:
         origin = self._story(found, None)
         return findings.inside(self.checked.call, origin)
 
+    def of_check(self, exception: Any) -> Failure:
+        """The failure of a call in which a check of the user's failed.
+
+        Arguments:
+            exception: checkify's own exception for it.
+        """
+        origin = None
+        if type(exception).__name__ == "FailedCheckError":
+            origin = self._of_checked_value()
+        return findings.failed_check(exception, self.checked.call, origin)
+
     # -- the verdict -----------------------------------------------------------------
 
     def _searched(
@@ -112,6 +148,8 @@ class Diagnosis:
         checked = self.checked
         if any(i >= len(checked.outs) for i in kinds):
             return {}, "it was written to a Ref"
+        if any(map(_gone, checked.args)):
+            return {}, "what the call was given is gone"
         found: dict[int, Found] = {}
         try:
             # It ends with the first output that holds what was born, be it a mask.
@@ -134,7 +172,8 @@ class Diagnosis:
         born = [
             i
             for i, f in found.items()
-            if f.verdict == "born" and not causes.is_log_of_nothing(f)
+            if f.verdict == "born"
+            and not causes.is_log_of_nothing(f, self.checked.stands.inside)
         ]
         spread = [i for i, f in found.items() if f.verdict == "came in" and f.spread]
         return next(iter([*born, *spread]), None)
@@ -169,6 +208,25 @@ class Diagnosis:
         after.told.add(call.function)
         return False
 
+    def _of_checked_value(self) -> Origin | None:
+        """The story of the value that an assertion found to be bad, if that is why."""
+        checked = self.checked
+        try:
+            values = asserted_values(checked.jaxpr)
+            if values is None:
+                found = first_birth(checked.jaxpr, checked.args, self._patience)
+                return self._story(found, None) if found is not None else None
+            outputs = range(len(values.out_avals))
+            each = search(values, checked.args, outputs, self._patience)
+            told = [f for f in each.values() if f.verdict in ("born", "came in")]
+            first = min(told, key=lambda f: f.verdict != "born", default=None)
+            return self._story(first, None) if first is not None else None
+        except (OutOfTime, NotReplayable, KeyboardInterrupt):
+            return None
+        except Exception as error:
+            self.session.broke("looking for where a value was born", error)
+            return None
+
     # -- the story -------------------------------------------------------------------
 
     def _told(self, origin: Origin, kinds: Mapping[int, Sequence[str]]) -> Failure:
@@ -195,7 +253,7 @@ class Diagnosis:
         context = Context(
             checked.jaxpr,
             checked.args,
-            checked.user_call,
+            checked.stands.call,
             self.names,
             checked.call.function.name,
         )
@@ -205,7 +263,7 @@ class Diagnosis:
             args=checked.args,
             inputs=self._inputs(),
             outs=checked.outs,
-            locate=lambda site: self._located(locate(site, context)),
+            locate=lambda site: self._located(site, context),
             broke=self.session.broke,
             fails=fails,
             why_not=why_not,
@@ -215,10 +273,22 @@ class Diagnosis:
         )
         return story.tell(found, case, output)
 
-    def _located(self, where: Where) -> Where:
-        if where.source is not None or self.eager_line is None:
+    def _located(self, site: Site, context: Context) -> Where:
+        """Where an equation stands; of an eager one, where the user called it."""
+        where = locate(site, context)
+        line = self.checked.stands.line
+        if where.source is not None or line is None:
             return where
-        return replace(where, source=self.eager_line)
+        source = lines.source_frame(line)
+        name = str(site.eqn.primitive.name)
+        told, direct = words.in_source(name, lines.marked(source))
+        library = where.library_source
+        return replace(
+            where,
+            source=source,
+            expression=told or where.expression,
+            library_source=None if direct and _is_of_jax(library) else library,
+        )
 
     def _made(self, argument: int) -> Made | None:
         given = self.checked.given or self.checked.args
@@ -273,7 +343,8 @@ class Diagnosis:
     def _growth(self) -> tuple[float, ...]:
         series = self.session.memory.growth(self.checked.call.function)
         values = next(iter(series.values()), ())
-        return tuple(v for v in values if v == v)
+        known = tuple(v for v in values if v == v)
+        return known if len(known) > 1 else ()
 
     def _is_parameter(self, argument: int) -> bool:
         checked = self.checked
@@ -301,6 +372,10 @@ def _is_in_doubt(found: Found | None, kinds: Sequence[str]) -> bool:
     """Whether a result may be bad for a reason that was not found."""
     known = found is not None and found.verdict != "not reproduced"
     return not known and set(kinds) != {"-inf"}
+
+
+def _is_of_jax(library: SourceFrame | None) -> bool:
+    return library is not None and lines.is_of_jax(library)
 
 
 def _key(call: findings.Call) -> tuple[Function, int]:

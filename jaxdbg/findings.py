@@ -310,12 +310,13 @@ def _next(function: Function, options: Options, written: bool = False) -> str:
     if options.record:
         return "--record let the program run on with these values."
     if not function.user:
-        return "%debug stands in your frame, where the operands are."
+        return "%debug stands in your frame; %origin tells all of the story."
     if written:
-        return "the Ref holds these values now. %debug stands in your frame."
+        return "the Ref holds these values now. %origin tells all of the story."
     return (
         "the results were not used, so what the call would have updated still holds\n"
-        "    its last good values. %debug stands in your frame."
+        "    its last good values. %debug stands in your frame; %origin tells all of\n"
+        "    the story (jaxdbg.origin() in Python)."
     )
 
 

@@ -44,6 +44,14 @@ def replayable(jaxpr: Any) -> Any:
     return _without_callbacks(jaxpr)
 
 
+def with_outputs(jaxpr: Any, variables: Sequence[Any]) -> Any:
+    """A closed jaxpr that gives some of its variables in place of its outputs."""
+    if getattr(jaxpr, "jaxpr", jaxpr) is not jaxpr:  # closed, before JAX 0.12
+        return jaxpr.replace(jaxpr=with_outputs(jaxpr.jaxpr, variables))
+    info = jaxpr.debug_info._replace(result_paths=None)
+    return jaxpr.replace(outvars=list(variables), debug_info=info)
+
+
 def _without_callbacks(jaxpr: Any) -> Any:
     if not jaxpr.effects:
         return jaxpr

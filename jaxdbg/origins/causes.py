@@ -405,7 +405,8 @@ def _zero_power(scene: Scene) -> Cause | None:
 
 def _cancelling(scene: Scene) -> Cause | None:
     a, b = scene.value(0), scene.value(1)
-    if scene.primitive in ("sub", "add", "add_any") and _is_infinite(a) and _is_infinite(b):
+    sums = scene.primitive in ("sub", "add", "add_any")
+    if sums and _is_infinite(a) and _is_infinite(b):
         return Cause(
             "Inf - Inf",
             "both sides are infinite: look at where these come from",
@@ -485,8 +486,13 @@ _RULES: tuple[Callable[[Scene], Cause | None], ...] = (
 )
 
 
-def is_log_of_nothing(found: Found) -> bool:
-    """Whether a -Inf is the logsumexp of nothing but -Inf: exact, and a mask still."""
+def is_log_of_nothing(found: Found, inside: Sequence[str] = ()) -> bool:
+    """Whether a -Inf is the logsumexp of nothing but -Inf: exact, and a mask still.
+
+    Arguments:
+        found: what the search gave.
+        inside: names of functions that an eager operation was called in.
+    """
     birth = found.birth
     if birth is None or birth.kind != "-inf" or found.turns:
         return False
@@ -494,4 +500,4 @@ def is_log_of_nothing(found: Found) -> bool:
         return False
     eqns = [birth.site.eqn, *birth.site.outer]
     functions = {f.function for eqn in eqns for f in provenance.frames(eqn)}
-    return "logsumexp" in functions
+    return "logsumexp" in functions.union(inside)

@@ -80,7 +80,8 @@ def operands(jaxpr: Any, site: Site) -> tuple[Atom, ...]:
         site: where the equation stands.
     """
     bodies, calls = [_open(jaxpr)], [None]
-    for call, inside in zip(site.outer, (*site.outer[1:], site.eqn), strict=True):
+    insides = (*site.outer, site.eqn)[1:]
+    for call, inside in zip(site.outer, insides, strict=True):
         body = next((b for b in _bodies(call) if _holds(b, inside)), None)
         if body is None:  # of an equation that was rewritten to be evaluated
             bodies, calls = [], []

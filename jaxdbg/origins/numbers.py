@@ -1,5 +1,4 @@
-"""Numbers as a story says them: `0`, `-Inf`, `1.5e-08`; and arrays as NumPy reads them.
-"""
+"""Numbers as a story says them, `0` or `-Inf`, and arrays as NumPy reads them."""
 
 from __future__ import annotations
 

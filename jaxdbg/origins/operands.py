@@ -34,8 +34,9 @@ _ROLES = {
 }
 
 _UNARY = frozenset(
-    "acos acosh asin asinh atanh cos cosh digamma erf_inv exp exp2 expm1 lgamma log "
-    "log1p logistic rsqrt sin sinh sqrt square tan integer_pow cbrt".split()
+    ("acos", "acosh", "asin", "asinh", "atanh", "cbrt", "cos", "cosh", "digamma")
+    + ("erf_inv", "exp", "exp2", "expm1", "integer_pow", "lgamma", "log", "log1p")
+    + ("logistic", "rsqrt", "sin", "sinh", "sqrt", "square", "tan")
 )
 
 _OPERATORS: dict[type[ast.operator], frozenset[str]] = {
@@ -92,9 +93,7 @@ def describe(
         array = numbers.host(value)
         if array is None or (name == "gather" and i > 1):
             continue
-        element = (
-            birth.operand_elements[i] if i < len(birth.operand_elements) else None
-        )
+        element = birth.operand_elements[i] if i < len(birth.operand_elements) else None
         array, element = _before_broadcast(array, element, atom)
         known = typed[i] or (argument(atom) if argument and atom else "")
         dtype = str(getattr(value, "dtype", array.dtype))
@@ -210,8 +209,7 @@ def _typed_names(primitive: str, expression: str, count: int) -> list[str]:
         case ast.UnaryOp(operand=operand) if primitive == "neg":
             typed = [operand]
         case ast.Call(func=func, args=args) if _is_call_of(primitive, func):
-            on = [func.value] if _is_method(primitive, func, len(args)) else []
-            typed = [*on, *args]
+            typed = [*_owner(primitive, func, len(args)), *args]
         case _:
             return none
     names = [
@@ -226,13 +224,14 @@ def _is_call_of(primitive: str, func: ast.expr) -> bool:
     return name == primitive or name in _CALLS.get(primitive, ())
 
 
-def _is_method(primitive: str, func: ast.expr, given: int) -> bool:
-    """Whether this is `x.sum()`, not `jnp.sum(x)`."""
-    wanted = 1 if primitive in _UNARY or primitive not in _ROLES else 2
-    if primitive in ("reduce_sum", "cumsum", "convert_element_type", "cholesky"):
-        wanted = 1
+_METHODS = frozenset({"reduce_sum", "cumsum", "convert_element_type", "cholesky"})
+
+
+def _owner(primitive: str, func: ast.expr, given: int) -> list[ast.expr]:
+    """The `x` of `x.sum()`, which `jnp.sum(x)` has not."""
     if not isinstance(func, ast.Attribute):
-        return False
+        return []
     if primitive == "convert_element_type":
-        return func.attr == "astype"
-    return given < wanted
+        return [func.value] if func.attr == "astype" else []
+    alone = primitive in _METHODS or primitive in _UNARY or primitive not in _ROLES
+    return [func.value] if given < (1 if alone else 2) else []

@@ -186,7 +186,7 @@ class Recorder:
         consts = list(getattr(run.jaxpr, "consts", ()))
         write(body.constvars, _Values(consts, [codes_of(c) for c in consts]))
         write(body.invars, inputs)
-        needed, last = plan(body, tuple(wanted))
+        needed, last = plan(body, tuple(wanted), self._step_all)
         for n, eqn in enumerate(body.eqns):
             if n in needed:
                 outs = [v in needed[n] for v in eqn.outvars]
@@ -308,9 +308,9 @@ class Recorder:
 
 
 def plan(
-    body: Any, wanted: tuple[bool, ...]
+    body: Any, wanted: tuple[bool, ...], everything: bool = False
 ) -> tuple[dict[int, set[Any]], dict[int, list[Any]]]:
-    """What is to be evaluated for some outputs of a body.
+    """What is to be evaluated for some outputs of a body; or all that computes.
 
     Returns:
         By the index of each equation that is needed, which of its outputs are; and by
@@ -328,7 +328,7 @@ def plan(
             continue
         outs = live.intersection(eqn.outvars)
         # What writes to a Ref may be read further on.
-        if not outs and not any(map(is_write, eqn.effects)):
+        if not (outs or everything or any(map(is_write, eqn.effects))):
             continue
         needed[n] = outs
         variables = {v for v in eqn.invars if not is_literal(v)}

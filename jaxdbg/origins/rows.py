@@ -127,7 +127,8 @@ def _groups(
     for head, arrays in members.items():
         firsts = {np.shape(args[i])[0] for i in arrays}
         given = Counter(_aval(args[i]) for i in arrays)
-        updated = all(returned[a] >= n for a, n in given.items())
+        alone = len(arrays) == 1 and _TYPICAL.match(head)  # x to y is no update
+        updated = not alone and all(returned[a] >= n for a, n in given.items())
         size = firsts.pop() if len(firsts) == 1 else 0
         groups[head] = _Group(tuple(arrays), size, updated)
     return groups

@@ -20,11 +20,15 @@ from jaxdbg.origins import causes, lineage, lines, numbers, operands, rows, wide
 from jaxdbg.origins.births import Birth, Element, Found
 from jaxdbg.origins.lineage import Atom
 from jaxdbg.origins.where import Where
-from jaxdbg.records import Origin, Reached, SourceFrame, Turn
+from jaxdbg.records import Operand, Origin, Reached, SourceFrame, Turn
 
 _T = TypeVar("_T")
 
 KINDS = {"nan": "NaN", "inf": "Inf", "-inf": "-Inf"}
+
+_NO_OPERANDS: tuple[Operand, ...] = ()
+
+_DEF = re.compile(r"\s*(async )?def |\s*@")
 
 MAX_FUNCTION = 200
 """Lines of the user's function that are read for a cause."""
@@ -109,12 +113,12 @@ def reached(paths: Sequence[str], bad: Sequence[finite.Badness]) -> tuple[Reache
 
 
 def _born(origin: Origin, found: Found, birth: Birth, case: Case) -> Origin:
-    where = _part(case, "looking for the line", Where(), lambda: case.locate(birth.site))
+    where = _part(case, "looking for a line", Where(), lambda: case.locate(birth.site))
     atoms = _atoms(case, birth)
     ins = _part(
         case,
         "describing operands",
-        (),
+        _NO_OPERANDS,
         lambda: operands.describe(
             birth, atoms, _words(where), lambda a: _argument(a, case)
         ),
@@ -201,9 +205,8 @@ def _sum(turn: Birth) -> str:
     """The operation in numbers: `0 * Inf`."""
     name = str(turn.site.eqn.primitive.name)
     values = []
-    for value, element in zip(
-        turn.operands, turn.operand_elements or (None,) * len(turn.operands), strict=False
-    ):
+    elements = turn.operand_elements or (None,) * len(turn.operands)
+    for value, element in zip(turn.operands, elements, strict=True):
         array = numbers.host(value)
         at = None if array is None else numbers.at(array, element)
         if array is not None and array.ndim == 0:
@@ -256,8 +259,8 @@ def _function(frame: SourceFrame | None) -> str:
     if frame is None:
         return ""
     text = linecache.getlines(frame.file)
-    start = frame.line - 1
-    while start > 0 and not re.match(r"\s*(async )?def |\s*@", text[start : start + 1][0]):
+    start = min(frame.line, len(text)) - 1
+    while start > 0 and not _DEF.match(text[start]):
         if frame.line - start > MAX_FUNCTION:
             return ""
         start -= 1

@@ -66,7 +66,7 @@ def wider(birth: Birth) -> str:
 
 def largest(dtype: str) -> float:
     """The largest finite number of a type."""
-    return float(jnp.finfo(dtype).max)
+    return float(jnp.finfo(dtype).max)  # type: ignore[no-untyped-call]
 
 
 def _range(dtype: str) -> str:
@@ -122,7 +122,7 @@ def _dot(
         free = [d for d in range(x.ndim) if d not in (*contract, *batched)]
         fixed = dict(zip(batched, batch, strict=True))
         fixed |= {d: rest.pop(0) for d in free}
-        cut = x[tuple(fixed.get(d, slice(None)) for d in range(x.ndim))]
+        cut: numbers.Host = x[tuple(fixed.get(d, slice(None)) for d in range(x.ndim))]
         return cut.transpose([sorted(contract).index(c) for c in contract])
 
     left, right = row(a, contract_a, batch_a), row(b, contract_b, batch_b)

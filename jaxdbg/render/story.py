@@ -24,6 +24,9 @@ WIDTH = 86
 KINDS = {"nan": "NaN", "inf": "Inf", "-inf": "-Inf"}
 """How a kind is said."""
 
+MAX_WIDTH = 100
+"""A longer line of code is cut down to what is around the expression."""
+
 INDENT = "  "
 
 
@@ -83,7 +86,19 @@ def marked(frame: SourceFrame | None) -> list[str]:
     start, end = frame.column - margin, frame.end_column - margin
     if not 0 <= start < end <= len(shown[0]):
         return shown
-    return [shown[0], " " * start + "^" * (end - start)]
+    line, start, end = _window(shown[0], start, end)
+    return [line, " " * start + "^" * (end - start)]
+
+
+def _window(line: str, start: int, end: int) -> tuple[str, int, int]:
+    """A long line cut down to what is around the expression."""
+    if len(line) <= MAX_WIDTH:
+        return line, start, end
+    left = max(0, min(start - 16, len(line) - MAX_WIDTH))
+    right = min(len(line), max(left + MAX_WIDTH, end))
+    before, after = "… " * (left > 0), " …" * (right < len(line))
+    shift = len(before) - left
+    return before + line[left:right] + after, start + shift, end + shift
 
 
 def _margin(line: str) -> int:
@@ -116,9 +131,12 @@ def _library(origin: Origin) -> list[str]:
     frame = origin.library_source
     if frame is None:
         return []
-    function = f" in {frame.function}" if frame.function else ""
-    lines = [f"  inside{function}, {_library_place(frame)}"]
-    return lines + _code(frame)
+    return [f"  {_inside(frame)}", *_code(frame)]
+
+
+def _inside(frame: SourceFrame) -> str:
+    function = f"{frame.function}, " if frame.function else ""
+    return f"inside {function}{_library_place(frame)}"
 
 
 def _library_place(frame: SourceFrame) -> str:
@@ -174,12 +192,15 @@ def _tells(o: Operand) -> bool:
 def _facts(origin: Origin) -> list[str]:
     facts = []
     if origin.rows:
-        names = dict.fromkeys(name for name, _ in origin.rows)
-        facts.append(f"batch: {origin.rows_note} of {', '.join(names)}")
-    elif origin.rows_note.startswith("many"):
-        facts.append(f"batch: rows to blame: {origin.rows_note}")
+        facts.append(f"batch {_batches(origin)}: {origin.rows_note}")
+    elif origin.rows_note.startswith(("many", "no row")):
+        facts.append(f"batch: {origin.rows_note}")
     facts += [origin.wider] if origin.wider else []
     return facts
+
+
+def _batches(origin: Origin) -> str:
+    return ", ".join(dict.fromkeys(name for name, _ in origin.rows))
 
 
 def _turns(steps: Sequence[Turn]) -> list[str]:
@@ -336,11 +357,22 @@ def whole(origin: Origin) -> str:
     for section in sections(origin):
         lines.append(f"{INDENT}{section.title}")
         for line in section.lines:
-            lines += _wrapped(line, "    ") if len(line) > WIDTH else [f"    {line}"]
+            lines += _folded(line)
         for said, frame in section.frames:
             lines += [f"    {said}"] if said else []
             lines += [f"      {line}" for line in marked(frame)]
     return "\n".join(lines)
+
+
+def _folded(line: str) -> list[str]:
+    return textwrap.wrap(
+        line,
+        WIDTH,
+        initial_indent="    ",
+        subsequent_indent="        ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def html(origin: Origin) -> str:
@@ -421,10 +453,7 @@ def _verdict(origin: Origin) -> str:
 def _frames(origin: Origin) -> tuple[tuple[str, SourceFrame], ...]:
     frames = [("", origin.source)]
     if origin.library_source is not None:
-        function = origin.library_source.function
-        within = f"in {function}, " if function else ""
-        said = f"inside {within}{_library_place(origin.library_source)}"
-        frames.append((said, origin.library_source))
+        frames.append((_inside(origin.library_source), origin.library_source))
     if origin.forward_source is not None and origin.forward_source != origin.source:
         said = f"it differentiates {place(origin.forward_source)}"
         frames.append((said, origin.forward_source))
@@ -456,8 +485,8 @@ def _operand_head(o: Operand) -> str:
 def _rows(origin: Origin) -> tuple[str, ...]:
     if not origin.rows_note:
         return ()
-    names = ", ".join(dict.fromkeys(name for name, _ in origin.rows))
-    return (f"{origin.rows_note} of {names}" if names else origin.rows_note,)
+    names = _batches(origin)
+    return (f"{names}: {origin.rows_note}" if names else origin.rows_note,)
 
 
 def _reached(origin: Origin) -> list[str]:
@@ -466,7 +495,9 @@ def _reached(origin: Origin) -> list[str]:
         for r in origin.reached[:MAX_REACHED]
     ]
     more = len(origin.reached) - MAX_REACHED
-    return told + ([f"and {more} more {'leaf' if more == 1 else 'leaves'}"] if more > 0 else [])
+    if more > 0:
+        told.append(f"and {more} more {'leaf' if more == 1 else 'leaves'}")
+    return told
 
 
 def _advice(origin: Origin) -> tuple[str, ...]:
