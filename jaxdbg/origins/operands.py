@@ -33,10 +33,23 @@ _ROLES = {
     "cumsum": ("summands",),
 }
 
+_TRIGONOMETRY = (
+    "acos",
+    "acosh",
+    "asin",
+    "asinh",
+    "atanh",
+    "cos",
+    "cosh",
+    "sin",
+    "sinh",
+)
 _UNARY = frozenset(
-    ("acos", "acosh", "asin", "asinh", "atanh", "cbrt", "cos", "cosh", "digamma")
-    + ("erf_inv", "exp", "exp2", "expm1", "integer_pow", "lgamma", "log", "log1p")
-    + ("logistic", "rsqrt", "sin", "sinh", "sqrt", "square", "tan")
+    (
+        *_TRIGONOMETRY,
+        *("cbrt", "digamma", "erf_inv", "exp", "exp2", "expm1", "integer_pow"),
+        *("lgamma", "log", "log1p", "logistic", "rsqrt", "sqrt", "square", "tan"),
+    )
 )
 
 _OPERATORS: dict[type[ast.operator], frozenset[str]] = {
