@@ -134,6 +134,7 @@ class Diagnosis:
         Arguments:
             exception: checkify's own exception for it.
         """
+        self.aftermath.calls.add(_key(self.checked.call))
         origin = None
         if type(exception).__name__ == "FailedCheckError":
             origin = self._of_checked_value()
@@ -190,8 +191,8 @@ class Diagnosis:
     def _follows(self, found: Found) -> bool:
         """Whether this only goes on with what an earlier finding has told.
 
-        Of each function one such call is told, and then no more: after a NaN in the
-        model each step of a loop that runs on would be one.
+        Of each function of the user's one such call is told, and then no more: after a
+        NaN in the model each step of a loop that runs on would be one.
         """
         call, after = self.checked.call, self.aftermath
         made = self._made(found.argument) if found.verdict == "came in" else None
@@ -199,7 +200,7 @@ class Diagnosis:
         after.calls.add(_key(call))
         if not follows:
             return False
-        if call.function in after.told:
+        if call.function in after.told or not call.function.user:
             self.session.notice(
                 f"later calls of {call.function.name} went on with what an earlier "
                 "finding tells of; these are not findings of their own."
