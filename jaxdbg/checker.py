@@ -233,7 +233,7 @@ class Checker:
         kept: tuple[Any, ...],
     ) -> Checked:
         outs = call.execute(args, **_changed(call.params, plan))
-        return self._ran(Checked(plan, call.params, which, kept, outs, given=call.args))
+        return self._ran(Checked(plan, call.params, which, kept, outs))
 
     def _ran(self, checked: Checked) -> Checked:
         """Takes apart what a call gave: its outputs, and what we had added."""
@@ -325,8 +325,9 @@ class Checker:
         inputs = finite.suspects([None if _gone(a) else a for a in checked.args])
         signature = (*kinds.items(), *inputs)
         if signature not in checked.plan.benign:
-            failure = self._diagnosis(checked).of_outputs(kinds)
-            if failure is not None:
+            diagnosis = self._diagnosis(checked)
+            failure = diagnosis.of_outputs(kinds)
+            if failure is not None or diagnosis.follows:
                 return failure
             checked.plan.benign.add(signature)
         self._note_placed(checked, suspects)

@@ -87,6 +87,7 @@ class Diagnosis:
         session: of the region.
         aftermath: of its earlier failures.
         again: runs the call once more with other arguments, and gives its outputs.
+        follows: whether the call only went on with what an earlier finding tells.
     """
 
     checked: Checked
@@ -94,6 +95,7 @@ class Diagnosis:
     session: Session
     aftermath: Aftermath
     again: Callable[[Sequence[Any]], list[Any]]
+    follows: bool = field(default=False, init=False)
     _patience: Patience = field(init=False)
 
     def __post_init__(self) -> None:
@@ -110,7 +112,8 @@ class Diagnosis:
         found, why = self._searched(kinds)
         output = self._failing(found)
         if output is not None:
-            if self._follows(found[output]):
+            self.follows = self._only_follows(found[output])
+            if self.follows:
                 return None
             return self._told(self._story(found[output], output), kinds)
         doubtful = [i for i in kinds if _is_in_doubt(found.get(i), kinds[i])]
@@ -188,7 +191,7 @@ class Diagnosis:
         ]
         return not (checked.lost or any(kinds_in(v) for v in values))
 
-    def _follows(self, found: Found) -> bool:
+    def _only_follows(self, found: Found) -> bool:
         """Whether this only goes on with what an earlier finding has told.
 
         Of each function of the user's one such call is told, and then no more: after a
@@ -200,7 +203,9 @@ class Diagnosis:
         after.calls.add(_key(call))
         if not follows:
             return False
-        if call.function in after.told or not call.function.user:
+        if not call.function.user:
+            return True
+        if call.function in after.told:
             self.session.notice(
                 f"later calls of {call.function.name} went on with what an earlier "
                 "finding tells of; these are not findings of their own."
