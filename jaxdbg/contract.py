@@ -123,16 +123,36 @@ def _title(report: Report | None) -> str:
     return f"cell {report.cell}" if report.cell is not None else "region"
 
 
+def tree_names(report: Report) -> list[str]:
+    """The trees that a report tells of: those it has watched, then those gone bad."""
+    names = [history.name for history in report.histories]
+    names += [_head(path) for path in _bad_paths(report)]
+    return list(dict.fromkeys(names))
+
+
 def _named(report: Report | None) -> list[TreeStats]:
     """The leaves that the findings name, where nothing else is known of any tree."""
     found: dict[str, dict[str, LeafStats]] = {}
-    for finding in report.findings if report else ():
-        for path in finding.paths:
-            head = re.match(r"[^.\[(]+(\(\.\.\.\))?", path)
-            name = head[0] if head else path
-            leaf = LeafStats(path, group="", kind="", detailed=False)
-            found.setdefault(name, {})[path] = leaf
+    for path in _bad_paths(report) if report else ():
+        leaf = LeafStats(path, group="", kind="", detailed=False)
+        found.setdefault(_head(path), {})[path] = leaf
     return [TreeStats(name, tuple(leaves.values())) for name, leaves in found.items()]
+
+
+def _bad_paths(report: Report) -> list[str]:
+    reached = [
+        leaf.path
+        for finding in report.findings
+        if finding.origin
+        for leaf in finding.origin.reached
+    ]
+    return [path for finding in report.findings for path in finding.paths] + reached
+
+
+def _head(path: str) -> str:
+    """The name a path begins with: `model`, or `train_step(...)`."""
+    head = re.match(r"[^.\[(]+(\(\.\.\.\))?", path)
+    return head[0] if head else path
 
 
 def _unknown(history: TreeHistory) -> TreeStats:

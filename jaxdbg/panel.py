@@ -10,19 +10,18 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
 import anywidget
 import traitlets
 
+from jaxdbg import tiles
 from jaxdbg.contract import panel_data
+from jaxdbg.maps import FiniteMap
 from jaxdbg.records import Report, TreeStats
 from jaxdbg.render import page
-
-Tile = Callable[[str, int, list[list[int]]], dict[str, Any]]
-"""From the name of a tree, the number of a leaf and a window on it to a tile."""
 
 _STATIC = Path(__file__).parent / "static"
 
@@ -36,8 +35,9 @@ class Panel(anywidget.AnyWidget):
     Arguments:
         report: of a region, or None.
         trees: statistics of trees to show beside those the report has histories of.
-        title: what the panel is about; by default the cell of the report.
-        tile: gives the elements of a leaf when the page asks for them.
+        maps: the same, with the arrays, of which the page may ask elements.
+        title: what the panel is about; by default the cell of the report, or the name
+            of the first tree.
     """
 
     _esm: ClassVar[Any] = _STATIC / "panel.js" if _HOT else page.script()
@@ -51,33 +51,31 @@ class Panel(anywidget.AnyWidget):
         self,
         report: Report | None = None,
         trees: Iterable[TreeStats] = (),
+        maps: Iterable[FiniteMap] = (),
         title: str = "",
-        tile: Tile | None = None,
     ):
         self.report = report
-        self.trees = tuple(trees)
-        self.name = title
-        self.tile = tile
+        self.maps = {one.name: one for one in maps}
+        self.trees = (*trees, *(one.stats for one in self.maps.values()))
+        named = self.trees[0].name if report is None and self.trees else ""
+        self.name = title or named
         # In some hosts messages are handled on a thread of their own.
         self._lock = threading.RLock()
         super().__init__(data=self._told())
         self.on_msg(self._asked)
         _replace(self)
 
-    def show(self, report: Report | None, trees: Iterable[TreeStats] = ()) -> None:
-        """Shows another state of the region, or of other trees."""
+    def show(self, report: Report, maps: Iterable[FiniteMap] = ()) -> None:
+        """Shows a later state of the region."""
         with self._lock:
             self.report = report
-            self.trees = tuple(trees)
+            self.maps = {one.name: one for one in maps}
+            self.trees = tuple(one.stats for one in self.maps.values())
             self.data = self._told()
 
     def tell(self, progress: dict[str, Any] | None) -> None:
         """Shows how far the region is; None when it has ended."""
         self.progress = json.dumps(progress)
-
-    def page(self) -> str:
-        """The panel as one HTML file that needs nothing else."""
-        return page.page(panel_data(self.report, self.trees, self.name), "")
 
     def __repr__(self) -> str:
         return str(self.report) if self.report else f"Panel({self.name!r})"
@@ -94,10 +92,13 @@ class Panel(anywidget.AnyWidget):
             self.send({**self._tile(content), "answer": "tile", "id": content["id"]})
 
     def _tile(self, asked: dict[str, Any]) -> dict[str, Any]:
-        if self.tile is None:
+        if asked["tree"] not in self.maps:
             return {"error": "The elements of this tree were not kept."}
         try:
-            return self.tile(asked["tree"], asked["leaf"], asked["window"])
+            array = self.maps[asked["tree"]].array(asked["leaf"])
+            return tiles.tile(array, asked["window"])
+        except LookupError as error:  # the tree has got another array since
+            return {"error": str(error)}
         except Exception as error:
             return {"error": f"{type(error).__name__}: {error}"}
 

@@ -7,11 +7,12 @@ import json
 import weakref
 from typing import Any
 
+import numpy as np
 import panel_fixtures as made
 import pytest
 
 import jaxdbg
-from jaxdbg import panel
+from jaxdbg import finite_map, panel
 from jaxdbg.panel import Panel
 from jaxdbg.render.page import page
 
@@ -41,18 +42,23 @@ def test_a_panel_holds_what_the_contract_says() -> None:
 
 
 def test_an_answer_bears_the_number_of_its_question() -> None:
-    widget = Panel(tile=lambda tree, leaf, window: {"error": "", "rows": leaf})
-    assert sent(widget, ASK) == [{"answer": "tile", "id": 7, "error": "", "rows": 2}]
+    tree = {"w": np.ones(3)}
+    widget = Panel(maps=(finite_map(tree, "model"),))
+    (answer,) = sent(widget, {**ASK, "leaf": 0})
+    assert (answer["id"], answer["answer"], answer["error"]) == (7, "tile", "")
+    assert answer["values"] == ["1.0", "1.0", "1.0"]
 
 
 def test_what_breaks_is_the_answer() -> None:
-    def breaks(tree: str, leaf: int, window: object) -> Any:
-        raise RuntimeError("Array has been deleted")
-
-    (answer,) = sent(Panel(tile=breaks), ASK)
-    assert answer["error"] == "RuntimeError: Array has been deleted"
     (answer,) = sent(Panel(), ASK)
     assert answer["error"] == "The elements of this tree were not kept."
+    tree = {"w": np.ones(3)}
+    widget = Panel(maps=(finite_map(tree, "model"),))
+    (answer,) = sent(widget, {**ASK, "leaf": 0, "window": [[0, 9]]})
+    assert answer["error"].startswith("ValueError: An array of shape (3,) has no win")
+    del tree["w"]
+    (answer,) = sent(widget, {**ASK, "leaf": 0})
+    assert "is not there any more" in answer["error"]
 
 
 @pytest.mark.parametrize("message", [None, [], {}, {"ask": "else", "id": 1}])
@@ -81,12 +87,12 @@ def test_a_page_holds_everything_and_ends_where_it_should() -> None:
     assert "https://" not in text
 
 
-def test_show_says_what_it_shows() -> None:
-    with pytest.raises(TypeError) as error:
-        jaxdbg.show(3)
-    assert str(error.value) == (
-        "jaxdbg.show() shows a Report or a TreeStats, not a int."
-    )
+def test_a_tree_is_called_what_the_caller_has_written() -> None:
+    grads = {"w": np.array([1.0, np.nan])}
+    widget = jaxdbg.show(grads)
+    assert widget is not None
+    data = json.loads(widget.data)
+    assert (data["title"], data["trees"][0]["paths"]) == ("grads", ['grads["w"]'])
 
 
 def test_outside_a_notebook_the_panel_is_what_show_returns() -> None:

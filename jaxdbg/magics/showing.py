@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import html
+import sys
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.interactiveshell import InteractiveShell
 
 import jaxdbg
+from jaxdbg import caller
 from jaxdbg.records import Report, TreeStats
 
 if TYPE_CHECKING:
@@ -78,13 +80,14 @@ def _text(panel: Panel) -> str:
     return str(panel.report) if isinstance(panel.report, Report) else repr(panel)
 
 
-def show(what: object = None, name: str = "") -> Panel | None:
+def show(what: object = None, name: str | None = None) -> Panel | None:
     """Shows the panel.
 
     Arguments:
-        what: a `Report`, or statistics of a tree; by default the report of the region
-            that ended last.
-        name: what the panel is called.
+        what: a `Report`, or a tree: any pytree, NNX module, optimizer, gradients, or
+            what `finite_map` gave; by default the report of the region that ended last.
+        name: what the tree, or the report, is called; by default what the caller has
+            written.
 
     Returns:
         The panel, where there is no notebook of Jupyter to display it in: marimo takes
@@ -92,8 +95,10 @@ def show(what: object = None, name: str = "") -> Panel | None:
 
     Raises:
         ValueError: nothing was checked yet.
-        TypeError: what was given is none of these.
     """
+    known = what is None or isinstance(what, Report | TreeStats)
+    if name is None and not known:
+        name = caller.first_argument(sys._getframe(1), "what")
     panel = _panel_of(what, name)
     shell: Any = InteractiveShell._instance  # and not another class's, or a new one
     if not is_notebook(shell):
@@ -102,7 +107,7 @@ def show(what: object = None, name: str = "") -> Panel | None:
     return None
 
 
-def _panel_of(what: object, name: str) -> Panel:
+def _panel_of(what: object, name: str | None) -> Panel:
     from jaxdbg.panel import Panel  # not before one is shown: it needs ipywidgets
 
     if what is None:
@@ -113,9 +118,9 @@ def _panel_of(what: object, name: str) -> Panel:
                 "above a cell, or give jaxdbg.show() a report or a tree."
             )
     if isinstance(what, Report):
-        return Panel(what, title=name)
+        return Panel(what, title=name or "")
     if isinstance(what, TreeStats):
-        return Panel(trees=(what,), title=name or what.name)
-    raise TypeError(
-        f"jaxdbg.show() shows a Report or a TreeStats, not a {type(what).__name__}."
-    )
+        return Panel(trees=(what,), title=name or "")
+    if not isinstance(what, jaxdbg.FiniteMap):
+        what = jaxdbg.finite_map(what, name)
+    return Panel(maps=(what,), title=name or "")

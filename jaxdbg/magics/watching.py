@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.interactiveshell import InteractiveShell
 
+import jaxdbg
+from jaxdbg.contract import tree_names
 from jaxdbg.errors import Failure
 from jaxdbg.magics.showing import Shown, is_notebook
+from jaxdbg.records import Report
+
+if TYPE_CHECKING:
+    from jaxdbg.maps import FiniteMap
 
 EVERY = 0.25
 """Seconds between two looks at a running region."""
@@ -37,7 +44,7 @@ class CellPanel:
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         if live:
-            self._shown = self._open()
+            self._shown = self._open(())
             self._thread = threading.Thread(
                 target=self._follow, name="jaxdbg panel", daemon=True
             )
@@ -52,21 +59,29 @@ class CellPanel:
     def end(self, error: BaseException | None) -> None:
         """Shows the last state of the region, if there is something to show."""
         report = self._region.report
-        if self._shown is None:
-            if not isinstance(error, Failure):
-                return
-            self._shown = self._open()
-        else:
+        if self._shown is not None:
             self._shown.panel.tell(None)
-            self._shown.panel.show(report)
+            self._shown.panel.show(report, self._maps(report, error))
             self._shown.update()
+        elif isinstance(error, Failure):
+            self._shown = self._open(self._maps(report, error))
         if isinstance(error, Failure):
             error.add_note(NOTE)
 
-    def _open(self) -> Shown:
+    def _open(self, maps: Sequence[FiniteMap]) -> Shown:
         from jaxdbg.panel import Panel  # not before one is shown: it needs ipywidgets
 
-        return Shown(self._shell, Panel(self._region.report))
+        return Shown(self._shell, Panel(self._region.report, maps=maps))
+
+    def _maps(self, report: Report, error: BaseException | None) -> list[FiniteMap]:
+        """The trees that the report tells of, as they are now."""
+        places = [self._shell.user_ns, *_locals(error)]
+        found = []
+        for name in tree_names(report):
+            holders = [place for place in places if name in place]
+            if holders:
+                found.append(jaxdbg.finite_map(holders[-1][name], name))
+        return found
 
     def _follow(self) -> None:
         """Looks at the region now and then; the region itself knows nothing of it."""
@@ -92,3 +107,13 @@ class CellPanel:
                 panel.show(report)
             before, seen = report.calls, now
             pause = max(EVERY, (time.perf_counter() - began) / SHARE)
+
+
+def _locals(error: BaseException | None) -> list[Mapping[str, Any]]:
+    """The local names of the frames an error came through, outermost first."""
+    found: list[Mapping[str, Any]] = []
+    trace = error.__traceback__ if error is not None else None
+    while trace is not None:
+        found.append(trace.tb_frame.f_locals)
+        trace = trace.tb_next
+    return found

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -120,6 +121,26 @@ class Report:
     def to_json(self) -> str:
         """The report as JSON text; `Report.from_json` reads it back."""
         return json.dumps({"jaxdbg_report": FORMAT, **to_plain(self)})
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Writes the panel with this report to one HTML file, to send to a colleague.
+
+        It needs no server and no network, and no jaxdbg to be looked at.
+
+        Arguments:
+            path: of the file; one that is there is replaced.
+
+        Returns:
+            The path.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        from jaxdbg.render.page import page_of  # views know records, not the reverse
+
+        file = Path(path)
+        file.write_text(page_of(self), encoding="utf-8")
+        return file
 
     @classmethod
     def from_json(cls, text: str) -> Report:

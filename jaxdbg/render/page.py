@@ -8,6 +8,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from jaxdbg.contract import panel_data
+from jaxdbg.records import Report
+
 _PAGE = """\
 <!doctype html>
 <html lang="en">
@@ -39,6 +42,12 @@ def script() -> str:
 def style() -> str:
     """The panel's style sheet."""
     return _static("panel-style.css")
+
+
+def page_of(report: Report) -> str:
+    """The page of a report."""
+    static = f"<pre>{html.escape(str(report))}</pre>"
+    return page(panel_data(report), static)
 
 
 def page(data: dict[str, Any], static: str) -> str:

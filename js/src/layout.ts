@@ -34,6 +34,8 @@ export interface Waffle {
   headings: Heading[];
   /** Side of a cell with its gap, and the gap. */
   pitch: number;
+  /** From a cell to the next in its row: more than the pitch where names stand between. */
+  stride: number;
   gap: number;
   /** How many leaves, one after the other, share a cell. */
   share: number;
@@ -45,6 +47,7 @@ const MAX_GROUPS = 28;
 const FEW_GROUPS = 4;
 const PITCHES = [20, 17, 14, 12, 10, 8, 7, 6, 5, 4];
 const LABEL = 132;
+const MOST_NAMED = 80;
 const LINE = 16;
 const HEADING = 20;
 
@@ -147,9 +150,21 @@ function byPart(tree: Tree, run: Cut): Cut[] {
   return found.length > 12 ? [{ ...run, part: "mixed" }] : found;
 }
 
-/** Places the groups in a width, in about a height; cells share when they must. */
-export function waffle(all: Group[], width: number, height: number): Waffle {
+/**
+ * Places the groups in a width, in about a height; cells share when they must.
+ * Where there is room for names of this many characters, it is left beside the cells.
+ */
+export function waffle(
+  all: Group[],
+  width: number,
+  height: number,
+  names = Infinity,
+): Waffle {
   const leaves = all.reduce((n, g) => n + g.end - g.start, 0);
+  if (leaves <= MOST_NAMED && names <= 24) {
+    const named = place(all, width, 20, 1, 1, 20 + 14 + names * 6.7);
+    if (named.height <= height) return named;
+  }
   for (const pitch of PITCHES) {
     for (let columns = 1; columns <= columnsIn(width); columns++) {
       const found = place(all, width, pitch, columns, 1);
@@ -177,10 +192,11 @@ function place(
   pitch: number,
   columns: number,
   share: number,
+  stride = pitch,
 ): Waffle {
   const gap = pitch > 7 ? 2 : pitch > 4 ? 1 : 0.5;
   const columnWidth = width / columns;
-  const perRow = Math.max(1, Math.floor((columnWidth - LABEL - 14) / pitch));
+  const perRow = Math.max(1, Math.floor((columnWidth - LABEL - 14) / stride));
   const headings: Heading[] = [];
   const blocks: Block[] = [];
   const parts = partition(all);
@@ -193,7 +209,7 @@ function place(
     }
     top = flow(members, blocks, { top, columns, columnWidth, perRow, pitch, share });
   }
-  return { blocks, headings, pitch, gap, share, width, height: top };
+  return { blocks, headings, pitch, stride, gap, share, width, height: top };
 }
 
 interface Flow {
@@ -257,7 +273,7 @@ export function leavesAt(
 ): { from: number; to: number; block: Block } | null {
   for (const block of map.blocks) {
     const row = Math.floor((y - block.y) / map.pitch);
-    const column = Math.floor((x - block.x) / map.pitch);
+    const column = Math.floor((x - block.x) / map.stride);
     if (row < 0 || row >= block.rows || column < 0 || column >= block.perRow) continue;
     const from = block.start + (row * block.perRow + column) * map.share;
     if (from >= block.end) continue;
@@ -272,7 +288,7 @@ export function cellOf(map: Waffle, leaf: number): { x: number; y: number } | nu
   if (!block) return null;
   const cell = Math.floor((leaf - block.start) / map.share);
   return {
-    x: block.x + (cell % block.perRow) * map.pitch,
+    x: block.x + (cell % block.perRow) * map.stride,
     y: block.y + Math.floor(cell / block.perRow) * map.pitch,
   };
 }

@@ -243,6 +243,8 @@ export interface TileAnswer {
   columns: number;
   /** Which axes go down and across. */
   axes: [number, number];
+  /** How many elements a cell takes, down and across. */
+  step: [number, number];
   shape: number[];
   window: [number, number][];
   /** Largest finite magnitude of each cell of the tile. */

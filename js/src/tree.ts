@@ -98,6 +98,13 @@ export class Tree {
     if (leaf >= 0) this.marked.set(leaf, Math.max(badness, this.last(leaf)) as Badness);
   }
 
+  /** Whether a finding calls a leaf bad that holds no bad element itself. */
+  isOnlyMarked(leaf: number): boolean {
+    const held =
+      this.number("nan", leaf) + this.number("posinf", leaf) + this.number("neginf", leaf);
+    return this.known && held === 0 && this.marked.has(leaf);
+  }
+
   clearMarks(): void {
     this.marked.clear();
   }

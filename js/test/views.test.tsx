@@ -194,6 +194,7 @@ const TILE: TileAnswer = {
   rows: 1,
   columns: 5,
   axes: [-1, 0],
+  step: [1, 2],
   shape: [10],
   window: [[0, 10]],
   largest: { list: [1, 2, null, 4, 5] },

@@ -23,6 +23,7 @@ export function LeafDetails({ store, theme }: { store: Store; theme: number }) {
         <Mark bad={tree.badness(leaf, kept)} /> <code>{path}</code> <Copy text={path} />
       </h3>
       <p class="jd-note">{describe(tree, leaf)}</p>
+      {tree.isOnlyMarked(leaf) && <Kept store={store} path={path} />}
       <Facts tree={tree} leaf={leaf} />
       {series && series.length > 1 && (
         <section>
@@ -38,6 +39,19 @@ export function LeafDetails({ store, theme }: { store: Store; theme: number }) {
       <Touching store={store} path={path} />
       <Elements store={store} path={path} theme={theme} />
     </div>
+  );
+}
+
+/** A failing call is stopped before it updates what it was given. */
+function Kept({ store, path }: { store: Store; path: string }) {
+  const finding = store.findings.value.find((f) => f.paths.includes(path));
+  const reached = finding?.origin?.reached.find((r) => r.path === path);
+  const what = reached ? `${count(reached.bad)} of ${count(reached.size)} elements` : "it";
+  return (
+    <p class="jd-advice">
+      The failing call made {what} bad. The leaf still holds its last good values; these
+      are shown here.
+    </p>
   );
 }
 

@@ -1,7 +1,7 @@
 // The waffle: one cell for each leaf, in the order of the tree, grouped by module.
 
 import { useMemo, useState } from "preact/hooks";
-import { type Block, cellOf, groups, leavesAt, type Waffle, waffle } from "../layout";
+import { type Block, cellOf, type Group, groups, leavesAt, type Waffle, waffle } from "../layout";
 import { type Colours, coloursOf, drawBad, leafColour, type Scale, scale } from "../paint";
 import type { Store } from "../store";
 import { bytes, count, number, some } from "../text";
@@ -9,6 +9,7 @@ import { type Badness, below, GOOD, type Module, type Tree } from "../tree";
 import { Canvas, type Place, Tip, useWidth } from "./canvas";
 
 const HEIGHT = 260;
+const MONO = "ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace";
 
 export function Map({ store, theme }: { store: Store; theme: number }) {
   const [ref, width] = useWidth();
@@ -16,7 +17,10 @@ export function Map({ store, theme }: { store: Store; theme: number }) {
   const tree = store.tree.value as Tree;
   const root = store.root.value as Module;
   const map = useMemo(
-    () => waffle(groups(tree, root), Math.max(width, 200), HEIGHT),
+    () => {
+      const all = groups(tree, root);
+      return waffle(all, Math.max(width, 200), HEIGHT, longestName(tree, all));
+    },
     [tree, root, width],
   );
   const kept = store.kept.value;
@@ -58,6 +62,22 @@ export function Map({ store, theme }: { store: Store; theme: number }) {
   );
 }
 
+function nameOf(tree: Tree, group: Group, leaf: number): string {
+  return below(tree.paths[leaf] ?? "", group.path);
+}
+
+/** The number of characters of the longest name; Infinity where nobody asks. */
+function longestName(tree: Tree, all: Group[]): number {
+  if (tree.length > 200) return Infinity;
+  let longest = 0;
+  for (const group of all) {
+    for (let i = group.start; i < group.end; i++) {
+      longest = Math.max(longest, nameOf(tree, group, i).length);
+    }
+  }
+  return longest;
+}
+
 interface Drawn {
   map: Waffle;
   tree: Tree;
@@ -73,13 +93,18 @@ export function drawWaffle(ctx: CanvasRenderingContext2D, what: Drawn): void {
   const side = map.pitch - map.gap;
   const bad: [Badness, number, number][] = [];
   drawTexts(ctx, what);
+  ctx.font = `11px ${MONO}`;
   let colour = "";
   for (const block of map.blocks) {
     let cell = 0;
     for (let leaf = block.start; leaf < block.end; leaf += map.share, cell++) {
-      const x = block.x + (cell % block.perRow) * map.pitch;
+      const x = block.x + (cell % block.perRow) * map.stride;
       const y = block.y + Math.floor(cell / block.perRow) * map.pitch;
       const worst = worstOf(tree, leaf, Math.min(leaf + map.share, block.end), kept);
+      if (map.stride > map.pitch) {
+        ctx.fillStyle = colour = worst === GOOD ? colours.dim : colours.text;
+        ctx.fillText(nameOf(tree, block, leaf), x + side + 5, y + 13);
+      }
       if (worst !== GOOD) {
         bad.push([worst, x, y]);
         continue;
@@ -98,7 +123,6 @@ export function drawWaffle(ctx: CanvasRenderingContext2D, what: Drawn): void {
 }
 
 function drawTexts(ctx: CanvasRenderingContext2D, { map, colours, tree, kept }: Drawn) {
-  const family = "ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace";
   for (const heading of map.headings) {
     ctx.font = "600 11px system-ui, sans-serif";
     ctx.fillStyle = colours.dim;
@@ -107,7 +131,7 @@ function drawTexts(ctx: CanvasRenderingContext2D, { map, colours, tree, kept }: 
   const common = commonStart(map.blocks.map((b) => b.path));
   for (const block of map.blocks) {
     const wrong = worstOf(tree, block.start, block.end, kept) !== GOOD;
-    ctx.font = `${wrong ? "700 " : ""}11px ${family}`;
+    ctx.font = `${wrong ? "700 " : ""}11px ${MONO}`;
     ctx.fillStyle = wrong ? colours.text : colours.dim;
     const text = below(block.label, common) || block.label;
     ctx.fillText(fit(text, block.labelWidth, 6.65), block.labelX, block.y + 11);
@@ -140,7 +164,7 @@ function veil(ctx: CanvasRenderingContext2D, what: Drawn, side: number): void {
   ctx.globalAlpha = 0.72;
   ctx.fillStyle = colours.ground;
   for (const b of map.blocks) {
-    ctx.fillRect(b.x, b.y, b.perRow * map.pitch, b.rows * map.pitch);
+    ctx.fillRect(b.x, b.y, b.perRow * map.stride, b.rows * map.pitch);
   }
   ctx.restore();
   ctx.strokeStyle = colours.accent;

@@ -62,35 +62,38 @@ function Heat({ store, path, answer, theme }: HeatProps) {
   const cells = rows * columns;
   const worst = unpack(answer.worst, cells);
   const largest = unpack(answer.largest, cells);
-  const side = Math.max(1, Math.min(18, Math.floor(Math.min(width / columns, 240 / rows))));
-  const fine = side >= 2 ? side : Math.min(width / columns, 240 / rows);
-  const height = Math.max(14, rows * fine);
+  // Square cells, unless they would become too narrow to see.
+  const square = Math.min(18, width / columns, 240 / rows);
+  const [wide, high] = [width / columns, 240 / rows].map((most) =>
+    Math.min(most, Math.max(square, 6)),
+  ) as [number, number];
+  const height = Math.max(14, rows * high);
   const cellAt = (p: Place): number | null => {
-    const row = Math.floor(p.y / fine);
-    const column = Math.floor(p.x / fine);
+    const row = Math.floor(p.y / high);
+    const column = Math.floor(p.x / wide);
     return row < rows && column < columns ? row * columns + column : null;
   };
   const draw = (ctx: CanvasRenderingContext2D, colours: Colours): void => {
     const known = Array.from(largest, (v) => Math.log10(v)).filter(Number.isFinite);
     const low = Math.min(...known);
     const high = Math.max(...known);
-    const gap = fine >= 6 ? 1 : 0;
+    const gap = square >= 6 ? 1 : 0;
     for (let i = 0; i < cells; i++) {
-      const x = (i % columns) * fine;
-      const y = Math.floor(i / columns) * fine;
+      const x = (i % columns) * wide;
+      const y = Math.floor(i / columns) * high;
       const bad = worst[i] ?? 0;
       if (bad) continue;
       const t = (Math.log10(largest[i] ?? NaN) - low) / (high - low || 1);
       ctx.fillStyle = Number.isFinite(t)
         ? (colours.ramp[Math.round(t * (colours.ramp.length - 1))] ?? colours.unknown)
         : colours.unknown;
-      ctx.fillRect(x, y, Math.max(fine - gap, 0.7), Math.max(fine - gap, 0.7));
+      ctx.fillRect(x, y, Math.max(wide - gap, 0.7), Math.max(high - gap, 0.7));
     }
     for (let i = 0; i < cells; i++) {
       const bad = worst[i] ?? 0;
       if (bad !== 1 && bad !== 2) continue;
-      const x = (i % columns) * fine;
-      drawBad(ctx, bad, x, Math.floor(i / columns) * fine, fine - gap, colours);
+      const [x, y] = [(i % columns) * wide, Math.floor(i / columns) * high];
+      drawBad(ctx, bad, x, y, Math.min(wide, high) - gap, colours);
     }
   };
   const windowOf = (cell: number): [number, number][] => windowAt(answer, cell);
@@ -98,7 +101,7 @@ function Heat({ store, path, answer, theme }: HeatProps) {
     const cell = cellAt(p);
     if (cell === null) return;
     const window = windowOf(cell);
-    if (isElement(window)) setPicked(cell);
+    if (isElement(window) && answer.values.length) setPicked(cell);
     else store.askTile(around(answer, window));
   };
   const whole = answer.window.every(([a, b], i) => a === 0 && b === answer.shape[i]);
@@ -185,16 +188,15 @@ export function windowAt(answer: TileAnswer, cell: number): [number, number][] {
   const row = Math.floor(cell / answer.columns);
   const column = cell % answer.columns;
   return answer.window.map(([from, to], axis) => {
-    if (axis === down && down >= 0) return part(from, to, row, answer.rows);
-    if (axis === across && across >= 0) return part(from, to, column, answer.columns);
+    if (axis === down && down >= 0) return part(from, to, row, answer.step[0]);
+    if (axis === across && across >= 0) return part(from, to, column, answer.step[1]);
     return [from, to];
   });
 }
 
-/** Cell `i` of `n` equal ones over a range: as the kernel cuts it. */
-function part(from: number, to: number, i: number, n: number): [number, number] {
-  const each = Math.ceil((to - from) / n);
-  return [Math.min(from + i * each, to - 1), Math.min(from + (i + 1) * each, to)];
+/** Cell `i` of those that take `each` elements of a range. */
+function part(from: number, to: number, i: number, each: number): [number, number] {
+  return [from + i * each, Math.min(from + (i + 1) * each, to)];
 }
 
 function isElement(window: [number, number][]): boolean {
@@ -217,6 +219,8 @@ export function expression(
   window: readonly (readonly [number, number])[],
   shape: readonly number[],
 ): string {
+  const whole = window.every(([from, to], i) => from === 0 && to === shape[i]);
+  if (whole && window.some(([from, to]) => to - from > 1)) return path;
   const parts = window.map(([from, to], i) => {
     if (to - from === 1) return String(from);
     return from === 0 && to === shape[i] ? ":" : `${from}:${to}`;

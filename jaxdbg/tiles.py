@@ -1,0 +1,196 @@
+"""A leaf as a picture of at most 256 × 256 cells in which a single NaN is seen.
+
+A cell stands for a block of elements and shows its largest finite magnitude and its
+worst element. Arrays are read shard by shard and block by block, never as a whole.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxdbg import finite, statistics
+from jaxdbg.contract import column
+from jaxdbg.finite import Host
+from jaxdbg.hooks.interpose import our_own_work
+
+SIDE = 256
+"""Most cells down and across."""
+
+MOST_VALUES = 4096
+"""Up to so many elements are sent themselves, where each has a cell."""
+
+Window = Sequence[Sequence[int]]
+
+
+class Grid(NamedTuple):
+    """How a window on an array is cut into cells.
+
+    Attributes:
+        shape: of the array, with axes of length 1 before it to make it two at least.
+        window: for each axis the range of elements.
+        step: how many elements a cell takes, down and across.
+        cells: how many cells there are, down and across.
+    """
+
+    shape: tuple[int, ...]
+    window: tuple[tuple[int, int], ...]
+    step: tuple[int, int]
+    cells: tuple[int, int]
+
+
+def tile(array: Any, window: Window = ()) -> dict[str, Any]:
+    """A window on an array, reduced; the answer that `TileAnswer` types in the panel.
+
+    Arguments:
+        array: of any shape and sharding; an array of the host, or a number.
+        window: for each axis the range `(from, to)` of elements; the whole by default.
+
+    Raises:
+        ValueError: the array holds no numbers, or the window does not lie in it.
+    """
+    shape = tuple(int(n) for n in np.shape(array))
+    if not _holds_numbers(array):
+        raise ValueError(f"A leaf of type {_name(array)} has no elements to show.")
+    grid = _grid(shape, window)
+    largest = np.full(grid.cells, -1.0)
+    worst = np.zeros(grid.cells, np.int8)
+    values: list[str] = []
+    with our_own_work():
+        for origin, part in finite.parts(array):
+            _reduce(grid, _two_at_least(origin, part), largest, worst)
+        if _is_each(grid):
+            values = _values(grid, array)
+    hidden = len(grid.shape) - len(shape)
+    return {
+        "error": "",
+        "rows": grid.cells[0],
+        "columns": grid.cells[1],
+        "axes": [len(shape) - 2 if len(shape) > 1 else -1, len(shape) - 1],
+        "step": list(grid.step),
+        "shape": list(shape),
+        "window": [list(ends) for ends in grid.window[hidden:]],
+        "largest": column([v if v >= 0 else None for v in largest.ravel().tolist()]),
+        "worst": column(worst.ravel().tolist()),
+        "values": values,
+    }
+
+
+def _grid(shape: tuple[int, ...], window: Window) -> Grid:
+    asked = [tuple(map(int, ends)) for ends in window] or [(0, n) for n in shape]
+    fits = len(asked) == len(shape) and all(
+        len(ends) == 2 and 0 <= ends[0] < ends[1] <= n
+        for ends, n in zip(asked, shape, strict=False)
+    )
+    if not fits:
+        what = "is empty" if 0 in shape else f"has no window {asked}"
+        raise ValueError(f"An array of shape {shape} {what}.")
+    hidden = max(0, 2 - len(shape))
+    ends = tuple((a, b) for a, b in [(0, 1)] * hidden + asked)
+    sizes = [b - a for a, b in ends[-2:]]
+    step = [math.ceil(size / SIDE) for size in sizes]
+    cells = [math.ceil(size / s) for size, s in zip(sizes, step, strict=True)]
+    return Grid((1,) * hidden + shape, ends, (step[0], step[1]), (cells[0], cells[1]))
+
+
+def _two_at_least(origin: tuple[int, ...], part: Host) -> tuple[tuple[int, ...], Host]:
+    hidden = max(0, 2 - part.ndim)
+    return (0,) * hidden + origin, part.reshape((1,) * hidden + part.shape)
+
+
+def _reduce(
+    grid: Grid, placed: tuple[tuple[int, ...], Host], largest: Host, worst: Host
+) -> None:
+    """Adds what a part of the array holds to the cells."""
+    origin, part = placed
+    lows = [max(o, a) for o, (a, _) in zip(origin, grid.window, strict=True)]
+    highs = [
+        min(o + n, b)
+        for o, n, (_, b) in zip(origin, part.shape, grid.window, strict=True)
+    ]
+    if any(low >= high for low, high in zip(lows, highs, strict=True)):
+        return
+    inside = part[
+        tuple(
+            slice(low - o, high - o)
+            for low, high, o in zip(lows, highs, origin, strict=True)
+        )
+    ]
+    columns = _cuts(lows[-1], highs[-1], grid.window[-1][0], grid.step[1])
+    across = slice(columns.first, columns.first + len(columns.starts))
+    for row, start, stop in _rows(lows[-2], highs[-2], grid):
+        block = inside[..., start:stop, :]
+        size, bad = _measured(block.reshape(-1, block.shape[-1]))
+        found = np.maximum.reduceat(size, columns.starts)
+        largest[row, across] = np.maximum(largest[row, across], found)
+        kinds = np.maximum.reduceat(bad, columns.starts)
+        worst[row, across] = np.maximum(worst[row, across], kinds)
+
+
+class _Cuts(NamedTuple):
+    first: int
+    starts: list[int]
+
+
+def _cuts(low: int, high: int, begin: int, step: int) -> _Cuts:
+    """Where the cells begin in a part that covers the elements from low to high."""
+    first = (low - begin) // step
+    last = (high - 1 - begin) // step
+    starts = [max(begin + i * step - low, 0) for i in range(first, last + 1)]
+    return _Cuts(first, starts)
+
+
+def _rows(low: int, high: int, grid: Grid) -> Iterator[tuple[int, int, int]]:
+    """For each row of cells the elements of a part that are in it."""
+    cuts = _cuts(low, high, grid.window[-2][0], grid.step[0])
+    stops = [*cuts.starts[1:], high - low]
+    for i, (start, stop) in enumerate(zip(cuts.starts, stops, strict=True)):
+        yield cuts.first + i, start, stop
+
+
+def _measured(block: Host) -> tuple[Host, Host]:
+    """For each column the largest finite magnitude, -1 for none, and the worst kind."""
+    if block.dtype.kind == "V":  # a float of 8 or 16 bits, or an integer of 4
+        block = block.astype(np.float32)
+    if block.dtype.kind in "iub":
+        size = np.abs(block.astype(np.float64)).max(axis=0)
+        return size, np.zeros(size.shape, np.int8)
+    nan, positive, negative = finite.kinds(block)
+    infinite = positive | negative
+    size = np.where(nan | infinite, -1.0, np.abs(block).astype(np.float64)).max(axis=0)
+    bad = np.where(nan.any(axis=0), 2, infinite.any(axis=0)).astype(np.int8)
+    return size, bad
+
+
+def _is_each(grid: Grid) -> bool:
+    counts = [b - a for a, b in grid.window]
+    alone = grid.step == (1, 1) and all(n == 1 for n in counts[:-2])
+    return alone and math.prod(counts) <= MOST_VALUES
+
+
+def _values(grid: Grid, array: Any) -> list[str]:
+    """The elements of a window in which each has a cell, as text."""
+    found = [[""] * grid.cells[1] for _ in range(grid.cells[0])]
+    for place, data in finite.parts(array):
+        origin, part = _two_at_least(place, data)
+        for row in range(grid.cells[0]):
+            for across in range(grid.cells[1]):
+                index = [a for a, _ in grid.window]
+                index[-2] += row
+                index[-1] += across
+                here = [i - o for i, o in zip(index, origin, strict=True)]
+                if all(0 <= i < n for i, n in zip(here, part.shape, strict=True)):
+                    found[row][across] = str(part[tuple(here)])
+    return [text for row in found for text in row]
+
+
+def _holds_numbers(array: Any) -> bool:
+    dtype = getattr(array, "dtype", None)
+    return statistics.is_number(np.asarray(array).dtype if dtype is None else dtype)
+
+
+def _name(array: Any) -> str:
+    return str(getattr(array, "dtype", type(array).__name__))
