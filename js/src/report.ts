@@ -81,6 +81,7 @@ export interface Origin {
   likely: boolean;
   advice: string;
   notes: string[];
+  headline: string;
 }
 
 export interface Finding {

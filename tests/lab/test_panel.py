@@ -64,5 +64,3 @@ def test_keys_in_the_panel_are_not_for_the_notebook(open_notebook: Open) -> None
     for key in "axdd":
         notebook.page.keyboard.press(key)
     assert notebook.page.locator(".jp-Notebook .jp-Cell").count() == 2
-
-
