@@ -23,13 +23,18 @@ if TYPE_CHECKING:
     from jaxdbg.installation import doctor as doctor
     from jaxdbg.magics.showing import show as show
     from jaxdbg.maps import FiniteMap as FiniteMap, finite_map as finite_map
-    from jaxdbg.records import Finding as Finding, Report as Report
+    from jaxdbg.records import (
+        Finding as Finding,
+        Origin as Origin,
+        Report as Report,
+    )
     from jaxdbg.region import (
         Region as Region,
         block_until_checked as block_until_checked,
         checked as checked,
         last_report as last_report,
     )
+    from jaxdbg.stories import origin as origin
 
 __version__ = "0.1.0"
 
@@ -38,6 +43,7 @@ _HOMES = {
     "FiniteMap": ("jaxdbg.maps", "FiniteMap"),
     "Finding": ("jaxdbg.records", "Finding"),
     "NonFiniteError": ("jaxdbg.errors", "NonFiniteError"),
+    "Origin": ("jaxdbg.records", "Origin"),
     "Region": ("jaxdbg.region", "Region"),
     "Report": ("jaxdbg.records", "Report"),
     "TraceBudgetError": ("jaxdbg.errors", "TraceBudgetError"),
@@ -47,6 +53,7 @@ _HOMES = {
     "doctor": ("jaxdbg.installation", "doctor"),
     "finite_map": ("jaxdbg.maps", "finite_map"),
     "last_report": ("jaxdbg.region", "last_report"),
+    "origin": ("jaxdbg.stories", "origin"),
     "show": ("jaxdbg.magics.showing", "show"),
 }
 

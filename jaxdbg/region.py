@@ -40,6 +40,7 @@ _AOT = "<ahead of time>"
 """The source of a function that is known by the name of its executable only."""
 
 _last: Report | None = None
+_last_failing: Report | None = None
 
 
 class Region:
@@ -247,14 +248,20 @@ def _rewound(
 
 
 def _remember(report: Report) -> Report:
-    global _last
+    global _last, _last_failing
     _last = report
+    _last_failing = report if report.findings else _last_failing
     return report
 
 
 def last_report() -> Report | None:
     """The report of the region that ended last, or None."""
     return _last
+
+
+def last_failing_report() -> Report | None:
+    """The report of the region that ended last with a finding, or None."""
+    return _last_failing
 
 
 def block_until_checked() -> None:

@@ -14,10 +14,11 @@ from IPython.core.interactiveshell import InteractiveShell
 from jaxdbg import recorder
 from jaxdbg.magics.checked import Checked
 from jaxdbg.magics.installed import Installed
+from jaxdbg.magics.origin import Origins
 from jaxdbg.magics.panel import ShowPanel
 from jaxdbg.magics.rewind import Rewind
 
-ALL: tuple[type[Installed], ...] = (Checked, ShowPanel, Rewind)
+ALL: tuple[type[Installed], ...] = (Checked, Origins, ShowPanel, Rewind)
 """The magics of the extension, in the order they are installed."""
 
 

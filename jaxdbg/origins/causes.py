@@ -220,6 +220,8 @@ def _where_trap(scene: Scene) -> Cause | None:
         )
         text = bool(_WHERE.search(scene.line) or _WHERE.search(scene.function))
         in_backward = scene.backward or birth is not scene.birth
+        if selected and not text and scene.function:
+            continue  # of a maximum or a clip
         if zeros and in_backward and (selected or text):
             return Cause(
                 "where-gradient trap",

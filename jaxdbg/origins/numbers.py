@@ -55,4 +55,7 @@ def said(value: Any) -> str:
         return "NaN"
     if math.isinf(number):
         return "Inf" if number > 0 else "-Inf"
-    return f"{number:.4g}" if number else "0"
+    if not number:
+        return "0"
+    whole = float(f"{number:.4g}") == round(number) != number  # 1.00001 is not 1
+    return f"{number:.7g}" if whole else f"{number:.4g}"

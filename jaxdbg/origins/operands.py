@@ -213,7 +213,8 @@ def _typed_names(primitive: str, expression: str, count: int) -> list[str]:
     """The source of each operand, where the expression is the operation itself."""
     none = [""] * count
     try:
-        node = ast.parse(expression.strip(), mode="eval").body
+        text = expression.strip()
+        node = ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError):
         return none
     match node:
@@ -226,10 +227,15 @@ def _typed_names(primitive: str, expression: str, count: int) -> list[str]:
         case _:
             return none
     names = [
-        "" if isinstance(n, ast.Constant | ast.Starred) else ast.unparse(n)
+        "" if isinstance(n, ast.Constant | ast.Starred) else _as_typed(text, n)
         for n in typed[:count]
     ]
     return [*names, *[""] * (count - len(names))]
+
+
+def _as_typed(text: str, node: ast.expr) -> str:
+    segment = ast.get_source_segment(text, node) or ""
+    return segment if segment and "\n" not in segment else ast.unparse(node)
 
 
 def _is_call_of(primitive: str, func: ast.expr) -> bool:
