@@ -74,6 +74,14 @@ def with_vjp(x):
 with_vjp.defvjp(lambda x: (with_vjp(x), x), lambda x, g: (g / x,))
 
 
+@jax.custom_batching.custom_vmap
+def with_vmap(x):
+    return jnp.log(x)
+
+
+with_vmap.def_vmap(lambda size, batched, x: (jnp.log(x), batched[0]))
+
+
 BORN = {
     "0/0": (lambda x: x / x, (F32(0),), "nan div"),
     "log of a negative": (jnp.log, (F32(-1),), "nan log"),
@@ -119,6 +127,12 @@ BORN = {
         (np.zeros((2, 2), F32),),
         "nan triangular_solve",
     ),
+    "singular": (
+        lambda a: jnp.linalg.solve(a, jnp.ones(2)),
+        (np.ones((2, 2), F32),),
+        "nan triangular_solve",
+    ),
+    "custom_vmap": (with_vmap, (F32(-1),), "nan log"),
     "out of range": (
         lambda x: jnp.take(x, np.array([0, 9])),
         (np.ones(3, F32),),

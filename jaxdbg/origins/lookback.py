@@ -28,7 +28,7 @@ from jaxdbg.origins.badness import (
 )
 from jaxdbg.origins.births import Element
 from jaxdbg.origins.links import links
-from jaxdbg.origins.recording import Inner, Order, Run
+from jaxdbg.origins.recording import Inner, Order, Run, solve_layout
 
 PLACING = frozenset(
     {
@@ -165,6 +165,10 @@ class _Back:
                 self._place(run.bad.get(var), want.get(var))
         return [want.get(v) for v in body.invars]
 
+    def _nothing_to_do(self, run: Run, wanted: Sequence[Wanted | None]) -> bool:
+        on_the_way = bool(self._start) and self._start[: len(run.order)] == run.order
+        return not on_the_way and all(w is None for w in wanted)
+
     def _is_on_the_way(self, run: Run, n: int) -> bool:
         here = (*run.order, n)
         return bool(self._start) and self._start[: len(here)] == here
@@ -222,6 +226,7 @@ class _Back:
     ) -> list[Wanted | None]:
         enter = {
             "call": self._call,
+            "solve": self._solve,
             "cond": self._cond,
             "scan": self._scan,
             "while": self._while,
@@ -232,6 +237,15 @@ class _Back:
         self, eqn: Any, inner: Inner, outs: list[Wanted | None]
     ) -> list[Wanted | None]:
         return self.through(inner.runs[0], outs)
+
+    def _solve(
+        self, eqn: Any, inner: Inner, outs: list[Wanted | None]
+    ) -> list[Wanted | None]:
+        start, end, rest = solve_layout(eqn.params)
+        ins = self.through(inner.runs[0], outs)
+        all_ins: list[Wanted | None] = [None] * len(eqn.invars)
+        all_ins[start:end], all_ins[rest:] = ins[: end - start], ins[end - start :]
+        return all_ins
 
     def _cond(
         self, eqn: Any, inner: Inner, outs: list[Wanted | None]
@@ -247,6 +261,8 @@ class _Back:
         carry, ys = outs[:n_carry], outs[n_carry:]
         xs: list[Wanted | None] = [None] * (len(eqn.invars) - n_consts - n_carry)
         for i in range(len(inner.runs) - 1, -1, -1):
+            if self._nothing_to_do(inner.runs[i], [*carry, *ys]):
+                continue
             at = length - 1 - i if reverse else i
             rows = [None if y is None else y[at] for y in ys]
             ins = self.through(inner.runs[i], [*carry, *rows])
@@ -266,6 +282,8 @@ class _Back:
         consts: list[Wanted | None] = [None] * n_body
         carry = list(outs)
         for i in range(len(inner.runs) - 1, -1, -1):
+            if self._nothing_to_do(inner.runs[i], carry):
+                continue
             still = inner.running[i]
             inside = [_masked(c, still) for c in carry]
             ins = self.through(inner.runs[i], inside)

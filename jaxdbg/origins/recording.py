@@ -115,7 +115,7 @@ class Inner:
     """The runs of the body of one equation, in the order they ran.
 
     Attributes:
-        kind: "call", "cond", "scan" or "while".
+        kind: "call", "solve", "cond", "scan" or "while".
         running: for each run of a while loop, which elements of the batch still ran.
     """
 
@@ -207,6 +207,8 @@ class Recorder:
             return self._run(inner, ins, wanted)
         if name == "cond":
             return self._cond(run, n, ins, wanted)
+        if name == "custom_linear_solve":
+            return self._solve(run, n, ins, wanted)
         if name in ("scan", "while"):
             return self._loop(run, n, ins)
         return self._bound(run, n, ins)
@@ -249,6 +251,13 @@ class Recorder:
         )
         run.inner[n] = Inner("cond", [inner])
         return self._run(inner, ins[1:], wanted)
+
+    def _solve(self, run: Run, n: int, ins: _Values, wanted: Sequence[bool]) -> _Values:
+        params = run.body.eqns[n].params
+        inner = run.entered(n, params["jaxprs"].solve)
+        run.inner[n] = Inner("solve", [inner])
+        start, end, rest = solve_layout(params)
+        return self._run(inner, ins[start:end] + ins[rest:], wanted)
 
     def _loop(self, run: Run, n: int, ins: _Values) -> _Values:
         eqn = run.body.eqns[n]
@@ -305,6 +314,13 @@ class Recorder:
             new = self._run(each, for_body + carry, wanted)
             carry = _kept_running(still, new, carry)
         raise AssertionError("unreachable")
+
+
+def solve_layout(params: dict[str, Any]) -> tuple[int, int, int]:
+    """Where in a linear solve its solver's constants begin and end, and the rest."""
+    lengths = params["const_lengths"]
+    start = lengths.matvec + lengths.vecmat
+    return start, start + lengths.solve, sum(lengths)
 
 
 def plan(
