@@ -232,17 +232,23 @@ _ARRAY: Any = jax.Array  # is_ready() is documented, but missing in the class
 
 def parts(x: Any) -> Iterator[tuple[tuple[int, ...], Host]]:
     """The parts of an array that are in this process, each with where it begins."""
+    return ((origin, np.asarray(shard)) for origin, shard in shards(x))
+
+
+def shards(x: Any) -> Iterator[tuple[tuple[int, ...], Any]]:
+    """The same; what is elsewhere than on the CPU is left there, as a `jax.Array`."""
     if isinstance(x, REF):
         x = x[...]
     if not isinstance(x, jax.Array):
         yield (0,) * np.ndim(x), np.asarray(x)
         return
+    far = is_remote(x)
     seen = set()
     for shard in x.addressable_shards:
         origin = tuple(s.start or 0 for s in shard.index)
         if origin not in seen:  # the others are replicas
             seen.add(origin)
-            yield origin, np.asarray(shard.data)
+            yield origin, shard.data if far else np.asarray(shard.data)
 
 
 def _counted(x: Any) -> tuple[Host, tuple[int, ...]]:

@@ -16,7 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdbg import caller, finite, statistics
+from jaxdbg import caller, finite, pictures, statistics
+from jaxdbg.errors import UsageError
 from jaxdbg.garbage import no_collection
 from jaxdbg.hooks.interpose import our_own_work
 from jaxdbg.leaves import Leaf, leaves_of
@@ -28,6 +29,8 @@ from jaxdbg.statistics import Measured
 
 DETAIL_UP_TO = 1 << 26
 """Bytes up to which a tree is measured in detail unasked: some tenths of a second."""
+
+ARRAYS: Any = (jax.Array, np.ndarray, np.generic, finite.REF)
 
 DETAIL_LEAVES = 20_000
 """How many leaves it has at most."""
@@ -129,6 +132,31 @@ class FiniteMap:
     def expression(self, path: str | int, index: Sequence[int] = ()) -> str:
         """The Python expression for an element, or for a whole leaf."""
         return element(self[path].path, index)
+
+    def tile(
+        self,
+        path: str | int,
+        window: pictures.Slices | None = None,
+        axes: Sequence[int] | None = None,
+        most: int = pictures.MAX_TILES,
+    ) -> pictures.Picture:
+        """The elements of a leaf as a picture in which no bad one is lost.
+
+        Arguments and errors as of `jaxdbg.pictures.picture`, and:
+
+        Raises:
+            KeyError: there is no leaf at the path.
+            LookupError: the array is gone, see `array`.
+            UsageError: the leaf is no array of numbers.
+        """
+        leaf, array = self[path], self.array(path)
+        if not isinstance(array, ARRAYS) or not statistics.is_number(array.dtype):
+            raise UsageError(
+                f"{leaf.path} is no array of numbers, but {leaf.kind}: there are no "
+                "elements to look at."
+            )
+        with our_own_work():
+            return pictures.picture(leaf.path, array, window, axes, most)
 
     def to_json(self) -> str:
         """The statistics as JSON text: a `TreeStats`, field by field."""
@@ -284,8 +312,7 @@ def _measures(fixed: Sequence[_Fixed], detail: bool | None) -> dict[int, Measure
 def _fixed(value: Any) -> _Fixed:
     cls = type(value)
     if cls not in _IS_ARRAY:
-        arrays = (jax.Array, np.ndarray, np.generic, finite.REF)
-        _IS_ARRAY[cls] = isinstance(value, arrays)
+        _IS_ARRAY[cls] = isinstance(value, ARRAYS)
     if _IS_ARRAY[cls]:
         return _fixed_array(value)
     if isinstance(value, float | complex):

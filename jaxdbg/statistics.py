@@ -231,7 +231,7 @@ def _measure(batch: Sequence[_Piece]) -> list[Measured]:
 def _segments(values: Host, lengths: Sequence[int]) -> list[Measured]:
     """What the segments of a flat array hold; none of their lengths is 0."""
     normal = _smallest_normal(values.dtype)
-    values = _computable(values)
+    values = computable(values)
     sizes = np.asarray(lengths)
     starts = np.cumsum(sizes) - sizes
 
@@ -292,7 +292,7 @@ def _moments(
     return mean, np.add.reduceat(np.square(apart, out=apart), starts)
 
 
-def _computable(values: Host) -> Host:
+def computable(values: Host) -> Host:
     """The values in a type in which NumPy computes at speed, without rounding them."""
     dtype = values.dtype
     if dtype.kind in "fc" and dtype.itemsize >= 4:

@@ -1,13 +1,12 @@
 """A leaf as a picture of at most 256 × 256 cells in which a single NaN is seen.
 
-A cell stands for a block of elements and shows its largest finite magnitude and its
-worst element. Arrays are read shard by shard and block by block, never as a whole.
+`jaxdbg.pictures` reduces it; here it becomes the answer that the panel asked for.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,9 +15,13 @@ from jaxdbg import finite, statistics
 from jaxdbg.contract import column
 from jaxdbg.finite import Host
 from jaxdbg.hooks.interpose import our_own_work
+from jaxdbg.pictures import MAX_TILES, NAN, picture
 
-SIDE = 256
+SIDE = MAX_TILES
 """Most cells down and across."""
+
+_WORST = np.array([0, *(2 if flags & NAN else 1 for flags in range(1, 8))])
+"""By the flags of a tile: 0 for good, 1 for infinite, 2 for NaN."""
 
 MOST_VALUES = 4096
 """Up to so many elements are sent themselves, where each has a cell."""
@@ -56,15 +59,14 @@ def tile(array: Any, window: Window = ()) -> dict[str, Any]:
     if not _holds_numbers(array):
         raise ValueError(f"A leaf of type {_name(array)} has no elements to show.")
     grid = _grid(shape, window)
-    largest = np.full(grid.cells, -1.0)
-    worst = np.zeros(grid.cells, np.int8)
     values: list[str] = []
     with our_own_work():
-        for origin, part in finite.parts(array):
-            _reduce(grid, _two_at_least(origin, part), largest, worst)
+        hidden = len(grid.shape) - len(shape)
+        inside = [slice(*ends) for ends in grid.window[hidden:]]
+        reduced = picture("leaf", np.asarray(array) if not shape else array, inside)
         if _is_each(grid):
             values = _values(grid, array)
-    hidden = len(grid.shape) - len(shape)
+    largest = [v if v >= 0 else None for v in reduced.largest.ravel().tolist()]
     return {
         "error": "",
         "rows": grid.cells[0],
@@ -73,8 +75,8 @@ def tile(array: Any, window: Window = ()) -> dict[str, Any]:
         "step": list(grid.step),
         "shape": list(shape),
         "window": [list(ends) for ends in grid.window[hidden:]],
-        "largest": column([v if v >= 0 else None for v in largest.ravel().tolist()]),
-        "worst": column(worst.ravel().tolist()),
+        "largest": column(largest),
+        "worst": column(_WORST[reduced.flags].ravel().tolist()),
         "values": values,
     }
 
@@ -99,70 +101,6 @@ def _grid(shape: tuple[int, ...], window: Window) -> Grid:
 def _two_at_least(origin: tuple[int, ...], part: Host) -> tuple[tuple[int, ...], Host]:
     hidden = max(0, 2 - part.ndim)
     return (0,) * hidden + origin, part.reshape((1,) * hidden + part.shape)
-
-
-def _reduce(
-    grid: Grid, placed: tuple[tuple[int, ...], Host], largest: Host, worst: Host
-) -> None:
-    """Adds what a part of the array holds to the cells."""
-    origin, part = placed
-    lows = [max(o, a) for o, (a, _) in zip(origin, grid.window, strict=True)]
-    highs = [
-        min(o + n, b)
-        for o, n, (_, b) in zip(origin, part.shape, grid.window, strict=True)
-    ]
-    if any(low >= high for low, high in zip(lows, highs, strict=True)):
-        return
-    inside = part[
-        tuple(
-            slice(low - o, high - o)
-            for low, high, o in zip(lows, highs, origin, strict=True)
-        )
-    ]
-    columns = _cuts(lows[-1], highs[-1], grid.window[-1][0], grid.step[1])
-    across = slice(columns.first, columns.first + len(columns.starts))
-    for row, start, stop in _rows(lows[-2], highs[-2], grid):
-        block = inside[..., start:stop, :]
-        size, bad = _measured(block.reshape(-1, block.shape[-1]))
-        found = np.maximum.reduceat(size, columns.starts)
-        largest[row, across] = np.maximum(largest[row, across], found)
-        kinds = np.maximum.reduceat(bad, columns.starts)
-        worst[row, across] = np.maximum(worst[row, across], kinds)
-
-
-class _Cuts(NamedTuple):
-    first: int
-    starts: list[int]
-
-
-def _cuts(low: int, high: int, begin: int, step: int) -> _Cuts:
-    """Where the cells begin in a part that covers the elements from low to high."""
-    first = (low - begin) // step
-    last = (high - 1 - begin) // step
-    starts = [max(begin + i * step - low, 0) for i in range(first, last + 1)]
-    return _Cuts(first, starts)
-
-
-def _rows(low: int, high: int, grid: Grid) -> Iterator[tuple[int, int, int]]:
-    """For each row of cells the elements of a part that are in it."""
-    cuts = _cuts(low, high, grid.window[-2][0], grid.step[0])
-    stops = [*cuts.starts[1:], high - low]
-    for i, (start, stop) in enumerate(zip(cuts.starts, stops, strict=True)):
-        yield cuts.first + i, start, stop
-
-
-def _measured(block: Host) -> tuple[Host, Host]:
-    """For each column the largest finite magnitude, -1 for none, and the worst kind."""
-    if block.dtype.kind == "V":  # a float of 8 or 16 bits, or an integer of 4
-        block = block.astype(np.float32)
-    if block.dtype.kind in "iub":
-        size = np.abs(block.astype(np.float64)).max(axis=0)
-        return size, np.zeros(size.shape, np.int8)
-    nan, positive, negative = finite.kinds(block)
-    infinite = positive | negative
-    size = np.where(nan | infinite, -1.0, np.abs(block).astype(np.float64)).max(axis=0)
-    bad = np.where(nan.any(axis=0), 2, infinite.any(axis=0)).astype(np.int8)
-    return size, bad
 
 
 def _is_each(grid: Grid) -> bool:

@@ -16,6 +16,7 @@ import optax
 import pytest
 from flax import nnx
 
+import jaxdbg
 from jaxdbg import finite_map, statistics
 from jaxdbg.records import LeafStats, TreeStats
 from jaxdbg.records.serial import record
@@ -406,3 +407,95 @@ def test_text_of_many_leaves_is_short() -> None:
     assert text[1] == '  ✗ layers[700]["w"]  float32[2]: 1 NaN of 2, first at [1]'
     assert any("layers[700]" in line for line in text[2:])
     assert text[-1] == "  and 976 more parts"
+
+
+# The elements of a leaf.
+
+
+def tiles_plainly(x: np.ndarray[Any, Any], tile: tuple[int, int]) -> Any:
+    """Flags and largest magnitudes of a matrix of any more axes, tile by tile."""
+    rows = range(0, x.shape[0], tile[0])
+    columns = range(0, x.shape[1], tile[1])
+    cells = [[x[r : r + tile[0], c : c + tile[1]] for c in columns] for r in rows]
+    flags = [
+        [
+            (np.isnan(c).any() * 1 | (c == np.inf).any() * 2 | (c == -np.inf).any() * 4)
+            for c in row
+        ]
+        for row in cells
+    ]
+    largest = [
+        [np.abs(c[np.isfinite(c)]).max(initial=-1) for c in row] for row in cells
+    ]
+    return flags, largest
+
+
+@pytest.mark.parametrize("sharded", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, ml_dtypes.bfloat16])
+def test_tiles_are_as_bad_as_their_worst_element(dtype: Any, sharded: bool) -> None:
+    rng = np.random.default_rng(3)
+    mesh = jax.make_mesh((2,), ("data",))
+    for _ in range(20):
+        shape = (*(2 * rng.integers(1, 40, 2)), *rng.integers(1, 3, rng.integers(0, 2)))
+        x = rng.normal(size=shape)
+        places = rng.random(shape) < 0.02
+        x[places] = rng.choice([np.nan, np.inf, -np.inf], int(places.sum()))
+        x = x.astype(dtype)
+        most = int(rng.integers(1, 50))
+        array = jnp.asarray(x)
+        if sharded:
+            spec = jax.sharding.PartitionSpec(*rng.permuted(["data", None]))
+            array = jax.device_put(array, jax.sharding.NamedSharding(mesh, spec))
+        found = finite_map(array).tile("array", axes=(0, 1), most=most)
+        flags, largest = tiles_plainly(x.astype(np.float32), found.tile)
+        assert max(found.flags.shape) <= most
+        np.testing.assert_array_equal(found.flags, flags)
+        np.testing.assert_allclose(found.largest, largest)
+
+
+def test_a_single_nan_of_millions_is_seen() -> None:
+    x = np.zeros((4096, 4096), "f")
+    x[1234, 4000] = np.nan
+    found = finite_map(x)
+    picture = found.tile("x")
+    assert picture.tile == (16, 16)
+    assert [*map(tuple, np.argwhere(picture.flags))] == [(1234 // 16, 4000 // 16)]
+    window = found.tile("x", [slice(1232, 1248), slice(4000, 4016)])
+    assert window.window == ((1232, 1248), (4000, 4016))
+    assert window.values is not None
+    assert math.isnan(window.values[2, 0])
+    assert found.expression("x", (1234, 4000)) == "x[1234, 4000]"
+
+
+def test_axes_of_a_tile() -> None:
+    kernel = np.arange(3 * 4 * 5 * 6, dtype="f").reshape(3, 4, 5, 6)
+    found = finite_map(kernel)
+    assert found.tile("kernel").axes == (2, 3)
+    np.testing.assert_array_equal(found.tile("kernel").largest, kernel[-1, -1])
+    one = found.tile("kernel", [0, 1])
+    np.testing.assert_array_equal(one.values, kernel[0, 1])
+    turned = found.tile("kernel", [slice(None), 0, 0], axes=(3, 0))
+    np.testing.assert_array_equal(turned.values, kernel[:, 0, 0].T)
+    bias = np.arange(7.0)
+    row = finite_map(bias).tile("bias")
+    assert (row.axes, row.flags.shape) == ((-1, 0), (1, 7))
+    three = jnp.float32(3)
+    assert finite_map(three).tile(0).largest.tolist() == [[3]]
+
+
+def test_bad_windows_are_told() -> None:
+    tree = {"x": np.zeros((3, 4)), "text": "a"}
+    found = finite_map(tree)
+    for arguments, text in [
+        (([5],), 'Index 5 is outside axis 0 of tree["x"], of length 3.'),
+        (([0, 0, 0],), 'tree["x"] has 2 axes, the window 3: [0, 0, 0].'),
+        (
+            (None, (0, 0)),
+            'axes is (0, 0). Expected two axes of tree["x"], which has 2.',
+        ),
+    ]:
+        with pytest.raises(jaxdbg.UsageError) as error:
+            found.tile('tree["x"]', *arguments)
+        assert str(error.value) == text
+    with pytest.raises(jaxdbg.UsageError, match="is no array of numbers, but str"):
+        found.tile('tree["text"]')
