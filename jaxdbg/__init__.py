@@ -20,6 +20,10 @@ if TYPE_CHECKING:
         TraceBudgetError as TraceBudgetError,
         UsageError as UsageError,
     )
+    from jaxdbg.history import (
+        Compilations as Compilations,
+        compilations as compilations,
+    )
     from jaxdbg.installation import doctor as doctor
     from jaxdbg.magics.showing import show as show
     from jaxdbg.maps import FiniteMap as FiniteMap, finite_map as finite_map
@@ -41,6 +45,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "CheckError": ("jaxdbg.errors", "CheckError"),
     "FiniteMap": ("jaxdbg.maps", "FiniteMap"),
+    "Compilations": ("jaxdbg.history", "Compilations"),
     "Finding": ("jaxdbg.records", "Finding"),
     "NonFiniteError": ("jaxdbg.errors", "NonFiniteError"),
     "Origin": ("jaxdbg.records", "Origin"),
@@ -50,6 +55,7 @@ _HOMES = {
     "UsageError": ("jaxdbg.errors", "UsageError"),
     "block_until_checked": ("jaxdbg.region", "block_until_checked"),
     "checked": ("jaxdbg.region", "checked"),
+    "compilations": ("jaxdbg.history", "compilations"),
     "doctor": ("jaxdbg.installation", "doctor"),
     "finite_map": ("jaxdbg.maps", "finite_map"),
     "last_report": ("jaxdbg.region", "last_report"),

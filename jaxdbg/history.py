@@ -150,3 +150,14 @@ class Compilations:
 
     def _repr_html_(self) -> str:
         return compiles_html.render(self.events, self.what)
+
+
+def compilations() -> Compilations:
+    """All that was traced, lowered and compiled since `%load_ext jaxdbg`.
+
+    Outside a notebook `jaxdbg.recorder.start()` begins to record. The last 10,000
+    phases are kept.
+    """
+    from jaxdbg import recorder  # needs JAX; what is above does not
+
+    return Compilations(advised(recorder.events()), "since jaxdbg was loaded")

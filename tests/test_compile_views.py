@@ -87,7 +87,7 @@ def test_nothing_compiled() -> None:
         (
             made.recompiled(),
             None,
-            "predict compiled again without a new trace: x not committed → committed "
+            "predict compiled again without a new trace: x: not committed → committed "
             "to cpu:1 · 0.12 s · cell 12 line 7",
         ),
         (
@@ -99,7 +99,7 @@ def test_nothing_compiled() -> None:
         (
             made.train_and_eval(),
             None,
-            "forward traced again (2nd time): model.drop.deterministic False → True · "
+            "forward traced again (2nd time): model.drop.deterministic: False → True · "
             "0.41 s · cell 12 line 9",
         ),
     ],

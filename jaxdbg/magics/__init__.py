@@ -11,20 +11,19 @@ from __future__ import annotations
 
 from IPython.core.interactiveshell import InteractiveShell
 
-from jaxdbg import recorder
 from jaxdbg.magics.checked import Checked
+from jaxdbg.magics.compiles import Compiles
 from jaxdbg.magics.installed import Installed
 from jaxdbg.magics.origin import Origins
 from jaxdbg.magics.panel import ShowPanel
 from jaxdbg.magics.rewind import Rewind
 
-ALL: tuple[type[Installed], ...] = (Checked, Origins, ShowPanel, Rewind)
+ALL: tuple[type[Installed], ...] = (Checked, Compiles, Origins, ShowPanel, Rewind)
 """The magics of the extension, in the order they are installed."""
 
 
 def load(ip: InteractiveShell) -> None:
     """Installs the magics and begins to record; a second time changes nothing."""
-    recorder.start()
     for kind in ALL:
         if _installed(ip, kind) is None:
             kind(ip).install()
@@ -32,7 +31,6 @@ def load(ip: InteractiveShell) -> None:
 
 def unload(ip: InteractiveShell) -> None:
     """Removes everything that `load` installed."""
-    recorder.stop()
     for kind in reversed(ALL):
         if magics := _installed(ip, kind):
             magics.uninstall()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -26,6 +27,8 @@ _CAUSES = {
     "unknown": "the reason is not known",
 }
 """How a cause is said where nothing can be said of before and after."""
+
+_ARRAY = re.compile(r"\w+\[[\d,]*\]")
 
 COLUMNS = ("function", "traces", "compiles", *PHASES, "total", "first at")
 
@@ -174,6 +177,8 @@ def _what(last: Build, times: int, budget: int | None) -> str:
         return f"{last.function} traced again ({last.trace} of budget {budget})"
     if times > 1:
         return f"{last.function} traced {times} more times"
+    if last.trace == 1:  # of this code object: the cell that defines it was run again
+        return f"{last.function} traced again"
     return f"{last.function} traced again ({ordinal(last.trace)} time)"
 
 
@@ -183,10 +188,11 @@ def _change(repeat: Repeat) -> str:
     if not last.before and not last.after:
         text = _CAUSES.get(last.cause, last.cause)
         text += f" ({last.where})" if last.where else ""
-    elif len(told) > 2 and (chain := _chain(told)):
-        text = f"{last.where} {chain}".strip()
     else:
-        text = f"{last.where} {last.before} → {last.after}".strip()
+        chain = _chain(told) if len(told) > 2 else ""
+        # `x f32[8] → f32[5]` as one writes a type, `model.train: True → False` else.
+        colon = ":" if last.where and not _ARRAY.match(last.before) else ""
+        text = f"{last.where}{colon} {chain or f'{last.before} → {last.after}'}".strip()
     if last.others and len(told) == 1:
         text += "".join(f", {o}" for o in last.others[:MAX_OTHERS])
         more = len(last.others) - MAX_OTHERS

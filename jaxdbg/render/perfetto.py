@@ -17,8 +17,14 @@ from jaxdbg.render.compiles import place
 PROCESS = 1
 """The number of the one process there is."""
 
-CELLS = 0
-"""The number of the track on which the cells are."""
+CELLS = 2
+"""The number of the track on which the cells are.
+
+Perfetto takes 0 and the number of the process for one: the main thread.
+"""
+
+THREADS = 10
+"""The number of the track of the first thread."""
 
 Event = dict[str, Any]
 
@@ -28,10 +34,10 @@ def render(events: Sequence[CompileEvent]) -> str:
     zero = min((e.start for e in events), default=0.0)
     threads = list(dict.fromkeys(e.thread for e in events))
     told = [
-        _named("process_name", "jaxdbg: compilations", CELLS),
-        *(_named("thread_name", name, i) for i, name in enumerate(threads, 1)),
+        _named("process_name", "jaxdbg: compilations", PROCESS),
+        *(_named("thread_name", name, i) for i, name in enumerate(threads, THREADS)),
         *(
-            _slice(e, zero, threads.index(e.thread) + 1, i)
+            _slice(e, zero, threads.index(e.thread) + THREADS, i)
             for i, e in enumerate(events)
         ),
     ]
