@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -95,14 +96,14 @@ def _left(effects: Any, inside: list[Any]) -> Any:
     return type(effects)(e for e in effects if e in left or _compat.is_of_input(e))
 
 
-def bind_equation(eqn: Any, arrays: list[Any]) -> list[Any]:
+def bind_equation(eqn: Any, arrays: list[Any], in_context: bool = True) -> list[Any]:
     """The outputs of an equation for these operands, in the context it was made in."""
     subfuns: Any = ()
     params = eqn.params
     if hasattr(eqn.primitive, "get_bind_params"):
         bound = eqn.primitive.get_bind_params(params)
         subfuns, params = bound if isinstance(bound, tuple) else ((), bound)
-    with eqn.ctx.manager:
+    with eqn.ctx.manager if in_context else contextlib.nullcontext():
         outs = eqn.primitive.bind(*subfuns, *arrays, **params)
     return list(outs) if eqn.primitive.multiple_results else [outs]
 

@@ -119,6 +119,11 @@ REQUIREMENTS = (
         "jax._src.source_info_util._source_info_context",
         "lines of custom derivative rules are not known",
     ),
+    Requirement(
+        "origins",
+        "jax._src.source_info_util.user_context",
+        "a value born inside shard_map is not followed into it",
+    ),
 )
 
 
@@ -286,6 +291,13 @@ def chex_assertion_code() -> CodeType:
 
     code: CodeType = chex.assert_tree_all_finite.__code__
     return code
+
+
+def as_written(eqn: Any) -> Any:
+    """What is bound inside is said to stand where an equation was written."""
+    util = importlib.import_module("jax._src.source_info_util")
+    info = eqn.source_info
+    return util.user_context(info.traceback, name_stack=info.name_stack)
 
 
 def is_of_input(effect: Any) -> bool:

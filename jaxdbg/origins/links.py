@@ -262,6 +262,15 @@ def _reduced(e: _Equation) -> Links:
     ]
 
 
+def _psum(e: _Equation) -> Links:
+    """Under vmap a sum over devices is one over axes."""
+    axes = e.params["axes"]
+    if not all(isinstance(axis, int) for axis in axes):
+        return _opaque(e)
+    own = _over(e.ins[e.output], axes, _ALWAYS)
+    return [own if i == e.output else None for i in range(len(e.ins))]
+
+
 def _cumulative(e: _Equation) -> Links:
     axis, reverse = e.params["axis"], e.params["reverse"]
     choice = e.eqn.primitive.name in ("cummax", "cummin")
@@ -422,6 +431,7 @@ _FAMILIES: dict[str, Callable[[_Equation], Links]] = {
     **dict.fromkeys(
         ("reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce"), _reduced
     ),
+    **dict.fromkeys(("psum", "pmax", "pmin"), _psum),
     **dict.fromkeys(
         ("cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp"), _cumulative
     ),

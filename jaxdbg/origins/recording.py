@@ -30,6 +30,7 @@ from jaxdbg.origins.badness import Codes, Mask, codes_of, distinct
 from jaxdbg.origins.births import Site
 from jaxdbg.origins.host import Host
 from jaxdbg.origins.patience import Patience
+from jaxdbg.origins.shards import unsharded
 
 Order = tuple[int, ...]
 """When something was evaluated: for each body, from outside in, the index of the
@@ -209,6 +210,8 @@ class Recorder:
             return self._cond(run, n, ins, wanted)
         if name == "custom_linear_solve":
             return self._solve(run, n, ins, wanted)
+        if name == "shard_map":
+            return self._shards(run, n, ins, wanted)
         if name in ("scan", "while"):
             return self._loop(run, n, ins)
         return self._bound(run, n, ins)
@@ -258,6 +261,18 @@ class Recorder:
         run.inner[n] = Inner("solve", [inner])
         start, end, rest = solve_layout(params)
         return self._run(inner, ins[start:end] + ins[rest:], wanted)
+
+    def _shards(
+        self, run: Run, n: int, ins: _Values, wanted: Sequence[bool]
+    ) -> _Values:
+        try:
+            jaxpr = unsharded(run.body.eqns[n])
+        except Exception:  # vmap does not know an operation: the whole is opaque
+            return self._bound(run, n, ins)
+        inner = run.entered(n, jaxpr)
+        run.inner[n] = Inner("call", [inner])
+        values = _Values([np.asarray(a) for a in ins.arrays], ins.codes)
+        return self._run(inner, values, wanted)
 
     def _loop(self, run: Run, n: int, ins: _Values) -> _Values:
         eqn = run.body.eqns[n]

@@ -260,7 +260,8 @@ def _found(output: int, seen: Any, evaluated: _Evaluated) -> Found:
     sweep = ends_of(root, output, followed)
     found = _story(evaluated, sweep.births, sweep)
     element = _descendant(root, output, followed, codes, found)
-    return replace(found, output_element=element, notes=(*notes, *found.notes))
+    notes = (*notes, *found.notes, *_on_a_mesh(found.birth))
+    return replace(found, output_element=element, notes=notes)
 
 
 _FINITE = "evaluated again, operation by operation, it is finite"
@@ -279,6 +280,20 @@ def _differences(codes: Codes, before: Codes, bad: Mask) -> tuple[str, ...]:
 
 
 _WORDS = {NAN: "NaN", INF: "Inf", NEG_INF: "-Inf"}
+
+
+def _on_a_mesh(birth: Birth | None) -> tuple[str, ...]:
+    maps = (
+        [e for e in birth.site.outer if e.primitive.name == "shard_map"]
+        if birth
+        else []
+    )
+    if not maps:
+        return ()
+    axes = ", ".join(f"{k} ({n})" for k, n in maps[-1].params["mesh"].shape.items())
+    return (
+        f"inside shard_map arrays are shown with the axes of the mesh in front: {axes}",
+    )
 
 
 def _worst(codes: Codes | None) -> str:
