@@ -32,6 +32,7 @@ NEEDED = {
     "jax._src.source_info_util.raw_frame_to_frame",
     "jax._src.config.hlo_source_file_canonicalization_regex",
     "jax._src.source_info_util._source_info_context",
+    "jax._src.source_info_util.user_context",
 }
 
 
@@ -169,7 +170,7 @@ BREAKABLE = [
     ("jaxdbg.reasons.explain", "a reason"),
     ("jaxdbg.hooks.signatures.of_trace", "a signature"),
     ("jaxdbg.hooks.signatures.lowered", "a signature of what runs"),
-    ("jaxdbg.origins.evaluation.trace_back", "a search"),
+    ("jaxdbg.diagnosis.search", "a search"),
 ]
 
 
@@ -188,7 +189,7 @@ def test_whatever_breaks_the_program_goes_on(monkeypatch, part):
 
 
 @pytest.mark.parametrize(
-    "part", ["naming.output_names", "finite.describe", "origins.evaluation.trace_back"]
+    "part", ["naming.output_names", "finite.describe", "diagnosis.search"]
 )
 def test_a_diagnosis_that_breaks_does_not_lose_the_failure(monkeypatch, part):
     def broken(*args, **kwargs):
