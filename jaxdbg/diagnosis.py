@@ -140,7 +140,7 @@ class Diagnosis:
         self.aftermath.calls.add(_key(self.checked.call))
         origin = None
         if type(exception).__name__ == "FailedCheckError":
-            origin = self._of_checked_value()
+            origin = self._of_checked_value("finite" in str(exception))
         return findings.failed_check(exception, self.checked.call, origin)
 
     # -- the verdict -----------------------------------------------------------------
@@ -214,11 +214,18 @@ class Diagnosis:
         after.told.add(call.function)
         return False
 
-    def _of_checked_value(self) -> Origin | None:
-        """The story of the value that an assertion found to be bad, if that is why."""
+    def _of_checked_value(self, finite: bool) -> Origin | None:
+        """The story of the value that an assertion found to be bad, if that is why.
+
+        Arguments:
+            finite: whether it says that something is not finite: then the first birth
+                is told, where what was asserted cannot be reached.
+        """
         checked = self.checked
         try:
             values = asserted_values(checked.jaxpr)
+            if values is None and not finite:
+                return None
             if values is None:
                 found = first_birth(checked.jaxpr, checked.args, self._patience)
                 return self._story(found, None) if found is not None else None

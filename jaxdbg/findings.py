@@ -83,7 +83,7 @@ def non_finite(
         f"  {_count(path, worst)}",
         *_also(others),
         *told.short(origin),
-        f"  next: {_next(call.function, options, written=max(suspects) >= written)}",
+        f"  next: {_next(call, options, written=max(suspects) >= written)}",
     ]
     finding = Finding(
         kind="nan" if worst.nan else "inf",
@@ -301,22 +301,24 @@ def raise_together(failures: Sequence[Failure], session: Session) -> None:
     session.failed(first, *rest)
 
 
-def _next(function: Function, options: Options, written: bool = False) -> str:
+def _next(call: Call, options: Options, written: bool = False) -> str:
+    ask = "%origin" if call.scope == "this cell" else "jaxdbg.origin()"
+    rest = f"{ask} tells the whole story"
     if options.async_:
         return (
             "--async noticed this after the call: what that updated is overwritten.\n"
-            "    Run the cell again without --async to stop before."
+            "    Run the cell again without --async to stop before, or %rewind. "
+            f"{rest}."
         )
     if options.record:
-        return "--record let the program run on with these values."
-    if not function.user:
-        return "%debug stands in your frame; %origin tells all of the story."
+        return f"--record let the program run on with these values. {rest}."
+    if not call.function.user:
+        return f"{rest}; %debug stands in your frame."
     if written:
-        return "the Ref holds these values now. %origin tells all of the story."
+        return f"the Ref holds these values now. {rest}."
     return (
         "the results were not used, so what the call would have updated still holds\n"
-        "    its last good values. %debug stands in your frame; %origin tells all of\n"
-        "    the story (jaxdbg.origin() in Python)."
+        f"    its last good values. {rest}; %debug stands in your frame."
     )
 
 

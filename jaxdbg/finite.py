@@ -215,15 +215,21 @@ def _table_test(dtype: np.dtype[Any]) -> Test | None:
 
 def is_bad(x: Any) -> bool:
     """Whether a value of any kind holds NaN or Inf, read on the host."""
+    if isinstance(x, (float, complex)):
+        return not cmath.isfinite(x)
+    dtype = getattr(x, "dtype", None)
+    # The dtypes of keys, and of what others call arrays, are none of NumPy's.
+    test = _TESTS[dtype] if isinstance(dtype, np.dtype) else None
+    if test is None or isinstance(x, jax.core.Tracer):
+        return False
     try:
-        test = _TESTS[x.dtype]
-        if test is None:
-            return False
         if isinstance(x, jax.Array) and x.is_fully_replicated:
             return test(np.asarray(x))  # its first shard, and on the CPU no copy
         return any(test(part) for _, part in parts(x))
-    except Exception:  # a number, or nothing to read: deleted, a tracer, anything
-        return isinstance(x, (float, complex)) and not cmath.isfinite(x)
+    except RuntimeError:
+        if isinstance(x, jax.Array) and x.is_deleted():  # nothing is left to read
+            return False
+        raise
 
 
 REF: Any = getattr(jax, "Ref", ())

@@ -41,8 +41,8 @@ def test_a_nan():
         "         scale without `softplus` or `exp`\n"
         "  next: the results were not used, so what the call would have updated still "
         "holds\n"
-        "    its last good values. %debug stands in your frame; %origin tells all of\n"
-        "    the story (jaxdbg.origin() in Python)."
+        "    its last good values. jaxdbg.origin() tells the whole story; %debug "
+        "stands in your frame."
     )
 
 
@@ -86,7 +86,7 @@ def test_an_eager_operation():
     assert lines[2].startswith(f"  NaN was born in `jnp.log` at {__file__}:")
     assert lines[5] == "    argument of log `np.float32(-1)` is -1"
     assert lines[-1] == (
-        "  next: %debug stands in your frame; %origin tells all of the story."
+        "  next: jaxdbg.origin() tells the whole story; %debug stands in your frame."
     )
 
 
@@ -98,7 +98,7 @@ def test_a_loop_says_which_step():
     told = message(loop, np.float32([1, 2, -1, 3]))
     assert f"in `jnp.log` at {__file__}:" in told
     assert "    scan step 3 of 4\n    argument of log `v` is -1\n" in told
-    assert "    batch x: row 2 alone\n" in told
+    assert "    batch x: row 2 alone is to blame\n" in told
 
 
 def test_every_op():
@@ -118,7 +118,8 @@ def test_in_async_and_record_it_says_what_has_happened_since():
         logs(BAD)
     first, second = region.report.findings
     assert first.message.endswith(
-        "next: --record let the program run on with these values."
+        "next: --record let the program run on with these values. "
+        "jaxdbg.origin() tells the whole story."
     )
     assert (first.call, second.call) == (1, 2)
 

@@ -51,7 +51,19 @@ def test_nan_is_caught_and_named(said: Said) -> None:
     assert "step 150: loss" in text  # it was all right for long
     assert "NonFiniteError: NaN in model." in text
     assert "from train_step (call 192 in this cell)" in text
-    assert "return (x - mean) / (std + self.eps)" in text
+    assert (
+        "      return (x - mean) / (std + self.eps)\n"
+        "             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\n"
+        "    in model.contrast\n"
+        "    denominator `std + self.eps` is exactly 0 at [51, 0, 0, 0]; 1 zero in 64\n"
+    ) in text
+    assert "    batch x: row 51 alone is to blame\n  cause: variance of 0" in text
+
+
+def test_the_whole_story(said: Said) -> None:
+    text = said("nan-origin")
+    assert "numerator `x - mean` is exactly 0 at [51, 0, 0, 0]" in text
+    assert "model.conv1.kernel: 144 of 144 (NaN)" in text
 
 
 def test_model_holds_its_last_good_values(said: Said) -> None:

@@ -177,13 +177,14 @@ def _zero_literal_added(scene: Scene, n: int) -> bool:
 
 def _roots(scene: Scene) -> bool:
     """Whether this is the derivative of a square root, or of a norm."""
+    if not scene.backward:
+        return False
     if scene.primitive in ("div", "mul", "pow", "rsqrt", "integer_pow"):
         numerator = scene.atoms[0].literal if scene.atoms else None
         root = scene.maker(1)
         if numerator is not None and np.ndim(numerator) == 0 and numerator == 0.5:
             return root is not None and root.name == "sqrt"
-        if scene.backward and _ROOTS.search(scene.code):
-            return True
+        return bool(_ROOTS.search(scene.code))
     return False
 
 

@@ -107,6 +107,8 @@ def describe(
         if array is None or (name == "gather" and i > 1):
             continue
         element = birth.operand_elements[i] if i < len(birth.operand_elements) else None
+        if name == "gather" and i == 1:
+            element, roles[i] = _out_of_range(eqn, array, birth.operands[0])
         array, element = _before_broadcast(array, element, atom)
         known = typed[i] or (argument(atom) if argument and atom else "")
         dtype = str(getattr(value, "dtype", array.dtype))
@@ -167,6 +169,18 @@ def _subnormal(array: numbers.Host, dtype: str) -> Any:
         tiny = float(np.finfo(array.dtype).tiny)
     magnitude = np.abs(array)
     return (magnitude > 0) & (magnitude < tiny)
+
+
+def _out_of_range(eqn: Any, index: numbers.Host, of: Any) -> tuple[Element, str]:
+    """The first index of a gather that is out of range, and what it is an index of."""
+    numbering, sizes = eqn.params["dimension_numbers"], eqn.params["slice_sizes"]
+    axes = numbering.start_index_map
+    limits = np.array([of.shape[d] - sizes[d] for d in axes])
+    bad = np.argwhere((index < 0) | (index > limits))
+    if not bad.size:
+        return None, "index"
+    element = tuple(map(int, bad[0]))
+    return element, f"index into an axis of {of.shape[axes[element[-1]]]}"
 
 
 def _before_broadcast(

@@ -176,7 +176,7 @@ class _Search:
             if not self._bad(()):
                 break
         else:
-            return Rows(note="many: rows that were tried alone fail too")
+            return Rows(note="many: each row that was tried fails by itself")
         if hint is not None and self._bad((hint,)):
             others = [r for r in range(size) if r != hint]
             if not self._bad(others):

@@ -235,19 +235,13 @@ def _scene(
         line=_code(where.source),
         function=_function(where.source),
         library=library,
-        backward=where.direction == "backward" or _for_backward(birth),
+        backward=where.direction == "backward",
         forward_line=forward,
         turns=found.turns,
         turn_atoms=tuple(_atoms(case, t) for t in found.turns),
         wider=origin.wider,
         growth=case.growth,
     )
-
-
-def _for_backward(birth: Birth) -> bool:
-    """Whether it was made by differentiation, be it in the forward pass."""
-    eqns = [birth.site.eqn, *birth.site.outer]
-    return any("jvp" in str(e.source_info.name_stack) for e in eqns)
 
 
 def _code(frame: SourceFrame | None) -> str:

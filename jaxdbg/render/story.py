@@ -39,7 +39,9 @@ def short(origin: Origin) -> list[str]:
     lines += _library(origin)
     lines += _indented(_where(origin))
     lines += _forward(origin)
-    lines += _indented([operand(o) for o in origin.operands if _tells(o)])
+    told = [o for o in origin.operands if _tells(o)]
+    told.sort(key=lambda o: o.role != "denominator")  # it is to blame, as a rule
+    lines += _indented([operand(o) for o in told])
     lines += _indented(_facts(origin))
     lines += [f"then {t}" for t in _turns(origin.steps)]
     lines += _made(origin)
@@ -122,9 +124,15 @@ def _birth(origin: Origin) -> str:
         return f"{kind} was placed by a literal or a constant, not born by arithmetic"
     if origin.verdict == "not reproduced":
         return "where it was born is not known"
-    what = f" in `{origin.expression or origin.primitive}`"
+    what = f" in {_derivative(origin)}`{origin.expression or origin.primitive}`"
     at = f" at {place(origin.source)}" if origin.source else ""
     return f"{kind} was born{what}{at}"
+
+
+def _derivative(origin: Origin) -> str:
+    """What stands before an expression that is not itself what failed."""
+    own = origin.forward_source is not None and origin.forward_source == origin.source
+    return "the derivative of " if origin.direction == "backward" and own else ""
 
 
 def _library(origin: Origin) -> list[str]:
@@ -192,9 +200,11 @@ def _tells(o: Operand) -> bool:
 def _facts(origin: Origin) -> list[str]:
     facts = []
     if origin.rows:
-        facts.append(f"batch {_batches(origin)}: {origin.rows_note}")
-    elif origin.rows_note.startswith(("many", "no row")):
-        facts.append(f"batch: {origin.rows_note}")
+        are = "is" if len(origin.rows) == 1 else "are"
+        blame = f"{origin.rows_note} {are} to blame"
+        facts.append(f"batch {_batches(origin)}: {blame}")
+    elif origin.rows_note.startswith("many"):
+        facts.append("batch: many rows are to blame")
     facts += [origin.wider] if origin.wider else []
     return facts
 
@@ -335,20 +345,32 @@ def sections(origin: Origin) -> list[Section]:
             tuple(map(turn, origin.steps)),
             tuple(("", t.source) for t in origin.steps if t.source is not None),
         ),
-        Section("reached", tuple(_reached(origin))),
         Section("made by", (origin.made_by,) if origin.made_by else ()),
-        Section("growth", (_series(origin.growth),) if origin.growth else ()),
+        *_there(origin.made_at),
         Section("likely cause" if origin.likely else "cause", _advice(origin)),
-        Section("certain", origin.notes),
+        Section("last calls", _last_calls(origin)),
+        Section("reached", tuple(_reached(origin))),
+        Section("note", origin.notes),
     ]
-    if origin.made_at is not None:
-        inner = sections(origin.made_at)
-        found[8:8] = [
-            Section(f"there: {s.title}", s.lines, s.frames)
-            for s in inner
-            if s.title != "reached"
-        ]
     return [s for s in found if s.lines or s.frames]
+
+
+def _there(made: Origin | None) -> list[Section]:
+    """The story of the earlier call that made what came in."""
+    if made is None:
+        return []
+    return [
+        Section(f"there: {s.title}", s.lines, s.frames)
+        for s in sections(made)
+        if s.title not in ("reached", "last calls")
+    ]
+
+
+def _last_calls(origin: Origin) -> tuple[str, ...]:
+    values = [abs(v) for v in origin.growth]
+    if not values or max(values) < 10 * max(min(values), 1e-30):
+        return ()
+    return (_series(origin.growth),)
 
 
 def whole(origin: Origin) -> str:

@@ -32,10 +32,17 @@ def test_tour_runs_to_its_end(
 
     count = page.locator(".jp-Notebook .jp-Cell").count()
     cells = [notebook.cell(number) for number in range(count)]
-    failing = next(n for n, cell in enumerate(cells) if cell["id"] == "nan")
-    page.locator(".jp-Notebook .jp-Cell").nth(failing).screenshot(
-        path=tmp_path / "nan.png"
-    )
+    by_id = {cell["id"]: n for n, cell in enumerate(cells)}
+    failing, story = by_id["nan"], by_id["nan-origin"]
+    for number, theme in ((failing, "Light"), (story, "Light"), (story, "Dark")):
+        notebook.theme(theme)
+        picture = tmp_path / f"{cells[number]['id']}-{theme}.png"
+        page.locator(".jp-Notebook .jp-Cell").nth(number).screenshot(path=picture)
+    assert (
+        notebook.contrast(story, "return (x - mean)") >= 4.5
+    )  # in the dark theme, too
     assert run.surprises(cells) == []
     assert "NonFiniteError: NaN in model." in notebook.seen(failing)
+    assert "in model.contrast" in notebook.seen(failing)
+    assert "row 51 alone" in notebook.seen(story)
     page.close()
