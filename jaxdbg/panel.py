@@ -77,6 +77,12 @@ class Panel(anywidget.AnyWidget):
         """Shows how far the region is; None when it has ended."""
         self.progress = json.dumps(progress)
 
+    def close(self) -> None:
+        """Frees the panel, in the page too; what it holds of the layout as well."""
+        if (layout := self.layout) is not None:
+            layout.close()
+        super().close()
+
     def __repr__(self) -> str:
         return str(self.report) if self.report else f"Panel({self.name!r})"
 

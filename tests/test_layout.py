@@ -48,6 +48,7 @@ STDLIB_ONLY = (
     "render.compiles_html",
     "render.perfetto",
     "render.page",
+    "render.static",
     "render.story",
     "render.text",
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from IPython.core.interactiveshell import InteractiveShell
 import jaxdbg
 from jaxdbg import caller
 from jaxdbg.records import Report, TreeStats
+from jaxdbg.render import static
 
 if TYPE_CHECKING:
     from jaxdbg.panel import Panel
@@ -43,9 +43,9 @@ class Shown:
         self._publish(self._twin_bundle(), self._twin, update=True)
 
     def _twin_bundle(self) -> dict[str, Any]:
-        static = static_html(self.panel)
+        html = static.render(self.panel.report, self.panel.trees)
         return {
-            "text/html": f'{_TWIN_STYLE}<div class="jd-twin">{static}</div>',
+            "text/html": f'{_TWIN_STYLE}<div class="jd-twin">{html}</div>',
             "text/plain": "",
         }
 
@@ -59,11 +59,6 @@ class Shown:
 def is_notebook(shell: InteractiveShell | None) -> bool:
     """Whether widgets can be shown: a kernel runs the shell."""
     return getattr(shell, "kernel", None) is not None
-
-
-def static_html(panel: Panel) -> str:
-    """The panel's report without a script."""
-    return f"<pre>{html.escape(_text(panel))}</pre>"
 
 
 def _bundle(panel: Panel) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from jaxdbg.contract import panel_data
 from jaxdbg.records import Report
+from jaxdbg.render import static
 
 _PAGE = """\
 <!doctype html>
@@ -23,7 +24,7 @@ body {{ margin: 1rem auto; max-width: 1100px; padding: 0 1rem }}
 {style}
 </style>
 <main id="jaxdbg-panel"></main>
-<noscript>{static}</noscript>
+<noscript>{plain}</noscript>
 <script type="application/json" id="jaxdbg-data">{data}</script>
 <script type="module">
 {script}
@@ -46,21 +47,20 @@ def style() -> str:
 
 def page_of(report: Report) -> str:
     """The page of a report."""
-    static = f"<pre>{html.escape(str(report))}</pre>"
-    return page(panel_data(report), static)
+    return page(panel_data(report), static.render(report))
 
 
-def page(data: dict[str, Any], static: str) -> str:
+def page(data: dict[str, Any], plain: str) -> str:
     """A whole HTML document that needs nothing else.
 
     Arguments:
         data: what `contract.panel_data` gives.
-        static: HTML to show where scripts do not run.
+        plain: HTML to show where scripts do not run.
     """
     return _PAGE.format(
         title=html.escape(f"jaxdbg: {data['title']}"),
         style=style(),
-        static=static,
+        plain=plain,
         # Only `<` could end the element that the text stands in.
         data=json.dumps(data, allow_nan=False).replace("<", "\\u003c"),
         script=script(),
