@@ -14,6 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jaxdbg.budgets import max_traces as max_traces
     from jaxdbg.errors import (
         CheckError as CheckError,
         NonFiniteError as NonFiniteError,
@@ -58,6 +59,7 @@ _HOMES = {
     "compilations": ("jaxdbg.history", "compilations"),
     "doctor": ("jaxdbg.installation", "doctor"),
     "finite_map": ("jaxdbg.maps", "finite_map"),
+    "max_traces": ("jaxdbg.budgets", "max_traces"),
     "last_report": ("jaxdbg.region", "last_report"),
     "origin": ("jaxdbg.stories", "origin"),
     "show": ("jaxdbg.magics.showing", "show"),

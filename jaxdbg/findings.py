@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from jaxdbg import finite, naming, places
+from jaxdbg.advice import judged
 from jaxdbg.errors import CheckError, Failure, NonFiniteError, TraceBudgetError
 from jaxdbg.hooks.chex_mode import exception_type
 from jaxdbg.hooks.compiles import Function, is_user_file
 from jaxdbg.options import Options
 from jaxdbg.origins import story
-from jaxdbg.records import Finding, Origin
+from jaxdbg.records import Finding, Origin, Reason
 from jaxdbg.render import story as told
+from jaxdbg.render.compiles import changed
 
 if TYPE_CHECKING:
     from jaxdbg.naming import Names
@@ -214,25 +217,25 @@ def over_budget(
     call: Call,
     times: int,
     budget: int,
-    changes: Sequence[str],
-    cause: str = "",
+    reason: Reason | None,
+    limit: str = "",
 ) -> TraceBudgetError:
-    """A function is traced or compiled more often than the region allows.
+    """A function is traced or compiled more often than is allowed.
 
     Arguments:
         kind: "traces" or "compiles".
         call: the call that asks for it.
         times: how often it would be, with this time.
         budget: how often it may be.
-        changes: what differs from the earlier trace that is most like this one.
-        cause: what the first of these is called, as in `Reason`.
+        reason: what differs from the earlier call that is most like this one.
+        limit: what sets the budget; the option of a region by default.
     """
     name, done = call.function.name, {"traces": "traced", "compiles": "compiled"}[kind]
+    where = f" in {call.scope}" if call.scope else ""
     lines = [
-        f"{name} is being {done} for the {_ordinal(times)} time in {call.scope}; "
-        f"--max-{kind} allows {budget}.",
-        *_changed(changes),
-        *_advice(kind, cause),
+        f"{name} is being {done} for the {_ordinal(times)} time{where}; "
+        f"{limit or f'--max-{kind}'} allows {budget}.",
+        *(_changed(reason) + _advice(reason) if reason is not None else []),
     ]
     finding = Finding(
         kind=kind,
@@ -244,26 +247,22 @@ def over_budget(
     return TraceBudgetError(finding.message, finding)
 
 
-def _changed(changes: Sequence[str]) -> list[str]:
-    if not changes:
-        return []
+def _changed(reason: Reason) -> list[str]:
+    if reason.cause == "unknown" and not reason.where:
+        return ["  what has changed since the earlier times could not be found out"]
+    changes = [changed(reason), *reason.others]
+    note = f", {reason.note}" if reason.note else ""
     more = len(changes) - MAX_CHANGES
-    lines = ["  since the earlier trace that is most like it:"]
+    lines = [f"  since the earlier time that is most like it{note}:"]
     lines += [f"    {c}" for c in changes[:MAX_CHANGES]]
     return lines + ([f"    and {more} more"] if more > 0 else [])
 
 
-def _advice(kind: str, cause: str) -> list[str]:
-    if cause in ("new function", "nested"):
-        return [
-            "  next: JAX's caches go by the function object. Make the function, and",
-            "    its jit, once: outside the loop.",
-        ]
-    return [
-        "  next: each new combination of shapes, dtypes and static arguments is a",
-        "    program of its own. A smaller last batch is the usual cause: drop it or",
-        "    pad it.",
-    ]
+def _advice(reason: Reason) -> list[str]:
+    # Here it is said for what is right elsewhere, too: the budget forbids it.
+    text = judged(reason).advice
+    how = {"initial_indent": "  next: ", "subsequent_indent": "    "}
+    return textwrap.wrap(text, 76, **how) if text else []  # type: ignore[arg-type]
 
 
 def _ordinal(n: int) -> str:

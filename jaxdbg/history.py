@@ -160,4 +160,4 @@ def compilations() -> Compilations:
     """
     from jaxdbg import recorder  # needs JAX; what is above does not
 
-    return Compilations(advised(recorder.events()), "since jaxdbg was loaded")
+    return Compilations(recorder.events(), "since jaxdbg was loaded")

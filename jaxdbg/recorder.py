@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from jaxdbg import reasons
+from jaxdbg.advice import advised
 from jaxdbg.hooks import compiles
 from jaxdbg.hooks.compiles import Phase
 from jaxdbg.records import CompileEvent
@@ -137,6 +138,15 @@ class Recorder:
             first = self._count - len(phases)
         return frozen(phases if since is None else phases[max(0, since - first) :])
 
+    def running_trace(self) -> Phase | None:
+        """The innermost trace that runs in this thread; None where none was seen."""
+        thread = threading.current_thread().name
+        with self._lock:
+            running = (p for p in reversed(self._log) if not p.ended)
+            return next(
+                (p for p in running if p.phase == "trace" and p.thread == thread), None
+            )
+
     def notices(self) -> tuple[str, ...]:
         """What jaxdbg has to say about itself."""
         return tuple(self._notices)
@@ -153,7 +163,7 @@ def frozen(phases: Iterable[Phase]) -> tuple[CompileEvent, ...]:
     """Phases as records; a parent that is not among them is none."""
     kept = list(phases)
     index = {id(phase): i for i, phase in enumerate(kept)}
-    return tuple(_frozen(phase, index.get(id(phase.parent), -1)) for phase in kept)
+    return advised([_frozen(phase, index.get(id(phase.parent), -1)) for phase in kept])
 
 
 def _frozen(phase: Phase, parent: int) -> CompileEvent:

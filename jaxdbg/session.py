@@ -188,11 +188,7 @@ class Session:
         if budget is None or not function.user or times <= budget:
             return
         call = findings.Call(function, self._calls[function] + 1, self.scope)
-        cause = reason.cause if reason is not None else ""
-        failure = findings.over_budget(
-            kind, call, times, budget, _changes(reason), cause
-        )
-        self.failed(failure)
+        self.failed(findings.over_budget(kind, call, times, budget, reason))
 
 
 def _changes(reason: Reason | None) -> list[str]:

@@ -157,11 +157,10 @@ def test_budgets():
         step(np.zeros(3, np.float32))
     assert str(caught.value) == (
         "step is being traced for the 2nd time in this region; --max-traces allows 1.\n"
-        "  since the earlier trace that is most like it:\n"
-        "    x: f32[2] → f32[3]\n"
-        "  next: each new combination of shapes, dtypes and static arguments is a\n"
-        "    program of its own. A smaller last batch is the usual cause: drop it or\n"
-        "    pad it."
+        "  since the earlier time that is most like it:\n"
+        "    x f32[2] → f32[3]\n"
+        "  next: give it its final size from the start, or pad it to few sizes\n"
+        "    (powers of two)"
     )
     assert isinstance(caught.value, AssertionError)
     assert caught.value.finding.kind == "traces"
@@ -186,10 +185,10 @@ def test_a_function_that_is_made_again():
     assert str(caught.value) == (
         "<lambda> is being traced for the 3rd time in this region; --max-traces allows "
         "2.\n"
-        "  since the earlier trace that is most like it:\n"
+        "  since the earlier time that is most like it:\n"
         "    the function: a lambda → another lambda of the same code\n"
-        "  next: JAX's caches go by the function object. Make the function, and\n"
-        "    its jit, once: outside the loop."
+        "  next: make and jit the function once, outside the loop, and pass what\n"
+        "    changes as an argument"
     )
 
 

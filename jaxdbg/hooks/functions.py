@@ -56,6 +56,16 @@ def functions_called(frame: FrameType | None) -> Iterator[Any]:
         frame = frame.f_back
 
 
+def is_tracing(frame: FrameType | None) -> bool:
+    """Whether jit is tracing the function of this frame, or one that calls it."""
+    codes = () if _compat.missing("counts") else _compat.jit_trace_codes()
+    while frame is not None:
+        if frame.f_code in codes:
+            return True
+        frame = frame.f_back
+    return False
+
+
 _PMAP = ("_fun", "call_wrapped")
 """What the function that `pmap` gives to jit is called, instead of the user's."""
 

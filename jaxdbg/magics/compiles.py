@@ -25,7 +25,6 @@ from IPython.core.magic_arguments import argument, magic_arguments
 from traitlets import Bool, Int, observe
 
 from jaxdbg import recorder, region
-from jaxdbg.advice import advised
 from jaxdbg.costs import Cost, often
 from jaxdbg.differences import Difference
 from jaxdbg.history import Compilations, compilations
@@ -184,7 +183,7 @@ class Compiles(Installed):
         self._remember(result)
         checked = region.last_report() is not self._report
         if self.warn_after and not checked:
-            events = advised(recorder.events(since=self._mark))
+            events = recorder.events(since=self._mark)
             for cost in often(events, self.warn_after):
                 self._warn(cost)
 

@@ -185,19 +185,27 @@ def _what(last: Build, times: int, budget: int | None) -> str:
 def _change(repeat: Repeat) -> str:
     told = [b.reason for b in repeat.builds if b.reason]
     last = told[-1]
-    if not last.before and not last.after:
-        text = _CAUSES.get(last.cause, last.cause)
-        text += f" ({last.where})" if last.where else ""
-    else:
-        chain = _chain(told) if len(told) > 2 else ""
-        # `x f32[8] → f32[5]` as one writes a type, `model.train: True → False` else.
-        colon = ":" if last.where and not _ARRAY.match(last.before) else ""
-        text = f"{last.where}{colon} {chain or f'{last.before} → {last.after}'}".strip()
+    text = changed(last, _chain(told) if len(told) > 2 else "")
     if last.others and len(told) == 1:
         text += "".join(f", {o}" for o in last.others[:MAX_OTHERS])
         more = len(last.others) - MAX_OTHERS
         text += f" and {more} more" if more > 0 else ""
     return text
+
+
+def changed(reason: Reason, chain: str = "") -> str:
+    """What has changed: `x f32[8] → f32[5]`, or `model.train: True → False`.
+
+    Arguments:
+        reason: why something ran again.
+        chain: what to say of before and after, where more is known.
+    """
+    if not reason.before and not reason.after:
+        where = f" ({reason.where})" if reason.where else ""
+        return _CAUSES.get(reason.cause, reason.cause) + where
+    colon = ":" if reason.where and not _ARRAY.match(reason.before) else ""
+    text = chain or f"{reason.before} → {reason.after}"
+    return f"{reason.where}{colon} {text}".strip()
 
 
 def _chain(told: Sequence[Reason]) -> str:
