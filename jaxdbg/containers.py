@@ -40,6 +40,12 @@ Children = Iterator[tuple[str, object]]
 Reader = Callable[[Any], Children]
 
 
+def is_flax_node(value: object) -> bool:
+    """Whether a value is a module of NNX, an optimizer, or another of its graphs."""
+    nnx = sys.modules.get("flax.nnx")
+    return nnx is not None and is_a(type(value), nnx.Pytree)
+
+
 def an_array(value: Any) -> Children:
     """The reader of arrays."""
     raise AssertionError("a mark for types whose values are what we look for")

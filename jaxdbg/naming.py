@@ -87,6 +87,24 @@ class Names:
         self.of(None)
         return iter((self._found or {}).values())
 
+    @property
+    def namespaces(self) -> tuple[Mapping[str, object], ...]:
+        """The nearest first."""
+        return tuple(self._namespaces)
+
+    def holders(self, arrays: Sequence[object]) -> Iterator[tuple[str, object]]:
+        """What a name stands for that leads to one of the arrays, with that name.
+
+        What the running call of an `nnx.jit` function was given comes after, under the
+        names of the parameters.
+        """
+        heads = dict.fromkeys(_head(path) for a in arrays if (path := self.of(a)))
+        for head in heads:
+            space = next((n for n in self._namespaces if head in n), {})
+            if head in space:
+                yield head, space[head]
+        yield from (self._call or {}).items()
+
     def nnx_call(self, function: str) -> NnxCall | None:
         """The running call of an `nnx.jit` function, if it is that function's."""
         call, name = self._call, function.rpartition(".")[2]
@@ -204,7 +222,14 @@ def _locals(frame: FrameType) -> dict[str, object]:
     first = code.co_argcount + code.co_kwonlyargcount
     # A wrapper's `args[0]` has a better name where the wrapper was called.
     passed_on = code.co_varnames[first : first + stars]
-    return {k: v for k, v in frame.f_locals.items() if k not in passed_on}
+    snapshot = frame.f_locals
+    found = {k: v for k, v in snapshot.items() if k not in passed_on}
+    is_function = code.co_flags & inspect.CO_OPTIMIZED
+    if is_function and isinstance(snapshot, dict) and sys.getrefcount(snapshot) <= 3:
+        # Before Python 3.13 the frame keeps it, and with it what the user deletes: the
+        # first parameters of a training loop, to its end. Nobody else holds it.
+        snapshot.clear()
+    return found
 
 
 # --- the walk over what the user can name -------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -26,6 +27,9 @@ class Options:
             end of the region, all pending ones together.
         record: collect failures and let the program run on.
         keep_donation: do not keep donated arguments for the diagnosis.
+        watch: names or paths of trees of which a few numbers per leaf are kept over
+            the calls; by default, the modules and optimizers of NNX that jitted calls
+            are given.
     """
 
     max_traces: int | Mapping[str, int] | None = None
@@ -35,11 +39,13 @@ class Options:
     async_: bool = False
     record: bool = False
     keep_donation: bool = False
+    watch: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         given: object = self.errors
         errors = (given,) if isinstance(given, str) else self.errors
         object.__setattr__(self, "errors", tuple(_category(e) for e in errors))
+        object.__setattr__(self, "watch", parse_watch(self.watch))
         for name in ("max_traces", "max_compiles"):
             _check_budget(name, getattr(self, name))
 
@@ -57,6 +63,7 @@ class Options:
         words += ["--async"] if self.async_ else []
         words += ["--record"] if self.record else []
         words += ["--keep-donation"] if self.keep_donation else []
+        words += [f"--watch {','.join(self.watch)}"] if self.watch else []
         return " ".join(words)
 
 
@@ -82,6 +89,23 @@ def parse_budget(text: str) -> int | dict[str, int]:
 def parse_errors(text: str) -> tuple[str, ...]:
     """Reads `index,div`; raises UsageError for a category that does not exist."""
     return tuple(_category(word.strip()) for word in text.split(",") if word.strip())
+
+
+def parse_watch(given: str | Iterable[str]) -> tuple[str, ...]:
+    """Reads `model,opt`, or takes the names one by one.
+
+    Raises:
+        UsageError: one of them is no name of a tree.
+    """
+    words = given.split(",") if isinstance(given, str) else given
+    names = tuple(w.strip() for w in words if not isinstance(w, str) or w.strip())
+    for name in names:
+        if not re.fullmatch(r"[^\W\d]\w*([.\[].*)?", name):
+            raise UsageError(
+                f"Not the name of a tree: {name!r}. Expected names or paths as you "
+                "would type them (`model,opt`)."
+            )
+    return names
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -33,6 +33,7 @@ from jaxdbg.recorder import recorder
 from jaxdbg.records import Finding, Report
 from jaxdbg.rewinding import Rewound
 from jaxdbg.session import Session
+from jaxdbg.watch import Watcher
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -59,6 +60,7 @@ class Region:
         async_: keep dispatch asynchronous; failures rise at a later call or at the end.
         record: collect failures, and let the program run on.
         keep_donation: do not copy donated arguments for the diagnosis.
+        watch: names of trees of which a few numbers per leaf are kept over the calls.
         namespace: where names of arrays are looked up; the caller's by default.
         cell: IPython's number of the cell.
         options: all of the above but the last two, in one.
@@ -79,6 +81,7 @@ class Region:
         async_: bool = False,
         record: bool = False,
         keep_donation: bool = False,
+        watch: str | Sequence[str] = (),
         *,
         namespace: Mapping[str, Any] | None = None,
         cell: int | None = None,
@@ -92,6 +95,7 @@ class Region:
             async_,
             record,
             keep_donation,
+            watch,  # type: ignore[arg-type]
         )
         self._namespace = namespace
         self._cell = cell
@@ -114,6 +118,8 @@ class Region:
         self._final = None
         self._session = Session(self._options, self._cell)
         self.checker = Checker(self._session, self._names)
+        self.watcher = Watcher(self._session, self._names, self._options.watch)
+        self._session.histories = self.watcher.histories
         # Threads that ran before belong to somebody else.
         self._strangers = weakref.WeakSet(threading.enumerate())
         self._strangers.discard(threading.current_thread())
@@ -135,6 +141,7 @@ class Region:
             late = self._late_failure(session, exc)
         finally:
             _hub.close(self)
+            self.watcher.ends(exc)
             session.close()
             self._final = _remember(session.report())
         if isinstance(exc, Failure):
@@ -383,7 +390,9 @@ class _Hub:
         if has_checks(jaxpr):
             self._chex.called_with_checks(sys._getframe())
         function = function_called(jaxpr.jaxpr.debug_info, sys._getframe())
-        return watching[-1].checker.jitted(call, _counted(watching, function))
+        which = _counted(watching, function)
+        watching[-1].watcher.begins(which, call)
+        return watching[-1].checker.jitted(call, which)
 
     def compiled(
         self, run: Callable[..., Any], compiled: Any, args: Any, kwargs: Any

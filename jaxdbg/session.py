@@ -9,7 +9,7 @@ import threading
 import time
 import traceback
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -19,7 +19,7 @@ from jaxdbg.hooks.compiles import Function, Phase
 from jaxdbg.options import Options
 from jaxdbg.origins.memory import Memory
 from jaxdbg.recorder import MAX_EVENTS, frozen
-from jaxdbg.records import Finding, Reason, Report
+from jaxdbg.records import Finding, Reason, Report, TreeHistory
 
 MAX_PLACED = 50
 """How many placed leaves a report lists."""
@@ -41,6 +41,7 @@ class Session:
         self.findings: list[Finding] = []
         self.in_threads: list[Failure] = []
         self.memory = Memory()
+        self.histories: Callable[[], tuple[TreeHistory, ...]] = tuple
         self.kept = held.Kept()
         self._thread = threading.current_thread()
         self._lock = threading.Lock()
@@ -145,6 +146,7 @@ class Session:
 
     def report(self) -> Report:
         """What was collected up to now, frozen."""
+        histories = self.histories()
         with self._lock:
             return Report(
                 calls=sum(n for f, n in self._calls.items() if f.user),
@@ -166,6 +168,7 @@ class Session:
                 options=str(self.options),
                 compilations=frozen(self._phases),
                 began=self._began_at,
+                histories=histories,
             )
 
     def _retraces(self) -> tuple[str, ...]:

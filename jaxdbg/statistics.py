@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -107,6 +108,12 @@ def is_number(dtype: Any) -> bool:
     return jnp.issubdtype(dtype, np.number) or jnp.issubdtype(dtype, np.bool_)
 
 
+@lru_cache(maxsize=256)
+def is_float(dtype: Any) -> bool:
+    """Whether elements of a dtype can be NaN or infinite."""
+    return dtype is not None and jnp.issubdtype(dtype, np.inexact)
+
+
 def suspects(arrays: Sequence[Any]) -> list[int]:
     """Indices of the arrays that hold NaN or Inf; as `finite.suspects`, in threads."""
     large = [i for i, array in enumerate(arrays) if _is_worth_threads(array)]
@@ -123,6 +130,56 @@ def suspects(arrays: Sequence[Any]) -> list[int]:
     for i in large:
         rest[i] = None
     return sorted(bad.union(finite.suspects(rest)))
+
+
+def peaks(arrays: Sequence[Any]) -> list[float]:
+    """The largest magnitude of each of some float arrays; NaN or Inf where one is bad.
+
+    A tenth of what `measured` costs; of an empty array it is -1.
+    """
+    far = [finite.is_remote(array) for array in arrays]
+    # All are asked before the first is waited for.
+    asked = [
+        [_peak_there(part) for _, part in finite.shards(array) if part.size]
+        if away
+        else None
+        for array, away in zip(arrays, far, strict=True)
+    ]
+    return [
+        _highest([_peak(part) for _, part in finite.parts(array) if part.size])
+        if there is None
+        else _highest([float(peak) for peak in jax.device_get(there)])
+        for array, there in zip(arrays, asked, strict=True)
+    ]
+
+
+def _highest(peaks: Sequence[float]) -> float:
+    bad = next((p for p in peaks if math.isnan(p)), None)
+    return bad if bad is not None else max(peaks, default=-1.0)
+
+
+@jax.jit
+def _peak_there(x: jax.Array) -> jax.Array:
+    return jnp.max(jnp.abs(x))
+
+
+def _peak(part: Host) -> float:
+    dtype = part.dtype
+    if dtype.char in "fd":
+        # Both keep a NaN that they meet.
+        ends = ((b.max(), b.min()) for b in _blocks(part))
+        return _highest([abs(float(x)) for pair in ends for x in pair])
+    if dtype.itemsize == 2:
+        # Without their sign, the bits of an IEEE number are in the order of its size.
+        bits = max(int((b.view(np.uint16) & 0x7FFF).max()) for b in _blocks(part))
+        return float(np.uint16(bits).view(dtype))
+    with np.errstate(all="ignore"):
+        return _highest([float(np.abs(computable(b)).max()) for b in _blocks(part)])
+
+
+def _blocks(part: Host) -> Iterator[Host]:
+    flat: Any = part.reshape(-1) if part.flags.c_contiguous else part.flat
+    return (flat[i : i + _BLOCK] for i in range(0, part.size, _BLOCK))
 
 
 def measured(arrays: Sequence[Any]) -> list[Measured]:

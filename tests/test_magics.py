@@ -29,6 +29,7 @@ FLAGS = [
     "--async",
     "--record",
     "--keep-donation",
+    "--watch",
     "--panel",
     "--help",
 ]

@@ -44,9 +44,20 @@ def test_one_category_may_be_a_word():
 
 
 def test_options_are_said_as_typed():
-    options = Options({"f": 1, "g": 2}, 3, True, ("div",), True, True, True)
+    options = Options({"f": 1, "g": 2}, 3, True, ("div",), True, True, True, ("m", "o"))
     assert str(options) == (
         "--max-traces f=1,g=2 --max-compiles 3 --every-op --errors div --async "
-        "--record --keep-donation"
+        "--record --keep-donation --watch m,o"
     )
     assert str(Options()) == ""
+
+
+def test_watched_trees_have_names():
+    assert Options(watch="model, state.opt").watch == ("model", "state.opt")
+    assert Options(watch=["model"]).watch == ("model",)
+    with pytest.raises(jaxdbg.UsageError) as caught:
+        jaxdbg.checked(watch="model,3")
+    assert str(caught.value) == (
+        "Not the name of a tree: '3'. Expected names or paths as you would type them "
+        "(`model,opt`)."
+    )

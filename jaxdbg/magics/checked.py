@@ -41,6 +41,7 @@ from jaxdbg.options import (
     Options,
     parse_budget,
     parse_errors,
+    parse_watch,
 )
 from jaxdbg.records import Report
 
@@ -63,11 +64,14 @@ _HELP = {
     "record": "collect failures and let the cell run on",
     "keep_donation": "let calls consume their donated arguments: saves memory, but "
     "the diagnosis cannot show them",
+    "watch": "keep a few numbers of each leaf of these trees over the calls (`model,"
+    "opt`); by default of the NNX modules and optimizers that jitted calls are given",
 }
 _READ: dict[str, Callable[[str], object]] = {
     "max_traces": parse_budget,
     "max_compiles": parse_budget,
     "errors": parse_errors,
+    "watch": parse_watch,
 }
 
 
@@ -94,6 +98,7 @@ class Checked(Installed):
     async_ = _default(Bool, "async_", False)
     record = _default(Bool, "record", False)
     keep_donation = _default(Bool, "keep_donation", False)
+    watch = _default(AnyTrait, "watch", ())
     panel = Enum(
         WHEN,
         "failure",
@@ -130,6 +135,7 @@ class Checked(Installed):
     @_option("async_", action="store_true")
     @_option("record", action="store_true")
     @_option("keep_donation", action="store_true")
+    @_option("watch", metavar="NAMES")
     @argument(PANEL, action="store_true", help="show the panel, live")
     @argument("-h", "--help", action="store_true", help="show this text")
     @line_cell_magic

@@ -1,0 +1,199 @@
+"""What a region keeps of the trees that its calls are given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+import jaxdbg
+from jaxdbg import statistics, watch
+from jaxdbg.records import Report
+
+
+@pytest.fixture(autouse=True)
+def every_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks at each call, however long a look takes."""
+    monkeypatch.setattr(watch, "SHARE", 1e9)
+
+
+class Net(nnx.Module):
+    def __init__(self) -> None:
+        self.w = nnx.Param(jnp.ones(3))
+        self.b = nnx.Param(jnp.zeros(2))
+        self.steps = nnx.Variable(jnp.array(0))
+
+
+@nnx.jit
+def double(net: Net) -> None:
+    net.w[...] *= 2
+
+
+@nnx.jit
+def shift(net: Net, by: Any) -> None:
+    net.b[...] = net.b[...] + jnp.log(by)
+
+
+@jax.jit
+def halve(params: Any) -> Any:
+    return jax.tree.map(lambda x: x / 2, params)
+
+
+def test_modules_that_calls_are_given_are_watched() -> None:
+    model = Net()
+    with jaxdbg.checked() as region:
+        for _ in range(4):
+            double(model)
+    (history,) = region.report.histories
+    assert (history.name, history.paths) == ("model", ("model.b", "model.w"))
+    assert history.calls == (1, 2, 3, 4)
+    assert history.functions == ("double",) * 4
+    assert [row[1] for row in history.largest] == [2, 4, 8, 16]
+    assert history.bad == ((0, 0),) * 4
+    assert (history.first_bad, history.first_bad_call) == (-1, 0)
+    assert Report.from_json(region.report.to_json()).histories == (history,)
+
+
+def test_optimizers_are_watched_too() -> None:
+    model = Net()
+    optimizer = nnx.Optimizer(model, optax.adam(0.1), wrt=nnx.Param)
+
+    @nnx.jit
+    def step(model: Net, optimizer: Any) -> None:
+        grads = nnx.grad(lambda m: (m.w[...] ** 2).sum() + m.b.sum())(model)
+        optimizer.update(model, grads)
+
+    with jaxdbg.checked() as region:
+        for _ in range(3):
+            step(model, optimizer)
+    histories = {h.name: h for h in region.report.histories}
+    assert set(histories) == {"model", "optimizer"}
+    assert "optimizer.opt_state[0].mu.w" in histories["optimizer"].paths
+    assert histories["optimizer"].calls == (1, 2, 3)
+
+
+def test_the_call_that_fails_is_the_last_row() -> None:
+    model = Net()
+    with pytest.raises(jaxdbg.NonFiniteError), jaxdbg.checked() as region:
+        for by in (1.0, 2.0, 0.5, -1.0):
+            shift(model, jnp.full(2, by))
+    (history,) = region.report.histories
+    assert history.calls == (1, 2, 3, 4)
+    assert history.bad == ((0, 0), (0, 0), (0, 0), (2, 0))
+    assert (history.first_bad, history.first_bad_call) == (0, 4)
+    assert jnp.isfinite(model.b[...]).all()
+
+
+def test_a_recorded_failure_is_seen_in_the_tree() -> None:
+    model = Net()
+    with jaxdbg.checked(record=True) as region:
+        for by in (1.0, -1.0, 1.0):
+            shift(model, jnp.full(2, by))
+    (history,) = region.report.histories
+    assert history.paths[history.first_bad] == "model.b"
+    assert history.first_bad_call == 2
+    assert history.calls == (1, 2, 3)
+
+
+def test_a_tree_can_be_watched_by_its_name() -> None:
+    params = {"w": jnp.ones(2)}
+    with jaxdbg.checked(watch="params") as region:
+        for _ in range(3):
+            params = halve(params)
+    (history,) = region.report.histories
+    assert (history.name, history.paths[0]) == ("params", 'params["w"]')
+    assert [row[0] for row in history.largest] == [0.5, 0.25, 0.125]
+
+
+def test_an_unknown_name_is_told() -> None:
+    params = {"w": jnp.ones(2)}
+    with jaxdbg.checked(watch="parms") as region:
+        params = halve(params)
+    assert region.report.histories == ()
+    assert region.report.notices == (
+        "--watch parms: nothing of this name was there when a call began. Did you mean "
+        "'params'?",
+    )
+
+
+def test_what_has_not_changed_is_not_kept_again() -> None:
+    model = Net()
+    total = jax.jit(lambda net: net.w[...].sum())
+    with jaxdbg.checked() as region:
+        for _ in range(5):
+            total(model)
+    assert [h.calls for h in region.report.histories] == [(1,)]
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "MAX_CALLS", 16)
+    model = Net()
+    with jaxdbg.checked() as region:
+        for _ in range(100):
+            double(model)
+    (history,) = region.report.histories
+    assert len(history.calls) <= 16
+    assert history.calls[0] == 1
+    assert history.calls[-4:] == (97, 98, 99, 100)
+    assert list(history.calls) == sorted(set(history.calls))
+
+
+def test_looking_takes_its_share_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "SHARE", 1e-9)
+    model = Net()
+    with jaxdbg.checked() as region:
+        for _ in range(10):
+            double(model)
+    (history,) = region.report.histories
+    assert history.calls == (1, 10)  # the first, and what the region has left
+
+
+def test_a_break_is_told_and_the_program_runs_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(watch, "leaves_of", broken)
+    model = Net()
+    with jaxdbg.checked() as region:
+        double(model)
+        double(model)
+    assert model.w[0] == 4
+    assert "a part of jaxdbg broke while watching trees" in region.report.notices[0]
+
+
+def test_models_are_not_kept_alive() -> None:
+    import gc
+    import weakref
+
+    model = Net()
+    gone = weakref.ref(model)
+    with jaxdbg.checked() as region:
+        double(model)
+        del model
+        gc.collect()
+        assert gone() is None
+        halve(jnp.ones(2))
+    assert region.report.notices == ()
+
+
+@pytest.mark.parametrize(
+    "dtype", ["float16", "bfloat16", "float32", "float64", "complex64", "float8_e4m3fn"]
+)
+def test_peaks_are_the_largest_magnitudes(dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    for size in (0, 1, 7, 200_000):
+        x = rng.normal(size=size).astype(jnp.dtype(dtype))
+        wide = x.astype(complex if dtype == "complex64" else float)
+        (peak,) = statistics.peaks([x])
+        assert peak == pytest.approx(np.abs(wide).max(initial=-1) if size else -1)
+        if size:
+            for bad in (np.nan, -np.inf):
+                x[size // 2] = bad
+                assert not np.isfinite(statistics.peaks([x])[0])
