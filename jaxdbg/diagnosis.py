@@ -19,7 +19,7 @@ from jaxdbg import findings, finite, naming
 from jaxdbg.errors import Failure
 from jaxdbg.hooks.calls import UserCall, running_call
 from jaxdbg.hooks.compiles import Function
-from jaxdbg.hooks.provenance import Frame
+from jaxdbg.hooks.provenance import Frame, is_of_jax
 from jaxdbg.hooks.standing import functions_below, user_frame
 from jaxdbg.jaxprs import REF, NotReplayable
 from jaxdbg.origins import causes, lines, rows, story, words
@@ -61,7 +61,9 @@ class Stands:
         frame = sys._getframe(1)
         if function.user:
             return cls(call=running_call(frame))
-        return cls(line=user_frame(frame), inside=functions_below(frame))
+        # `jit(net.apply)` of a library is called as if it were the user's.
+        call = None if is_of_jax(function.source) else running_call(frame)
+        return cls(call, user_frame(frame), functions_below(frame))
 
 
 @dataclass(slots=True)

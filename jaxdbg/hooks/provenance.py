@@ -13,9 +13,8 @@ import jax
 from jaxdbg.hooks import _compat, fresh
 
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-_TRACING = os.path.join(
-    os.path.dirname(jax.__file__), "_src", "interpreters", "partial_eval.py"
-)
+_JAX = os.path.dirname(jax.__file__) + os.sep
+_TRACING = os.path.join(_JAX, "_src", "interpreters", "partial_eval.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +50,11 @@ def frames_outside_rule(traceback: Any) -> Iterator[Frame]:
     located = list(_compat.located(traceback))
     rules = [i for i, (code, _) in enumerate(located) if _is_rule(code)]
     return _frames(located[rules[0] + 1 :] if rules else located)
+
+
+def is_of_jax(source: str) -> bool:
+    """Whether a source file, or `file:line`, is one of JAX itself."""
+    return source.startswith(_JAX)
 
 
 def _frames(located: Iterable[tuple[CodeType, Any]]) -> Iterator[Frame]:

@@ -55,7 +55,7 @@ def librarys(frames: Iterable[Frame]) -> SourceFrame | None:
     for frame in frames:
         if is_user_file(frame.file):
             break
-        if _INSTALLED in frame.file and not frame.file.startswith(_JAX):
+        if _INSTALLED in frame.file and not provenance.is_of_jax(frame.file):
             return source_frame(frame)
         if composed is None and _is_composed(frame.file):
             composed = frame
@@ -102,4 +102,4 @@ def marked(source: SourceFrame) -> str:
 
 def is_of_jax(source: SourceFrame) -> bool:
     """Whether a line is one of JAX itself."""
-    return source.file.startswith(_JAX)
+    return provenance.is_of_jax(source.file)

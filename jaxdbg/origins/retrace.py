@@ -105,7 +105,8 @@ def _traced(
 
 def _flat(call: UserCall) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
     """The leaves that jit traces, in its order, and the way back to arguments."""
-    static = {i % len(call.args) for i in call.static_argnums if call.args}
+    count = len(call.args)
+    static = {i + count if i < 0 else i for i in call.static_argnums}
     args = tuple(None if i in static else a for i, a in enumerate(call.args))
     kwargs = {k: v for k, v in call.kwargs.items() if k not in call.static_argnames}
     leaves, tree = jax.tree.flatten((args, kwargs))

@@ -104,8 +104,11 @@ def locate(site: Site, context: Context) -> Where:
     its modules; nothing is executed.
     """
     eqn, outer, rules, failed = _afresh(site, context)
-    guessed, notes = _guessed(site, context, failed) if failed else ("", ())
+    notes: tuple[str, ...] = ()
     eqns = [eqn, *reversed(outer)]
+    module = _module(eqns, site)
+    if failed is not None and not module:
+        module, notes = _guessed(site, context, failed)
     forward = _differentiated(eqns, rules)
     frames = [*lines.frames_outward([eqn]), *forward, *lines.frames_outward(eqns[1:])]
     source, library = lines.users(frames), lines.librarys(frames)
@@ -117,7 +120,7 @@ def locate(site: Site, context: Context) -> Where:
         expression=expression,
         source=source,
         library_source=library,
-        module=_module(eqns, site) or guessed,
+        module=module,
         direction=direction,
         forward_source=(lines.users(forward) or source)
         if direction == "backward"
