@@ -10,7 +10,7 @@ import re
 import sys
 from array import array
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -78,14 +78,33 @@ def trees_data(
     left = list(histories)
     found = []
     for tree in trees:
-        paths = tuple(leaf.path for leaf in tree.leaves)
-        history = next(
-            (h for h in left if (h.name, h.paths) == (tree.name, paths)), None
-        )
-        if history is not None:
-            left.remove(history)
+        paths = {leaf.path: i for i, leaf in enumerate(tree.leaves)}
+        fitting = [
+            h for h in left if h.name == tree.name and paths.keys() >= {*h.paths}
+        ]
+        history = _spread(fitting[0], paths) if fitting else None
+        left = [h for h in left if h not in fitting[:1]]
         found.append(_tree(tree, history))
     return found + [_tree(_unknown(h), h, known=False) for h in left]
+
+
+def _spread(history: TreeHistory, paths: Mapping[str, int]) -> TreeHistory:
+    """A history, which is of the leaves that hold floats, over all leaves of a tree."""
+    places = [paths[path] for path in history.paths]
+
+    def spread(call: Sequence[Any], nothing: Any) -> tuple[Any, ...]:
+        row = [nothing] * len(paths)
+        for place, value in zip(places, call, strict=True):
+            row[place] = value
+        return tuple(row)
+
+    return replace(
+        history,
+        paths=tuple(paths),
+        largest=tuple(spread(call, None) for call in history.largest),
+        bad=tuple(spread(call, 0) for call in history.bad),
+        first_bad=places[history.first_bad] if history.first_bad >= 0 else -1,
+    )
 
 
 def column(values: Sequence[float | None]) -> Json:

@@ -83,6 +83,24 @@ def test_leaves_that_findings_name_are_a_tree_when_no_tree_is_known() -> None:
     ]
 
 
+def test_a_history_of_the_floats_joins_the_whole_tree() -> None:
+    history = made.TreeHistory(
+        "opt",
+        ("opt.mu.conv1.bias", "opt.mu.head.kernel"),
+        calls=(1,),
+        functions=("f",),
+        largest=((0.5, None),),
+        bad=((0, 3),),
+        first_bad=1,
+        first_bad_call=1,
+    )
+    (tree,) = panel_data(Report(histories=(history,)), (made.OPTIMIZER,))["trees"]
+    told = tree["history"]
+    assert tree["paths"][told["first_bad"]] == "opt.mu.head.kernel"
+    assert told["bad"] == [{"list": [0, 0, 0, 0, 0, 3, 0]}]
+    assert told["largest"] == [{"list": [None, None, 0.5, None, None, None, None]}]
+
+
 @pytest.mark.parametrize(
     "values",
     [

@@ -11,7 +11,7 @@ import type {
   TileRequest,
   TreeData,
 } from "./report";
-import { type Badness, GOOD, INF, type Module, NAN, Tree } from "./tree";
+import { type Badness, type Call, GOOD, INF, type Module, NAN, Tree } from "./tree";
 
 export type View = "map" | "icicle" | "table";
 export type Paint = "badness" | "magnitude" | "headroom" | "change";
@@ -38,7 +38,7 @@ export function newStore(kernel: Kernel | null = null) {
   const shown = signal(0);
   const leaf = signal(-1);
   const subject = signal<Subject | null>(null);
-  const call = signal<number | null>(null);
+  const call = signal<Call | null>(null);
   const view = signal<View>("map");
   const paint = signal<Paint>("badness");
   const query = signal("");
@@ -121,8 +121,7 @@ export function newStore(kernel: Kernel | null = null) {
       for (const path of [finding.path, ...finding.paths]) {
         if (path && goTo(path)) break;
       }
-      const history = tree.value?.history;
-      call.value = history?.calls.length ? callOf(finding, history) : null;
+      call.value = { function: finding.function, number: finding.call };
       moment.value = finding.time || null;
     });
   }
@@ -274,12 +273,6 @@ export function badnessOf(finding: Finding): Badness {
 function firstBadTree(trees: Tree[]): number {
   const bad = trees.findIndex((t) => t.bad().length > 0);
   return Math.max(bad, 0);
-}
-
-function callOf(finding: Finding, history: { calls: number[]; functions: string[] }) {
-  const of = history.calls.filter((_, i) => history.functions[i] === finding.function);
-  const exact = of.find((c) => c >= finding.call);
-  return exact ?? history.calls.at(-1) ?? null;
 }
 
 /** The leaves whose paths hold every word of a query; null for an empty query. */

@@ -33,13 +33,20 @@ export interface Module {
   children: Module[];
 }
 
+/** One call of a function: each function counts its own. */
+export interface Call {
+  function: string;
+  number: number;
+}
+
 export interface History {
   calls: number[];
   functions: string[];
   largest: Numbers[];
   bad: Numbers[];
   firstBad: number;
-  firstBadCall: number;
+  /** Position of the call in which it went bad; -1 for none. */
+  firstBadAt: number;
 }
 
 export class Tree {
@@ -145,13 +152,22 @@ export class Tree {
     return (this.root ??= modulesOf(this.name, this.paths));
   }
 
-  /** The position in the history of the last call that is not after this one. */
-  keptAt(call: number | null): number {
-    const calls = this.history?.calls;
-    if (call === null || !calls?.length) return -1;
-    let low = 0;
-    for (let i = 0; i < calls.length; i++) if ((calls[i] ?? 0) <= call) low = i;
-    return low;
+  /** The position in the history of a call, or of the last one before it. */
+  keptAt(call: Call | null): number {
+    const history = this.history;
+    if (call === null || !history?.calls.length) return -1;
+    let kept = 0;
+    history.calls.forEach((number, i) => {
+      if (history.functions[i] === call.function && number <= call.number) kept = i;
+    });
+    return kept;
+  }
+
+  /** The call at a position in the history. */
+  callAt(kept: number): Call | null {
+    const number = this.history?.calls[kept];
+    const name = this.history?.functions[kept];
+    return number === undefined || name === undefined ? null : { function: name, number };
   }
 }
 
@@ -163,13 +179,15 @@ export type TextColumn = {
 }[keyof TreeData];
 
 function unpackHistory(data: HistoryData, length: number): History {
+  const bad = data.bad.map((c) => unpack(c, length));
+  const firstBad = data.first_bad;
   return {
     calls: data.calls,
     functions: data.functions,
     largest: data.largest.map((c) => unpack(c, length)),
-    bad: data.bad.map((c) => unpack(c, length)),
-    firstBad: data.first_bad,
-    firstBadCall: data.first_bad_call,
+    bad,
+    firstBad,
+    firstBadAt: firstBad < 0 ? -1 : bad.findIndex((call) => (call[firstBad] ?? 0) > 0),
   };
 }
 

@@ -39,9 +39,12 @@ test("modules are ranges of leaves", () => {
 
 test("badness at the end, and at a call of the history", () => {
   const model = tree("failed");
-  expect(model.badness(0, model.keptAt(192))).toBe(NAN);
-  expect(model.badness(0, model.keptAt(191))).toBe(GOOD);
-  expect(model.keptAt(149)).toBe(2);
+  const at = (number: number) => model.keptAt({ function: "train_step", number });
+  expect(model.badness(0, at(192))).toBe(NAN);
+  expect(model.badness(0, at(191))).toBe(GOOD);
+  expect(at(149)).toBe(2);
+  expect(model.callAt(at(149))).toEqual({ function: "train_step", number: 100 });
+  expect(model.history?.firstBadAt).toBe(7);
   model.mark("model.head.bias", INF);
   expect(model.bad()).toEqual([0, 1, 5]);
 });

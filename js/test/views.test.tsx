@@ -55,7 +55,7 @@ test("a failure is where one looks: story, leaf, call and moment", async () => {
   expect(text(".jd-details mark")).toBe("(x - mean) / (std + self.eps)");
   expect(text(".jd-details")).toContain("(std + self.eps)[17, 0, 0, 0] = 0.0");
   expect(store.leaf.value).toBe(0);
-  expect(store.call.value).toBe(192);
+  expect(store.call.value).toEqual({ function: "train_step", number: 192 });
   expect(store.moment.value).toBe(fixture("failed").report?.findings[1]?.time);
 });
 
@@ -144,11 +144,11 @@ test("the slider says since when", async () => {
   const store = await open("failed");
   expect(text(".jd-slider")).toContain("first bad: call 192");
   await act(() => {
-    store.call.value = 150;
+    store.call.value = { function: "train_step", number: 150 };
   });
   expect(store.bad.value).toEqual([]);
   await click(".jd-slider .jd-link");
-  expect(store.call.value).toBe(192);
+  expect(store.call.value?.number).toBe(192);
   expect(store.leaf.value).toBe(0);
 });
 

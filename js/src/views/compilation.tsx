@@ -2,7 +2,7 @@
 
 import type { Store } from "../store";
 import { seconds } from "../text";
-import { Source } from "./story";
+import { Prose, Source } from "./story";
 
 export function CompilationDetails({ store, index }: { store: Store; index: number }) {
   const event = store.compilations.value[index];
@@ -52,7 +52,11 @@ export function CompilationDetails({ store, index }: { store: Store; index: numb
             </p>
           ))}
           {reason.note && <p class="jd-note">{reason.note}</p>}
-          {reason.advice && <p class="jd-advice">{reason.advice}</p>}
+          {reason.advice && (
+            <p class="jd-advice">
+              <Prose text={reason.advice} />
+            </p>
+          )}
         </section>
       )}
       {event.source && (

@@ -32,7 +32,7 @@ export function LeafDetails({ store, theme }: { store: Store; theme: number }) {
             values={series}
             bad={(i) => (history?.bad[i]?.[leaf] ?? 0) > 0}
             at={kept}
-            onPick={(i) => (store.call.value = history?.calls[i] ?? null)}
+            onPick={(i) => (store.call.value = tree.callAt(i))}
           />
         </section>
       )}

@@ -153,7 +153,7 @@ function commonStart(paths: string[]): string {
     while (!path.startsWith(first.slice(0, end))) end--;
   }
   const start = first.slice(0, end);
-  const cut = Math.max(start.lastIndexOf("."), start.lastIndexOf("["));
+  const cut = start.lastIndexOf(".");
   return paths.length > 1 && cut > 0 ? start.slice(0, cut) : "";
 }
 

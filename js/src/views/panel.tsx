@@ -18,6 +18,7 @@ export function Panel({ store }: { store: Store }) {
     if (element) element.dataset.jdDark = String(coloursOf(element).dark);
   }, [theme]);
   const timed = store.compilations.value.length > 0;
+  const seen = store.trees.value.length > 0 || store.subject.value !== null;
   return (
     <div
       ref={root}
@@ -30,10 +31,12 @@ export function Panel({ store }: { store: Store }) {
     >
       <Header store={store} />
       <Findings store={store} />
-      <div class="jd-main">
-        <Trees store={store} theme={theme} />
-        <Details store={store} theme={theme} />
-      </div>
+      {(seen || !timed) && (
+        <div class="jd-main">
+          <Trees store={store} theme={theme} />
+          <Details store={store} theme={theme} />
+        </div>
+      )}
       {timed && <Timeline store={store} theme={theme} />}
       <Keys />
     </div>

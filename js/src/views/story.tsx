@@ -65,7 +65,9 @@ function Told(props: { store: Store; finding: Finding; origin: Origin }) {
       )}
       {origin.advice && (
         <Section title={origin.cause ? `${origin.likely ? "Likely " : ""}${origin.cause}` : "Next"}>
-          <p class="jd-advice">{origin.advice}</p>
+          <p class="jd-advice">
+            <Prose text={origin.advice} />
+          </p>
         </Section>
       )}
       {origin.steps.length > 0 && (
@@ -90,11 +92,18 @@ function Told(props: { store: Store; finding: Finding; origin: Origin }) {
       )}
       {origin.notes.map((note, i) => (
         <p key={i} class="jd-note">
-          {note}
+          <Prose text={note} />
         </p>
       ))}
     </>
   );
+}
+
+/** A text in which names stand between backquotes. */
+export function Prose({ text }: { text: string }) {
+  const parts = text.split("`");
+  if (parts.length % 2 === 0) return <>{text}</>;
+  return <>{parts.map((part, i) => (i % 2 ? <code key={i}>{part}</code> : part))}</>;
 }
 
 function Section({ title, children }: { title: string; children: ComponentChildren }) {
@@ -157,7 +166,10 @@ function OperandLine({ operand }: { operand: Operand }) {
       {facts.length > 0 && <div class="jd-note">{facts.join(" · ")}</div>}
       {operand.value && operand.element && (
         <div class="jd-value">
-          {element(whole(operand.name), operand.element)} = <b>{operand.value}</b>
+          {operand.element.length
+            ? element(whole(operand.name), operand.element)
+            : operand.name}{" "}
+          = <b>{operand.value}</b>
         </div>
       )}
     </div>
@@ -173,7 +185,7 @@ function whole(name: string): string {
 function Step({ turn }: { turn: Turn }) {
   return (
     <li>
-      {turn.text || `${KINDS[turn.kind] ?? turn.kind} at ${turn.primitive}`}
+      {turn.text ? <Prose text={turn.text} /> : `${KINDS[turn.kind] ?? turn.kind} at ${turn.primitive}`}
       {turn.source && <span class="jd-note"> · {place(turn.source)}</span>}
       {turn.module && <span class="jd-note"> · {turn.module}</span>}
       {turn.source?.code && <Source frame={turn.source} bare />}

@@ -188,11 +188,7 @@ function Slider({ store }: { store: Store }) {
   if (!history || calls.length < 2) return null;
   const last = calls.length - 1;
   const at = store.kept.value < 0 ? last : store.kept.value;
-  const set = (kept: number): void => {
-    store.call.value = calls[kept] ?? null;
-  };
-  const first = history.firstBadCall;
-  const mark = calls.findIndex((c) => c >= first);
+  const first = history.firstBadAt;
   return (
     <div class="jd-slider">
       <span class="jd-slider-track">
@@ -203,12 +199,12 @@ function Slider({ store }: { store: Store }) {
           value={at}
           aria-label="Call"
           aria-valuetext={`call ${calls[at]} of ${history.functions[at] ?? ""}`}
-          onInput={(e) => set(Number(e.currentTarget.value))}
+          onInput={(e) => goToCall(store, Number(e.currentTarget.value))}
         />
-        {first > 0 && mark >= 0 && (
+        {first >= 0 && (
           <span
             class="jd-slider-mark"
-            style={{ left: `calc(8px + (100% - 16px) * ${mark / last})` }}
+            style={{ left: `calc(8px + (100% - 16px) * ${first / last})` }}
             aria-hidden="true"
           />
         )}
@@ -216,18 +212,22 @@ function Slider({ store }: { store: Store }) {
       <small>
         call <b>{count(calls[at] ?? 0)}</b> {history.functions[at]}
       </small>
-      {first > 0 && (
+      {first >= 0 && (
         <button type="button" class="jd-link" onClick={() => goToFirst(store)}>
-          first bad: call {count(first)}
+          first bad: call {count(calls[first] ?? 0)}
         </button>
       )}
     </div>
   );
 }
 
+function goToCall(store: Store, kept: number): void {
+  store.call.value = store.tree.value?.callAt(kept) ?? null;
+}
+
 function goToFirst(store: Store): void {
   const history = store.tree.value?.history;
   if (!history) return;
-  store.call.value = history.firstBadCall;
+  goToCall(store, history.firstBadAt);
   if (history.firstBad >= 0) store.selectLeaf(history.firstBad);
 }
