@@ -59,7 +59,7 @@ class Held:
         paths: for arguments that the user's containers held, where.
         updates: which argument an output of a function replaces in the user's program,
             where that is known: `{(function, output): argument}`.
-        bad: indices of its outputs that are bad; with `refs` behind the last.
+        bad: the outputs that are bad, by index: what each is called.
         refs: indices of arguments that are Refs, which are written to in place.
         memory: the calls of its region.
     """
@@ -72,7 +72,7 @@ class Held:
     names: tuple[str, ...]
     paths: Mapping[int, str]
     updates: Mapping[tuple[Any, int], int]
-    bad: tuple[int, ...]
+    bad: Mapping[int, str]
     refs: tuple[int, ...]
     memory: Memory
 
@@ -163,16 +163,18 @@ def taken(checked: Checked, names: Names, bad: Sequence[int], copy: bool) -> Hel
     call, info = checked.call, jaxpr.jaxpr.debug_info
     outside = names.from_outside()
     paths = {i: outside.of(a) for i, a in enumerate(given)}
+    name, outs = call.function.name, checked.outs
+    outputs = naming.output_names(name, given, outs, info, names)
     return Held(
         call=call,
         number=checked.number,
         jaxpr=jaxpr,
         args=tuple(args),
         given=given,
-        names=tuple(naming.input_names(call.function.name, given, info, names)),
+        names=tuple(naming.input_names(name, given, info, names)),
         paths={i: path for i, path in paths.items() if path is not None},
         updates=_updates(checked),
-        bad=tuple(bad),
+        bad={i: outputs[i] for i in bad if i < len(outs)},
         refs=checked.plan.refs,
         memory=checked.memory,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 from collections.abc import Mapping
@@ -63,6 +64,30 @@ class Finding:
     location: str = ""
     origin: Origin | None = None
     time: float = 0.0
+
+    def repro(self, path: str | os.PathLike[str], overwrite: bool = False) -> Any:
+        """Writes a folder that shows the failure without jaxdbg, and without you.
+
+        It holds a short script, `repro.py`, and the arrays (npz): the operation that
+        failed, alone, and the call it is from. They run with plain JAX and NumPy on
+        any machine, and need nothing of your program. What a call was given is kept
+        for the first failing calls of the region that failed last.
+
+        Arguments:
+            path: of the folder; it is made, and must be empty.
+            overwrite: replace what an earlier repro has written there.
+
+        Returns:
+            What was written, with the sizes; as text, if printed.
+
+        Raises:
+            RuntimeError: the inputs are not kept (any more), or the finding is not
+                about a value.
+            FileExistsError: the folder is not empty.
+        """
+        # Whoever only reads reports has no JAX.
+        write = importlib.import_module("jaxdbg.repros.folder").write
+        return write(self, path, overwrite)
 
 
 @dataclass(frozen=True, slots=True)
