@@ -14,6 +14,7 @@ from jax import lax
 from jaxdbg.origins import host
 from jaxdbg.origins.births import Found
 from jaxdbg.origins.patience import OutOfTime, Patience
+from jaxdbg.origins.recording import Recorder
 from jaxdbg.origins.search import first_birth, search
 
 F32 = np.float32
@@ -462,6 +463,27 @@ def test_time_is_limited():
         search(jaxpr, [F32(-1)], [0], Patience(0))
 
 
+def test_many_outputs_are_evaluated_together(monkeypatch):
+    recorded = []
+    plain = Recorder.record
+
+    def record(self, *args):
+        recorded.append(1)
+        plain(self, *args)
+
+    monkeypatch.setattr(Recorder, "record", record)
+    x = np.array([1, NAN], F32)
+    jaxpr = jax.make_jaxpr(lambda x: tuple(x * n for n in range(8)))(x)
+    assert {f.verdict for f in search(jaxpr, [x], range(8)).values()} == {"came in"}
+    assert len(recorded) == 2
+
+
+def test_the_first_failure_is_enough():
+    x = np.array([1, NAN], F32)
+    jaxpr = jax.make_jaxpr(lambda x: (x * 2, x.sum(), x.sum() * x))(x)
+    assert list(search(jaxpr, [x], [0, 1, 2])) == [0, 1]
+
+
 # -- with every operation -------------------------------------------------------------
 
 
@@ -485,6 +507,12 @@ def test_a_good_program_has_no_birth():
 
 
 # -- in numpy, and in XLA where that disagrees ----------------------------------------
+
+
+def test_a_rule_that_fails_leaves_it_to_xla(monkeypatch):
+    failing = {"exp": lambda eqn, x: eqn.params["not there"]}
+    monkeypatch.setattr(host, "_RULES", {**host._RULES, **failing})
+    assert born(lambda x: jnp.exp(x) * 2, F32(1e3)) == "inf exp"
 
 
 @pytest.mark.parametrize("wrong", [np.nan, 1.0])

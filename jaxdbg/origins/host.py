@@ -46,7 +46,10 @@ class Host:
             for x, v in zip(operands, eqn.invars, strict=True)
         ]
         with np.errstate(all="ignore"):
-            result = rule(eqn, *arrays)
+            try:
+                result = rule(eqn, *arrays)
+            except (KeyError, ValueError, TypeError):  # not the parameters we know
+                result = None
             if result is None:
                 return None
             several = eqn.primitive.multiple_results

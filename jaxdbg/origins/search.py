@@ -9,16 +9,16 @@ from.
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
-import jax
 import numpy as np
 
 from jaxdbg.hooks._compat import is_literal
-from jaxdbg.jaxprs import bind_equation, replayable, without_callbacks
+from jaxdbg.jaxprs import replayable
 from jaxdbg.origins.badness import (
     INF,
     KINDS,
@@ -30,20 +30,18 @@ from jaxdbg.origins.badness import (
     distinct,
     first_element,
 )
-from jaxdbg.origins.births import Birth, Element, Found
-from jaxdbg.origins.host import Host
-from jaxdbg.origins.links import links
+from jaxdbg.origins.births import Birth, Found
+from jaxdbg.origins.evaluated import Call, Disagrees, Evaluated, evaluations
 from jaxdbg.origins.lookback import (
     DIRECT,
     MIXED,
     Born,
     Ends,
-    born_at,
     ends_of,
     ends_of_infs,
 )
 from jaxdbg.origins.patience import Patience
-from jaxdbg.origins.recording import Kept, Order, Recorder, Run
+from jaxdbg.origins.recording import Run
 
 _Any = TypeVar("_Any", Found, Found | None)
 
@@ -58,7 +56,7 @@ def search(
     """Where the bad values in some outputs of a call come from.
 
     Outputs are taken one after the other, the one that is made first first, and the
-    search ends with the first that holds a value that was born.
+    search ends with the first that holds a value that was born, or came in and spread.
 
     Arguments:
         jaxpr: the closed jaxpr of the call.
@@ -74,13 +72,16 @@ def search(
     """
     replayable(jaxpr)
     patience = patience or Patience()
+    first, *rest = _by_time(jaxpr, bad_outputs)
     found: dict[int, Found] = {}
-    for i in _by_time(jaxpr, bad_outputs):
-        call = _Call(jaxpr, args, [i], patience)
-        gave = None if seen is None else seen.get(i)
-        found[i] = _in_numpy_or_xla(call, functools.partial(_found, i, gave))
-        if found[i].verdict == "born":
-            break
+    # The first alone: most often that is enough, and needs but a part of the call.
+    for some in ([first], rest):
+        ways = evaluations(Call(jaxpr, args, some, patience))
+        for i in some:
+            if any(map(_is_failure, found.values())):
+                return found
+            gave = None if seen is None else seen.get(i)
+            found[i] = _answer(ways, functools.partial(_found, i, gave))
     return found
 
 
@@ -94,30 +95,25 @@ def first_birth(
     """
     replayable(jaxpr)
     outputs = range(len(jaxpr.out_avals))
-    call = _Call(jaxpr, args, outputs, patience or Patience())
-    return _in_numpy_or_xla(call, _first)
+    call = Call(jaxpr, args, outputs, patience or Patience())
+    return _answer(evaluations(call), _first)
 
 
-def _in_numpy_or_xla(call: _Call, look: Callable[[_Evaluated], _Any]) -> _Any:
-    """What a look gives at values from numpy, if XLA agrees; or else from XLA."""
-    if _is_on_host(call.args):
-        try:
-            found = look(_Evaluated(call, Host((*call.args, *call.jaxpr.consts))))
-        except _Disagrees:
-            pass
-        else:
+def _answer(ways: Sequence[Evaluated], look: Callable[[Evaluated], _Any]) -> _Any:
+    """What a look gives at the first evaluation in which there is something."""
+    for evaluated in ways[:-1]:
+        with contextlib.suppress(Disagrees):
+            found = look(evaluated)
             if found is not None and found.verdict != "not reproduced":
                 return found
-    return look(_Evaluated(call))
+    return look(ways[-1])
 
 
-def _is_on_host(args: Sequence[Any]) -> bool:
-    arrays = [a for a in args if isinstance(a, jax.Array)]
-    platforms = {d.platform for a in arrays for d in a.devices()}
-    return (platforms or {jax.default_backend()}) == {"cpu"}
+def _is_failure(found: Found) -> bool:
+    return found.verdict == "born" or (found.verdict == "came in" and found.spread)
 
 
-def _first(evaluated: _Evaluated) -> Found | None:
+def _first(evaluated: Evaluated) -> Found | None:
     births = evaluated.until_birth()
     return _story(evaluated, births, Ends()) if births else None
 
@@ -137,114 +133,7 @@ def _by_time(jaxpr: Any, outputs: Sequence[int]) -> list[int]:
 # -- what is found --------------------------------------------------------------------
 
 
-class _Stopped(Exception):
-    def __init__(self, births: list[Born]):
-        super().__init__()
-        self.births = births
-
-
-class _Disagrees(Exception):
-    """An operation does not give in XLA what it gave in numpy."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """What is evaluated again, as far as some outputs depend on it."""
-
-    jaxpr: Any
-    args: Sequence[Any]
-    outputs: Collection[int]
-    patience: Patience
-
-
-class _Evaluated:
-    """A call that was evaluated again, and can be again for what was not kept.
-
-    Attributes:
-        root: the run of the call.
-    """
-
-    def __init__(self, call: _Call, host: Host | None = None):
-        self._call = call
-        self._host = host
-        self.root = Run(call.jaxpr)
-
-    def _record(self, **options: Any) -> None:
-        call = self._call
-        recorder = Recorder(call.patience, host=self._host, **options)
-        recorder.record(self.root, call.args, call.outputs)
-
-    def evaluate(self, keep: Collection[Order] = ()) -> None:
-        """Evaluates all, and keeps the operands of some equations in any case."""
-        self.root = Run(self._call.jaxpr)
-        self._record(keep=keep)
-
-    def until_birth(self) -> list[Born]:
-        """Evaluates up to the first birth of a NaN or +Inf; what is born there."""
-
-        def told(run: Run, n: int) -> None:
-            births = [b for b in born_at(run, n) if b.code != NEG_INF]
-            if births:
-                raise _Stopped(births)
-
-        try:
-            self._record(told=told, step_all=True)
-        except _Stopped as stopped:
-            return stopped.births
-        return []
-
-    def run_at(self, order: Order) -> Run:
-        """The run that an equation is in."""
-        run = self.root
-        for n, iteration in zip(order[:-1:2], order[1:-1:2], strict=True):
-            run = run.inner[n].runs[iteration]
-        return run
-
-    def birth(self, born: Born, element: tuple[int, ...]) -> Birth:
-        """The birth of one element, with operands and result."""
-        run = born.run
-        if not run.kept[born.n].whole:
-            self.evaluate(keep={born.order})
-            run = self.run_at(born.order)
-        kept = run.kept[born.n]
-        eqn = run.body.eqns[born.n]
-        alone = np.zeros(born.elements.shape, bool)
-        alone[element] = True
-        return Birth(
-            kind=KINDS[born.code],
-            site=run.site(born.n),
-            operands=tuple(kept.operands),
-            result=self._confirmed(eqn, kept, born, element),
-            element=element,
-            operand_elements=_operand_elements(eqn, kept.operands, born.output, alone),
-        )
-
-    def _confirmed(
-        self, eqn: Any, kept: Kept, born: Born, element: tuple[int, ...]
-    ) -> Any:
-        """What an equation gave; if numpy said so, then what XLA gives."""
-        if self._host is None:
-            return kept.outs[born.output]
-        result = bind_equation(without_callbacks(eqn), kept.operands)[born.output]
-        codes = codes_of(result)
-        if codes is None or codes[element] != born.code:
-            raise _Disagrees
-        return result
-
-
-def _operand_elements(
-    eqn: Any, operands: Sequence[Any], output: int, alone: Mask
-) -> tuple[Element, ...]:
-    """For each operand the element the result's was made from, where it is one."""
-    elements: list[Element] = []
-    for link in links(eqn, operands, output):
-        made_from = alone[:0] if link is None else link.backward(alone)
-        elements.append(first_element(made_from) if made_from.sum() == 1 else None)
-    return tuple(elements)
-
-
-def _found(output: int, seen: Any, evaluated: _Evaluated) -> Found:
-    evaluated.evaluate()
+def _found(output: int, seen: Any, evaluated: Evaluated) -> Found:
     root = evaluated.root
     codes = root.codes(root.body.outvars[output])
     before = codes_of(seen) if seen is not None else codes
@@ -302,7 +191,7 @@ def _worst(codes: Codes | None) -> str:
     return KINDS[min(distinct(codes))]
 
 
-def _story(evaluated: _Evaluated, births: Sequence[Born], sweep: Ends) -> Found:
+def _story(evaluated: Evaluated, births: Sequence[Born], sweep: Ends) -> Found:
     """The origin among what a look back has met: the earliest birth, if any."""
     if not births:
         return _not_born(sweep)
