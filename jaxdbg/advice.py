@@ -33,6 +33,12 @@ _GROWING = Fix(
     "give it its final size from the start, or pad it to few sizes (powers of two)",
 )
 
+_COUNTER = Fix(
+    True,
+    "keep it in a variable, nnx.Variable(jnp.asarray(...)): a plain attribute is a "
+    "part of the program",
+)
+
 FIXES = {
     "shape": Fix(None, "pad it to few sizes: each shape is a program of its own"),
     "partial batch": Fix(
@@ -49,9 +55,6 @@ FIXES = {
     "static identity": Fix(
         True,
         "use one object, or compare it by what it holds: @dataclass(frozen=True)",
-    ),
-    "unhashable static": Fix(
-        True, "make it hashable: a tuple for a list, @dataclass(frozen=True)"
     ),
     "pytree": Fix(
         True, "give it the same keys and types in each call: zeros in place of None"
@@ -118,6 +121,8 @@ def judged(reason: Reason) -> Reason:
 def _fix(reason: Reason) -> Fix:
     if reason.cause == "shape" and _grows(reason.before, reason.after):
         return _GROWING
+    if reason.cause == "NNX attribute" and reason.avoidable:
+        return _COUNTER
     return FIXES.get(reason.cause, FIXES["unknown"])
 
 

@@ -62,7 +62,13 @@ class Difference:
     def __str__(self) -> str:
         if not (self.before or self.after):
             return self.where
-        return f"{self.where}: {self.before} → {self.after}"
+        colon = "" if self.is_of_array else ":"
+        return f"{self.where}{colon} {self.before} → {self.after}"
+
+    @property
+    def is_of_array(self) -> bool:
+        """Whether it was an array: `x f32[8] → f32[5]`."""
+        return "[" in self.before and self.before[:1].isalpha()
 
 
 class History:
@@ -168,16 +174,18 @@ def _functions(now: Signature, before: Signature) -> Iterator[Difference]:
         return
     if not now.function.user:  # an eager operation: JAX makes one for its parameters
         return
-    what = now.kind
+    what = (
+        f"{'an' if now.kind[0] in 'aeiou' or now.kind[:3] == 'nnx' else 'a'} {now.kind}"
+    )
     where = "the function"
     if now.outer:
         text = f"made again while {now.outer} was traced"
-        yield Difference("nested", where, f"a {what}", f"a {what} {text}")
+        yield Difference("nested", where, what, f"{what} {text}")
     elif _cell_run_again(now, before):
-        yield Difference("cell run again", where, f"a {what}", "defined again")
+        yield Difference("cell run again", where, what, "defined again")
     else:
-        again = f"another {what} of the same code"
-        yield Difference("new function", where, f"a {what}", again)
+        again = f"another {now.kind} of the same code"
+        yield Difference("new function", where, what, again)
 
 
 def _cell_run_again(now: Signature, before: Signature) -> bool:
@@ -191,8 +199,11 @@ def _contexts(now: Signature, before: Signature) -> Iterator[Difference]:
     if not (now.context and before.context):
         return
     for name, old, new in _changed(before.context, now.context):
-        cause = "mesh" if "mesh" in name else "config"
-        yield Difference(cause, name, old or MISSING, new or MISSING)
+        if "mesh" in name:
+            told = [t if t else "none" for t in (old, new)]
+            yield Difference("mesh", "the mesh", *told)
+        else:
+            yield Difference("config", name, old or MISSING, new or MISSING)
 
 
 def _structures(now: Signature, before: Signature) -> Iterator[Difference]:
@@ -200,7 +211,7 @@ def _structures(now: Signature, before: Signature) -> Iterator[Difference]:
     for path, old, new in _changed(before.nodes, now.nodes):
         if path in missing:
             continue  # a leaf has come in its place
-        if any(m.startswith(f"{path}[") for m in missing) and _type(old) == _type(new):
+        if any(_within(m, [path]) for m in missing) and _type(old) == _type(new):
             continue  # the leaf that was added says it better
         yield Difference("pytree", path, old or MISSING, new or MISSING)
 
@@ -209,19 +220,24 @@ def _type(node: str | None) -> str:
     return (node or "").partition(" ")[0]
 
 
+def _within(path: str, others: Iterable[str]) -> bool:
+    """Whether a path leads through one of the others."""
+    return any(path.startswith((f"{o}.", f"{o}[")) for o in others)
+
+
 def _leaves(now: Signature, before: Signature) -> Iterator[Difference]:
+    nodes = _changed(before.nodes, now.nodes)
+    replaced = [p for p, old, new in nodes if _type(old) != _type(new)]
     for path, old, new in _changed(before.leaves, now.leaves):
-        if old is None or new is None:
-            if path in now.statics or path in before.statics:
-                continue  # was static, or is
-            yield Difference(
-                "pytree",
-                path,
-                str(old or before.nodes.get(path, MISSING)),
-                str(new or now.nodes.get(path, MISSING)),
-            )
-        else:
+        if old is not None and new is not None:
             yield Difference(_of_leaves(old, new), path, str(old), str(new))
+        elif not (
+            path in now.statics or path in before.statics or _within(path, replaced)
+        ):
+            was = str(old or before.nodes.get(path, MISSING))
+            yield Difference(
+                "pytree", path, was, str(new or now.nodes.get(path, MISSING))
+            )
 
 
 def _of_leaves(old: Leaf, new: Leaf) -> str:
@@ -235,24 +251,30 @@ def _of_leaves(old: Leaf, new: Leaf) -> str:
 
 
 def _attributes(now: Signature, before: Signature) -> Iterator[Difference]:
-    changed = list(_changed(before.attributes, now.attributes))
-    new_or_gone = {p for p, old, new in changed if old is None or new is None}
-    for path, old, new in changed:
-        if path in new_or_gone and _parent(path) in new_or_gone:
+    replaced: set[str] = set()
+    for path, old, new in _changed(before.attributes, now.attributes):
+        if not replaced.isdisjoint(_ancestors(path)):
             continue  # part of what is told already
         cause = _of_attributes(old, new)
-        yield Difference(cause, path, str(old or MISSING), str(new or MISSING))
+        if cause == "NNX structure":
+            replaced.add(path)
+        if old is not None and new is not None and old.leaf == new.leaf:
+            yield Difference(cause, path, old.text, new.text)
+        else:
+            yield Difference(cause, path, str(old or MISSING), str(new or MISSING))
 
 
-def _parent(path: str) -> str:
-    return path[: max(path.rfind("."), path.rfind("["))]
+def _ancestors(path: str) -> Iterator[str]:
+    while path := path[: max(path.rfind("."), path.rfind("["), 0)]:
+        yield path
 
 
 def _of_attributes(old: Attribute | None, new: Attribute | None) -> str:
     if old is None or new is None or old.kind != new.kind:
         return "NNX structure"
-    if old.leaf is not None and new.leaf is not None and old.leaf.kind == new.leaf.kind:
-        return _of_leaves(old.leaf, new.leaf)
+    if old.leaf and new.leaf and old.leaf.kind == new.leaf.kind:
+        alike = old.leaf == new.leaf
+        return "NNX attribute" if alike else _of_leaves(old.leaf, new.leaf)
     return "NNX attribute" if old.kind == "static" else "NNX structure"
 
 
@@ -412,6 +434,7 @@ def _avoidable(first: Difference, note: str) -> bool | None:
         return True if note.startswith("grows") else None
     if first.cause in ("NNX attribute", "static value"):
         # Train and eval are two programs; a number that changes makes many.
-        are_switches = {first.before, first.after} <= {"True", "False"}
-        return False if are_switches else None
+        if {first.before, first.after} <= {"True", "False"}:
+            return False
+        return True if first.cause == "NNX attribute" else None
     return _AVOIDABLE.get(first.cause)

@@ -18,9 +18,10 @@ from typing import Protocol
 
 from jaxdbg import reasons
 from jaxdbg.advice import advised
+from jaxdbg.closures import Closures
 from jaxdbg.hooks import compiles
 from jaxdbg.hooks.compiles import Phase
-from jaxdbg.records import CompileEvent
+from jaxdbg.records import CompileEvent, Remark
 
 MAX_EVENTS = 10_000
 """How many phases the log keeps."""
@@ -52,6 +53,7 @@ class Recorder:
         self._wanted = 0
         self._hooks: contextlib.ExitStack | None = None
         self._history = reasons.History()
+        self._closures = Closures()
         self._watchers: tuple[Watcher, ...] = ()
         self._notices: dict[str, None] = {}
 
@@ -106,6 +108,8 @@ class Recorder:
             return
         with self._lock:
             self._history.remember(phase)
+            if phase.phase == "trace" and phase.function.user:
+                self._closures.traced(phase)
             self._log.append(phase)
             self._count += 1
             if len(self._log) > MAX_TOLD:
@@ -147,6 +151,11 @@ class Recorder:
                 (p for p in running if p.phase == "trace" and p.thread == thread), None
             )
 
+    def stale(self) -> tuple[Remark, ...]:
+        """Closed-over values that have changed since the trace; each is told once."""
+        with self._lock:
+            return tuple(self._closures.stale())
+
     def notices(self) -> tuple[str, ...]:
         """What jaxdbg has to say about itself."""
         return tuple(self._notices)
@@ -156,6 +165,7 @@ class Recorder:
         with self._lock:
             self._log.clear()
             self._history = reasons.History()
+            self._closures = Closures()
             self._notices.clear()
 
 
@@ -216,6 +226,11 @@ def stop() -> None:
 def events(since: int | None = None) -> tuple[CompileEvent, ...]:
     """What was recorded, of all threads; see `Recorder.events`."""
     return _recorder.events(since)
+
+
+def stale() -> tuple[Remark, ...]:
+    """Values that a function has closed over and that have changed since its trace."""
+    return _recorder.stale()
 
 
 def mark() -> int:

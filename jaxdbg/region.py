@@ -142,7 +142,7 @@ class Region:
         finally:
             _hub.close(self)
             self.watcher.ends(exc)
-            session.close()
+            session.close(recorder().stale())
             self._final = _remember(session.report())
         if isinstance(exc, Failure):
             if own:

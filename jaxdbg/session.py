@@ -9,7 +9,7 @@ import threading
 import time
 import traceback
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -19,7 +19,8 @@ from jaxdbg.hooks.compiles import Function, Phase
 from jaxdbg.options import Options
 from jaxdbg.origins.memory import Memory
 from jaxdbg.recorder import MAX_EVENTS, frozen
-from jaxdbg.records import Finding, Reason, Report, TreeHistory
+from jaxdbg.records import Finding, Reason, Remark, Report, TreeHistory
+from jaxdbg.render.compiles import changed
 
 MAX_PLACED = 50
 """How many placed leaves a report lists."""
@@ -49,6 +50,7 @@ class Session:
         self._calls: Counter[Function] = Counter()
         self._traces: Counter[Function] = Counter()
         self._compiles: Counter[Function] = Counter()
+        self._remarks: list[Remark] = []
         self._phases: deque[Phase] = deque(maxlen=MAX_EVENTS)
         self._placed: dict[str, None] = {}
         self._notices: dict[str, None] = {}
@@ -138,9 +140,14 @@ class Session:
         if not self.options.record:
             raise failure
 
-    def close(self) -> None:
-        """Stops the clock, and lets go of what was held for the open region only."""
+    def close(self, remarks: Iterable[Remark] = ()) -> None:
+        """Stops the clock, and lets go of what was held for the open region only.
+
+        Of the remarks, those on functions that the region has called count.
+        """
         self._ended = time.perf_counter()
+        called = {(f.name, f.source) for f in self._calls}
+        self._remarks = [r for r in remarks if (r.function, r.defined) in called]
         self.memory.end()
         self.kept.close()
 
@@ -167,6 +174,7 @@ class Session:
                 cell=self.cell,
                 options=str(self.options),
                 compilations=frozen(self._phases),
+                remarks=tuple(self._remarks),
                 began=self._began_at,
                 histories=histories,
             )
@@ -174,11 +182,9 @@ class Session:
     def _retraces(self) -> tuple[str, ...]:
         """Each trace of a user function that ran again, with its reason."""
         again = [
-            f"{p.function.name}: {'; '.join(changes)}"
+            f"{p.function.name}: {'; '.join((changed(p.reason), *p.reason.others))}"
             for p in self._phases
-            if p.phase == "trace"
-            and p.function.user
-            and (changes := _changes(p.reason))
+            if p.phase == "trace" and p.function.user and p.reason is not None
         ]
         return tuple(again[:MAX_RETRACES])
 
@@ -192,14 +198,6 @@ class Session:
             return
         call = findings.Call(function, self._calls[function] + 1, self.scope)
         self.failed(findings.over_budget(kind, call, times, budget, reason))
-
-
-def _changes(reason: Reason | None) -> list[str]:
-    """What has changed, one line each."""
-    if reason is None:
-        return []
-    first = f"{reason.where}: {reason.before} → {reason.after}"
-    return [first if reason.after else reason.where or reason.cause, *reason.others]
 
 
 def _by_name(counts: Counter[Function]) -> Mapping[str, int]:

@@ -167,7 +167,7 @@ BREAKABLE = [
     ("jaxdbg.region._counted", "a count"),
     ("jaxdbg.session.Session.began", "the counts of phases"),
     ("jaxdbg.session.Session.ended", "the counts of what has ended"),
-    ("jaxdbg.reasons.explain", "a reason"),
+    ("jaxdbg.reasons.History.why", "a reason"),
     ("jaxdbg.hooks.signatures.of_trace", "a signature"),
     ("jaxdbg.hooks.signatures.lowered", "a signature of what runs"),
     ("jaxdbg.diagnosis.search", "a search"),

@@ -218,8 +218,8 @@ def test_what_has_changed_is_listed():
     told = [text.removeprefix("step: ") for text in region.report.retraces]
     assert told[:4] == [
         "mode: 'train' → 'eval'",
-        'batch["x"]: f32[3] → f32[2]',
-        'batch["x"]: f32[2] → Python float',
+        'batch["x"] f32[3] → f32[2]',
+        'batch["x"] f32[2] → Python float',
         'batch["y"]: (not there) → f32[3]; '
         "mode: passed by position → passed by keyword",
     ]

@@ -193,8 +193,10 @@ def trace_context() -> tuple[tuple[str, ...], tuple[Any, ...]]:
     try:
         return config.trace_context_names(), config.trace_context()
     except (AttributeError, NotImplementedError):
-        states = {n: s for n, s in config.config_states.items() if n != REGION_STATE}
-        return tuple(states), tuple(s.value for s in states.values())
+        states = config.config_states.items()
+        named = {n: s.value for n, s in states if n != REGION_STATE}
+        named["abstract_mesh_context_manager"] = jax.sharding.get_abstract_mesh()
+        return tuple(named), tuple(named.values())
 
 
 def chex_internal() -> Any:

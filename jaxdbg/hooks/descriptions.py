@@ -25,7 +25,7 @@ def described(value: Any, depth: int = 3) -> str:
     if isinstance(value, type):
         return value.__name__
     if isinstance(value, FunctionType | MethodType | BuiltinFunctionType):
-        return f"function {value.__qualname__}"
+        return f"function {value.__name__}"
     if depth and type(value) in (tuple, list, set, frozenset):
         return _several(value, depth)
     if depth and type(value) is dict:
@@ -58,9 +58,12 @@ def _several(value: Any, depth: int) -> str:
 
 def _of_jax(value: Any) -> str:
     """Enumerations, dtypes, meshes and shardings have a text of their own."""
+    if type(value).__name__ in ("Mesh", "AbstractMesh"):
+        return ", ".join(f"{k}={v}" for k, v in value.shape.items())
     shape = getattr(value, "shape", None)
     if isinstance(shape, tuple):  # an array: never its values
-        return f"{getattr(value, 'dtype', type(value).__name__)}{list(shape)}"
+        dtype = short_dtype(getattr(value, "dtype", type(value).__name__))
+        return f"{dtype}[{','.join(map(str, shape))}]"
     try:
         text = " ".join(str(value).split())
     except Exception:

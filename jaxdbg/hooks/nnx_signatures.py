@@ -28,8 +28,8 @@ class Attribute(NamedTuple):
 
     Attributes:
         kind: "array", "static", "node" or "shared".
-        text: what it is.
-        leaf: its type, where it is an array.
+        text: what it is; of an array, what there is beside its type.
+        leaf: the type of an array.
     """
 
     kind: str
@@ -37,7 +37,7 @@ class Attribute(NamedTuple):
     leaf: Leaf | None = None
 
     def __str__(self) -> str:
-        return self.text if self.leaf is None else f"{self.leaf}{self.text}"
+        return self.text if self.leaf is None else str(self.leaf)
 
 
 def is_call(local: Mapping[str, Any]) -> bool:
@@ -96,7 +96,7 @@ class _Walk:
     def _look(self, path: str, value: Any) -> tuple[Attribute, list[tuple[str, Any]]]:
         if plain(value):
             return Attribute("static", described(value)), []
-        if isinstance(value, jax.Array | np.ndarray):
+        if isinstance(value, jax.Array | np.ndarray | np.generic):
             return Attribute("array", "", leaves.of_array(value)), []
         kind = type(value)
         if kind is dict:
@@ -124,10 +124,10 @@ class _Walk:
         try:
             raw = value.get_raw_value()
         except Exception:
-            return Attribute("array", f"{kind} without a value{more}")
+            return Attribute("array", f"{kind} without a value")
         if hasattr(raw, "shape") and hasattr(raw, "dtype"):
             return Attribute("array", more, leaves.of_array(raw, kind))
-        return Attribute("array", f"{kind} {described(raw)}{more}")
+        return Attribute("array", f"{kind} {described(raw)}")
 
 
 def _metadata(variable: Any) -> str:
@@ -137,7 +137,7 @@ def _metadata(variable: Any) -> str:
         return ""
     # Hooks and the like are functions; what one sets by hand is plain.
     told = [f"{k}={described(v)}" for k, v in metadata.items() if plain(v) and v]
-    return f" ({', '.join(sorted(told))})" if told else ""
+    return ", ".join(sorted(told))
 
 
 def _node(text: str) -> Attribute:

@@ -176,10 +176,11 @@ def of_trace(
     new.context = context()
     new.options = _jit_options(info)
     new.statics = dict(_statics(info, args, kwargs))
-    if "prim" in _closure(fun):  # an eager operation, of which these are the parameters
-        new.statics = {
-            k: Static(described(v)) for k, v in _closure(fun).get("params", {}).items()
-        }
+    # JAX marks what it makes of an eager operation, which closes over its parameters.
+    operation = _closure(fun) if _is_operation(fun) else {}
+    if operation:
+        known = operation.get("params", {})
+        new.statics = {k: Static(described(v)) for k, v in known.items()}
     values = _dynamic(info, args, kwargs)
     if nnx_signatures.is_call(around.flax):
         new.attributes = nnx_signatures.of_call(around.flax)
@@ -189,6 +190,8 @@ def of_trace(
     new.form = _form(_parameters(info), args, kwargs)
     avals = list(tracing["in_avals"])
     names = _names(tracing["debug_info"], len(avals))
+    if operation:
+        names = [f"operand {i + 1}" for i in range(len(avals))]
     python = [leaves.python_type(v) for v in values]
     if len(python) != len(avals):
         python = [""] * len(avals)
@@ -248,7 +251,8 @@ def lowered(known: Signature, around: Surroundings) -> Signature:
 def context() -> Mapping[str, str]:
     """The configuration that is part of the key of JAX's caches, by name."""
     names, values = _compat.trace_context()
-    return {n: described(v) for n, v in zip(names, values, strict=False)}
+    told = zip(names, values, strict=False)
+    return {n: "" if "mesh" in n and v is None else described(v) for n, v in told}
 
 
 # --- what was given to jit ----------------------------------------------------------
@@ -293,20 +297,32 @@ def _kind_of(fun: Any) -> str:
     if type(fun).__module__.startswith("flax."):
         return "nnx.jit function"
     if type(fun) is FunctionType:
-        module = fun.__code__.co_filename
-        inner = fun.__dict__.get("__wrapped__")
-        if inner is not None and _compat.is_jax_file(module):
-            return f"jax.{fun.__code__.co_qualname.partition('.')[0]} function"
+        made_by = _made_by_jax(fun)
+        if made_by:
+            return f"jax.{made_by} function"
         return "lambda" if fun.__name__ == "<lambda>" else "function"
     if isinstance(fun, _compat.jitted_class()):
         return "jitted function"
     return f"{type(fun).__name__} object"
 
 
+def _is_operation(fun: Any) -> bool:
+    return type(fun) is FunctionType and "_apply_primitive" in fun.__dict__
+
+
+def _made_by_jax(fun: Any) -> str:
+    """`grad` for what `jax.grad` returns; nothing for a function of the user's."""
+    name = ""
+    while type(fun) is FunctionType and _compat.is_jax_file(fun.__code__.co_filename):
+        name = fun.__code__.co_qualname.partition(".")[0]
+        # What shortens tracebacks is put around it, and says it wraps the user's.
+        inner = _closure(fun).get("fun") if name == "api_boundary" else None
+        fun = inner or fun.__dict__.get("__wrapped__")
+    return name
+
+
 def _closure(fun: Any) -> dict[str, Any]:
-    """What a function of JAX closes over; nothing for one of the user's."""
-    if type(fun) is not FunctionType or not hasattr(fun, "_apply_primitive"):
-        return {}
+    """What a function of JAX closes over."""
     cells = fun.__closure__ or ()
     names = fun.__code__.co_freevars
     return {n: c.cell_contents for n, c in zip(names, cells, strict=True)}
@@ -419,11 +435,14 @@ def _nodes(
             yield from _containers(name, arg)
 
 
+_ARRAYS = (jax.Array, np.ndarray, np.generic, int, float, complex)
+
+
 def _containers(path: str, value: Any, depth: int = 12) -> Iterator[tuple[str, str]]:
     """By path, the containers of a tree: their types and keys."""
     if value is None:
         yield path, "None"
-    elif isinstance(value, jax.Array | np.ndarray | int | float | complex) or not depth:
+    elif isinstance(value, _ARRAYS) or not depth:
         return
     elif type(value) is dict:
         yield path, f"dict with {_keys(value)}"

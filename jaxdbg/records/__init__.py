@@ -4,7 +4,11 @@ Only the standard library is imported here, so that a saved report can be read o
 machine without JAX.
 """
 
-from jaxdbg.records.compilations import CompileEvent as CompileEvent, Reason as Reason
+from jaxdbg.records.compilations import (
+    CompileEvent as CompileEvent,
+    Reason as Reason,
+    Remark as Remark,
+)
 from jaxdbg.records.leaves import (
     LeafStats as LeafStats,
     TreeHistory as TreeHistory,

@@ -16,7 +16,6 @@ CAUSES = (
     "Python scalar",
     "static value",
     "static identity",
-    "unhashable static",
     "pytree",
     "call form",
     "new function",
@@ -40,8 +39,9 @@ CAUSES = (
 
 "partial batch" is a shape of which only the first axis has become smaller: a guess,
 which `Reason.note` calls one. "nested" is a function made again inside another that was
-traced again. "stale closure" never makes a function run again: it is the warning that
-one should have.
+traced again. "stale closure" never makes a function run again: it is of a `Remark`. A
+static argument that cannot be hashed has no cause here: JAX refuses the call before any
+phase begins, and says so itself.
 """
 
 
@@ -117,3 +117,29 @@ class CompileEvent:
     user: bool = True
     failed: bool = False
     role: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Something about a compiled function that makes nothing run again.
+
+    Attributes:
+        function: name of the function; `defined` is where it was written.
+        reason: with the cause "stale closure": the name, what it was when the function
+            was traced, and what it is now.
+        source, cell: where the function was traced.
+    """
+
+    function: str
+    reason: Reason
+    defined: str = ""
+    source: SourceFrame | None = None
+    cell: int | None = None
+
+    def __str__(self) -> str:
+        reason = self.reason
+        return (
+            f"{self.function} was traced with {reason.where} = {reason.before}, which "
+            f"is {reason.after} now: what is compiled goes on with {reason.before}. "
+            f"Pass {reason.where} as an argument."
+        )

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from jaxdbg.records.compilations import CompileEvent
+from jaxdbg.records.compilations import CompileEvent, Remark
 from jaxdbg.records.leaves import TreeHistory
 from jaxdbg.records.origins import Origin
 from jaxdbg.records.serial import plain as to_plain, record
@@ -114,6 +114,8 @@ class Report:
         cell: IPython's number of the cell, or None.
         options: the options of the region, as typed.
         compilations: each trace, lowering and compilation, in the order they began.
+        remarks: values that a function of the region has closed over and that have
+            changed since it was traced.
         histories: of each watched tree, a few numbers per leaf over the calls.
         began: when the region began, in seconds since the epoch; 0 where that was not
             kept.
@@ -135,6 +137,7 @@ class Report:
     cell: int | None = None
     options: str = ""
     compilations: tuple[CompileEvent, ...] = ()
+    remarks: tuple[Remark, ...] = ()
     histories: tuple[TreeHistory, ...] = ()
     began: float = 0.0
 

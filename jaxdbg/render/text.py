@@ -15,6 +15,7 @@ def render(report: Report) -> str:
     lines = [_headline(report)]
     lines += [f"  {_first_line(f.message)}" for f in report.findings]
     lines += [_placed(report.placed)] if report.placed else []
+    lines += [f"  {remark}" for remark in report.remarks]
     lines += [f"  jaxdbg: {n}" for n in report.notices]
     return "\n".join(lines)
 
