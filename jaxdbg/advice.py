@@ -26,6 +26,11 @@ class Fix:
     text: str = ""
 
 
+PARTIAL = "partial batch"
+
+MAX_SIZES = 3
+"""In how many sizes an argument comes that has a last partial batch, or two."""
+
 _ARRAY = Fix(True, "make it an array of one dtype: jnp.asarray({name}, jnp.{dtype})")
 
 _GROWING = Fix(
@@ -41,7 +46,7 @@ _COUNTER = Fix(
 
 FIXES = {
     "shape": Fix(None, "pad it to few sizes: each shape is a program of its own"),
-    "partial batch": Fix(
+    PARTIAL: Fix(
         True, "drop the last batch, or pad it to the full size and mask what was added"
     ),
     "dtype": _ARRAY,
@@ -102,11 +107,38 @@ FIXES = {
 
 
 def advised(events: Sequence[CompileEvent]) -> tuple[CompileEvent, ...]:
-    """The events; a reason without a verdict or an advice has got one."""
+    """The events; a reason without a verdict or an advice has got one.
+
+    What one call can only guess, all of them tell: where an argument comes in many
+    sizes, the smaller ones are not the last batch.
+    """
+    sizes: dict[tuple[str, ...], set[str]] = {}
+    for event in events:
+        if event.reason is not None and event.reason.cause in ("shape", PARTIAL):
+            seen = sizes.setdefault(_argument(event, event.reason), set())
+            seen |= {event.reason.before, event.reason.after}
+    many = {argument for argument, seen in sizes.items() if len(seen) > MAX_SIZES}
     return tuple(
-        event if event.reason is None else replace(event, reason=judged(event.reason))
+        event
+        if event.reason is None
+        else replace(event, reason=_in_sight_of_all(event, event.reason, many))
         for event in events
     )
+
+
+def _argument(event: CompileEvent, reason: Reason) -> tuple[str, ...]:
+    return event.function, event.defined, reason.where
+
+
+def _in_sight_of_all(
+    event: CompileEvent, reason: Reason, many: set[tuple[str, ...]]
+) -> Reason:
+    if not event.user and reason.cause != "eager loop":
+        # Each eager op rightly has a program for each shape and dtype.
+        return replace(reason, avoidable=None, advice="")
+    if reason.cause == PARTIAL and _argument(event, reason) in many:
+        reason = replace(reason, cause="shape", note="", avoidable=None, advice="")
+    return judged(reason)
 
 
 def judged(reason: Reason) -> Reason:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import html.parser
+import itertools
 import json
 import sys
 from collections.abc import Callable
@@ -276,6 +277,25 @@ def test_advice_by_cause(reason: Reason, avoidable: bool | None, advice: str) ->
 def test_what_the_recorder_knows_stays() -> None:
     known = Reason("dtype", avoidable=False, advice="nothing to do")
     assert judged(known) == known
+
+
+def test_many_sizes_are_no_partial_batches() -> None:
+    sizes = [f"f32[{n},8]" for n in (179, 174, 170, 168)]
+    reasons = [
+        Reason("partial batch", "x", a, b, note="likely the last partial batch")
+        for a, b in itertools.pairwise(sizes)
+    ]
+    few = made.joined(*(made.built(start=i, reason=r) for i, r in enumerate(reasons)))
+    told = {(e.reason.cause, e.reason.note) for e in advised(few) if e.reason}
+    assert told == {("shape", "")}
+    assert lost(advised(advised(few))) == (0, 0)
+    assert lost(advised(few[:3])) == (1, pytest.approx(0.41))
+
+
+def test_of_eager_ops_only_a_loop_is_avoidable() -> None:
+    dtype = Reason("dtype", "x", "f32[]", "i32[]", avoidable=True, advice="asarray")
+    (event, *_) = advised(made.eager("add", 0, reason=dtype))
+    assert event.reason == replace(dtype, avoidable=None, advice="")
 
 
 def test_braces_in_a_name_are_no_format() -> None:

@@ -82,10 +82,21 @@ def test_mended_model_trains_on(said: Said) -> None:
 def test_last_partial_batch_is_caught(said: Said) -> None:
     text = said("retrace")
     assert "TraceBudgetError: train_step is being traced for the 2nd time" in text
+    assert (
+        "since the earlier time that is most like it, likely the last partial" in text
+    )
+    assert "x f32[64,8,8,1] → f32[5,8,8,1]" in text
+    assert "next: drop the last batch, or pad it to the full size" in text
     assert said("retrace-batch") == "((5, 8, 8, 1), 5)"
     mended = said("retrace-mended")
     assert "train_step traced and compiled once" in mended
     assert percent(re.search(r"accuracy \S+", mended)[0]) > 95  # type: ignore[index]
+
+
+def test_compilations_of_the_notebook(said: Said) -> None:
+    text = said("compiles")
+    assert "tracing, lowering and compiling of train_step" in text
+    assert "train_step traced again (2nd time): model" in text  # the wider net
 
 
 def test_chex_is_live_in_a_function_jitted_before(said: Said) -> None:
