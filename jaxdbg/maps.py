@@ -167,6 +167,21 @@ class FiniteMap:
 
         return render(self.stats)
 
+    def figure(self) -> Any:
+        """The parts of the tree by magnitude, as a picture of matplotlib.
+
+        Raises:
+            ImportError: matplotlib is not installed.
+        """
+        from jaxdbg.render.figure.leaves import finite
+
+        return finite(self.stats)
+
+    def _repr_html_(self) -> str:
+        from jaxdbg.render import leaves_html
+
+        return leaves_html.render(self.stats)
+
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(str(self))
 

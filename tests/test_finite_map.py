@@ -499,3 +499,40 @@ def test_bad_windows_are_told() -> None:
         assert str(error.value) == text
     with pytest.raises(jaxdbg.UsageError, match="is no array of numbers, but str"):
         found.tile('tree["text"]')
+
+
+# As HTML and as a picture.
+
+
+def test_html_needs_no_script_and_escapes() -> None:
+    tree = {"<script>": np.array([1, np.nan], "f"), "b": np.ones(2, "f")}
+    html = finite_map(tree)._repr_html_()
+    assert "<script" not in html
+    assert "&lt;script&gt;" in html
+    assert "1 of 2 leaves not finite" in html
+    assert "1 NaN of 2, first at [1]" in html
+    assert html.count("<tr") == 3
+    many = [np.full(1, np.nan, "f") for _ in range(30_000)]
+    html = finite_map(many)._repr_html_()
+    assert "and 29,980 more bad leaves" in html
+    assert "and 29,976 more parts" in html
+    assert len(html) < 30_000
+
+
+def test_figure_names_each_part() -> None:
+    params = {"a": np.array([0.5, np.inf], "f"), "b": np.ones(2, "f"), "c": "text"}
+    (axes,) = finite_map(params).figure().axes
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert labels == ['params["a"]', 'params["b"]', 'params["c"]']
+    assert [text.get_text() for text in axes.texts] == ["✗ 1 +Inf"]
+    assert finite_map(params).figure()._repr_png_().startswith(b"\x89PNG")
+
+
+def test_report_shows_itself_as_html() -> None:
+    bad = jnp.zeros(2)
+    with jaxdbg.checked(record=True) as region:
+        jax.jit(jnp.log)(bad - 1)
+    html = region.report._repr_html_()
+    assert "1 finding" in html
+    assert "<script" not in html
+    assert len(html) < 200_000

@@ -44,6 +44,7 @@ STDLIB_ONLY = (
     "records.report",
     "records.serial",
     "render.leaves",
+    "render.leaves_html",
     "render.compiles",
     "render.compiles_html",
     "render.perfetto",

@@ -13,12 +13,20 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from jaxdbg.magics.checked import Checked
 from jaxdbg.magics.compiles import Compiles
+from jaxdbg.magics.finite import Finite
 from jaxdbg.magics.installed import Installed
 from jaxdbg.magics.origin import Origins
 from jaxdbg.magics.panel import ShowPanel
 from jaxdbg.magics.rewind import Rewind
 
-ALL: tuple[type[Installed], ...] = (Checked, Compiles, Origins, ShowPanel, Rewind)
+ALL: tuple[type[Installed], ...] = (
+    Checked,
+    Compiles,
+    Finite,
+    Origins,
+    ShowPanel,
+    Rewind,
+)
 """The magics of the extension, in the order they are installed."""
 
 

@@ -214,6 +214,12 @@ class Report:
 
         return Compilations.from_report(self)
 
+    def _repr_html_(self) -> str:
+        """The report without a script, as it stays when no panel lives."""
+        from jaxdbg.render.static import render
+
+        return render(self)
+
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """How IPython and its kin show a report: as the text it is."""
         printer.text(str(self))

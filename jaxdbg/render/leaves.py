@@ -31,7 +31,7 @@ def _lines(tree: TreeStats) -> list[str]:
     if len(bad) > MAX_BAD:
         lines.append(f"  ✗ and {len(bad) - MAX_BAD:,} more bad leaves")
     if len(tree.leaves) > 1:
-        lines += [f"  {line}".rstrip() for line in table(tree)]
+        lines += [f"  {line}".rstrip() for line in _table(tree)]
     return lines
 
 
@@ -145,15 +145,25 @@ def _one_step_deeper(
     return grouped, after
 
 
-def table(tree: TreeStats) -> list[str]:
-    """A line for each part; the bad ones are all there, if there is room for them."""
-    all_parts = parts(tree)
+def rows(tree: TreeStats) -> list[tuple[str, ...]]:
+    """A head, and a row for each part; the bad ones come first where room is short."""
+    return [_HEAD, *(_row(part) for part in shown(parts(tree)))]
+
+
+def left_out(tree: TreeStats) -> int:
+    """For how many parts there was no room."""
+    return max(0, len(parts(tree)) - MAX_PARTS)
+
+
+def shown(all_parts: Sequence[Part]) -> list[Part]:
     bad = [p for p in all_parts if p.bad][:MAX_PARTS]
     good = [p for p in all_parts if not p.bad][: MAX_PARTS - len(bad)]
-    shown = {p.path for p in (*bad, *good)}
-    rows = [_row(p) for p in all_parts if p.path in shown]
-    lines = _aligned([_HEAD, *rows])
-    rest = len(all_parts) - len(rows)
+    paths = {p.path for p in (*bad, *good)}
+    return [p for p in all_parts if p.path in paths]
+
+
+def _table(tree: TreeStats) -> list[str]:
+    lines, rest = _aligned(rows(tree)), left_out(tree)
     return [*lines, f"and {rest:,} more parts"] if rest else lines
 
 
@@ -170,11 +180,11 @@ def _row(part: Part) -> tuple[str, ...]:
         number(part.smallest),
         number(part.largest),
         headroom,
-        _part_badness(part),
+        part_badness(part),
     )
 
 
-def _part_badness(part: Part) -> str:
+def part_badness(part: Part) -> str:
     if not part.bad:
         return ""
     if len(part.leaves) == 1:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from html import escape
 
 from jaxdbg.records import Report, TreeStats
-from jaxdbg.render import compiles_html, leaves, story
+from jaxdbg.render import compiles_html, leaves, leaves_html, story
 
 MAX_STORIES = 5
 """How many stories are told in full."""
@@ -26,9 +26,7 @@ _TEXT = (
 
 def render(report: Report | None, trees: Iterable[TreeStats] = ()) -> str:
     """The report, the stories of its findings, the trees, and what was compiled."""
-    parts = [
-        _details(leaves.headline(tree), _text(leaves.render(tree))) for tree in trees
-    ]
+    parts = [_details(leaves.headline(tree), leaves_html.body(tree)) for tree in trees]
     if report is not None:
         parts = [_text(str(report)), *_stories(report), *parts]
     if report is not None and report.compilations:
