@@ -77,6 +77,13 @@ class Held:
     memory: Memory
 
     @property
+    def told(self) -> str:
+        """The call in words, for a time when its cell is not the one that runs."""
+        function = self.call.function
+        kind = "" if function.user else "eager op "
+        return f"call {self.call.number} of {kind}{function.name}"
+
+    @property
     def lost(self) -> tuple[int, ...]:
         """Indices of the arguments whose values are gone, or written over."""
         gone = {i for i, a in enumerate(self.args) if is_gone(a)}

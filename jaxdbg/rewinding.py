@@ -32,7 +32,7 @@ class Rewound:
     """What a rewind did.
 
     Attributes:
-        before: the calls before which the values were good: `train_step (call 12)`.
+        before: the calls before which the values were good: `call 12 of train_step`.
         back: paths of the arrays that were put back.
         unchanged: paths of those that still held their values.
         left: what was not put back, and why: `(path, reason)`.
@@ -75,7 +75,7 @@ def rewind(calls: Sequence[Held], namespaces: Namespaces) -> Rewound:
     for call in calls:
         work.undo(call, first=calls[0].number)
     work.tell_what_is_the_users()
-    before = [str(c.call) for c in calls[:1]]
+    before = [c.told for c in calls[:1]]
     return Rewound(
         tuple(before), tuple(work.back), tuple(work.unchanged), tuple(work.left.items())
     )

@@ -329,7 +329,7 @@ def test_donated_inputs(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError) as raised:
         finding.repro(tmp_path)
     assert str(raised.value) == (
-        "What <lambda> (call 1 in this region) was given is gone: args[0] was donated "
+        "What call 1 of <lambda> was given is gone: args[0] was donated "
         "to it or to a later call, or was written to in place. Run it again without "
         "--keep-donation, and call repro before the next step."
     )

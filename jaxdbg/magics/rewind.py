@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from IPython.core.error import UsageError
 from IPython.core.magic import line_magic, magics_class, no_var_expand
 
 from jaxdbg.magics.installed import Installed, unknown
@@ -40,7 +41,10 @@ class Rewind(Installed):
         from jaxdbg import held, region  # not before: they need JAX
 
         if not word:
-            print(region.rewind_last(self.shell.user_ns))
+            try:
+                print(region.rewind_last(self.shell.user_ns))
+            except RuntimeError as error:
+                raise UsageError(str(error)) from None
             return
         size = held.nbytes([h.args for _, h in held.latest()])
         held.forget()

@@ -90,7 +90,7 @@ def _kept(finding: Finding) -> Held:
     if lost := call.lost:
         what = call.names[lost[0]] + (f" and {len(lost) - 1} more" * (len(lost) > 1))
         raise RuntimeError(
-            f"What {call.call} was given is gone: {what} was donated to it or to a "
+            f"What {call.told} was given is gone: {what} was donated to it or to a "
             "later call, or was written to in place. Run it again without "
             "--keep-donation, and call repro before the next step."
         )
@@ -165,7 +165,7 @@ class _Folder:
         pairs = zip(call.args, avals, strict=True)
         self._save("inputs.npz", [programs.host(a, aval) for a, aval in pairs])
         self._save_program("call", program)
-        return str(call.call)
+        return call.told
 
     def _function(self) -> Callable[..., list[Any]]:
         """The call as a function of its flat arguments; a check is its first output."""
@@ -276,7 +276,7 @@ def _which(eqn: Any, operands: Sequence[Any], birth: Birth) -> int:
 def _told(call: Held) -> str:
     """What `call.txt` says."""
     jaxpr = call.jaxpr
-    lines = [f"{call.call}", "", "inputs.npz:"]
+    lines = [call.told, "", "inputs.npz:"]
     named = zip(call.names, jaxpr.in_avals, strict=True)
     lines += [f"  a{i}  {aval.str_short()}  {n}" for i, (n, aval) in enumerate(named)]
     lines += ["", "outputs that are bad:"]
