@@ -98,6 +98,7 @@ def say(shell: InteractiveShell, text: str, subdued: bool = True) -> None:
     )
     style = (
         f"color: {colour}; background: none; margin: 0; white-space: pre-wrap; "
+        "word-break: normal; overflow-wrap: anywhere; "
         "font-size: var(--jp-code-font-size, 13px); padding: 0 var(--jp-code-padding)"
     )
     pre = f'<pre style="{style}">{html.escape(text)}</pre>'

@@ -103,10 +103,11 @@ class Notebook:
         outputs = self.cell(number)["outputs"]
         return "".join(o["text"] for o in outputs if o["output_type"] == "stream")
 
-    def contrast(self, number: int, text: str) -> float:
+    def contrast(self, number: int, text: str, tag: str = "pre") -> float:
         """The contrast of the output with this text to its background (WCAG)."""
         cell = self.page.locator(".jp-Notebook .jp-Cell").nth(number)
-        element = cell.locator(".jp-OutputArea-output pre", has_text=text).first
+        tags = f".jp-OutputArea-output {tag}"
+        element = cell.locator(tags, has_text=text).first
         colours = element.evaluate(_COLOURS)
         lighter, darker = sorted(map(_luminance, colours), reverse=True)
         return (lighter + 0.05) / (darker + 0.05)
