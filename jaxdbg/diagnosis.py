@@ -264,6 +264,14 @@ class Diagnosis:
             return findings.unnamed(checked.call, origin)
 
     def _story(self, found: Found, output: int | None) -> Origin:
+        try:
+            return self._whole_story(found, output)
+        except Exception as error:
+            # What failed is to say why, not that the value is bad.
+            self.session.broke("telling where a value was born", error)
+            return Origin(found.verdict, found.kind, notes=found.notes)
+
+    def _whole_story(self, found: Found, output: int | None) -> Origin:
         checked = self.checked
         context = Context(
             checked.jaxpr,

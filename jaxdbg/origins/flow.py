@@ -93,11 +93,17 @@ def _by_distance(body: Any, eqn: Any, first: Collection[int]) -> Iterator[Any]:
 
 
 def _levels(site: Site, jaxpr: Any) -> list[tuple[Any, Any]]:
-    """From outside in, each body on the way to a site and its equation there."""
+    """From outside in, each body on the way to a site and its equation there.
+
+    A body that was rewritten to be evaluated is not to be found again: there the
+    equation around it is the last.
+    """
     body, levels = getattr(jaxpr, "jaxpr", jaxpr), []
     for n, eqn in enumerate((*site.outer, site.eqn)):
         if n > 0:
             body = _body_with(site.outer[n - 1], eqn)
+        if body is None:
+            break
         levels.append((body, eqn))
     return levels
 
@@ -108,7 +114,7 @@ def _body_with(around: Any, eqn: Any) -> Any:
             body: Any = getattr(jaxpr, "jaxpr", jaxpr)
             if hasattr(body, "eqns") and any(e is eqn for e in body.eqns):
                 return body
-    raise LookupError(f"{eqn.primitive} is not in {around.primitive}")
+    return None
 
 
 def _index(body: Any, eqn: Any) -> int:

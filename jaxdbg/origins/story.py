@@ -140,8 +140,7 @@ def _born(origin: Origin, found: Found, birth: Birth, case: Case) -> Origin:
         notes=(*origin.notes, *where.notes),
         wider=_part(case, "trying a wider type", "", lambda: wider.wider(birth)),
     )
-    turned = [(t, _turn_where(case, t)) for t in found.turns]
-    origin = replace(origin, steps=tuple(_turn(t, w) for t, w in turned))
+    origin = replace(origin, steps=_turns(found, case))
     cause = _part(
         case,
         "looking for a cause",
@@ -152,7 +151,12 @@ def _born(origin: Origin, found: Found, birth: Birth, case: Case) -> Origin:
         origin = replace(
             origin, cause=cause.name, advice=cause.advice, likely=cause.likely
         )
-    return _with_rows(origin, birth.element, birth.result, case)
+    return _part(
+        case,
+        "looking for the rows to blame",
+        origin,
+        lambda: _with_rows(origin, birth.element, birth.result, case),
+    )
 
 
 def _atoms(case: Case, birth: Birth) -> tuple[Atom, ...]:
@@ -181,12 +185,17 @@ def _argument(atom: Atom, case: Case) -> str:
     return ""
 
 
-def _turn_where(case: Case, turn: Birth) -> Where:
-    doing = "looking for the line of a turn"
-    return _part(case, doing, Where(), lambda: case.locate(turn.site))
+def _turns(found: Found, case: Case) -> tuple[Turn, ...]:
+    doing = "looking for a turn on the way"
+
+    def told(turn: Birth) -> Turn | None:
+        return _part(case, doing, None, lambda: _turn(turn, case))
+
+    return tuple(t for t in map(told, found.turns) if t is not None)
 
 
-def _turn(turn: Birth, where: Where) -> Turn:
+def _turn(turn: Birth, case: Case) -> Turn:
+    where = case.locate(turn.site)
     return Turn(
         kind=turn.kind,
         primitive=str(turn.site.eqn.primitive.name),
@@ -273,21 +282,21 @@ def _came_in(origin: Origin, found: Found, case: Case) -> Origin:
     )
     text, story = made or ("", None)
     cause = causes.came_in(case.is_parameter(found.argument), text)
-    turned = [(t, _turn_where(case, t)) for t in found.turns]
     origin = replace(
         origin,
         argument=path,
         made_by=text,
         made_at=story,
         growth=case.growth,
-        steps=tuple(_turn(t, w) for t, w in turned),
+        steps=_turns(found, case),
         cause=cause.name if cause else None,
         advice=cause.advice if cause else "",
     )
     batch = _batch(case)
     if batch is None or found.argument not in batch.arguments:
         return origin
-    return _with_rows(origin, found.element, case.args[found.argument], case)
+    guilty = case.args[found.argument]
+    return _with_rows(origin, found.element, guilty, case)
 
 
 # -- rows and devices ------------------------------------------------------------------

@@ -160,13 +160,13 @@ def _indented(lines: Sequence[str]) -> list[str]:
 
 
 def _where(origin: Origin) -> list[str]:
-    parts = [f"in {origin.module}"] if origin.module else []
-    if origin.direction == "backward":
-        parts.append("in the backward pass")
-    parts += [loop(*step) for step in origin.loop]
-    parts += [branch(*taken) for taken in origin.branches]
-    parts += [f"on {origin.device}"] if origin.device else []
-    return [", ".join(parts)] if parts else []
+    backward = "in the backward pass" if origin.direction == "backward" else ""
+    module = f"in {origin.module}" if origin.module else ""
+    ways = [loop(*step) for step in origin.loop]
+    ways += [branch(*taken) for taken in origin.branches]
+    device = f"on {origin.device}" if origin.device else ""
+    together = ([module, backward], ways, [device])
+    return [line for parts in together if (line := ", ".join(filter(None, parts)))]
 
 
 def loop(kind: str, iteration: int, length: int | None) -> str:
