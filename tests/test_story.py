@@ -18,7 +18,7 @@ CELL = SourceFrame(
     end_column=35,
 )
 LIBRARY = SourceFrame(
-    file="/opt/lib/python3.11/site-packages/flax/nnx/nn/linear.py",
+    file="lib/python3.11/site-packages/flax/nnx/nn/linear.py",
     line=422,
     function="Linear.__call__",
     code="    y = self.dot_general(x, kernel)",
