@@ -3,6 +3,7 @@ import { cellOf, groups, icicle, leavesAt, waffle } from "../src/layout";
 import { matches, scoped } from "../src/store";
 import type { TreeData } from "../src/report";
 import { below, GOOD, INF, modulesOf, NAN, steps, Tree, unpack } from "../src/tree";
+import { telling } from "../src/views/lines";
 import { fixture } from "./fixtures";
 
 function tree(name: string, at = 0): Tree {
@@ -108,4 +109,11 @@ test("search and scope", () => {
   expect(scoped(deep, scope)).toMatchObject({ path: "model.blocks[26]" });
   const run = scoped(deep, { path: "", label: "", start: 400, end: 432 });
   expect(run?.children.map((c) => c.path)).toEqual(["model.blocks[25]", "model.blocks[26]"]);
+});
+
+test("the lines that tell most: first the bad ones, then those that grew", () => {
+  const model = tree("failed");
+  expect(telling(model).slice(0, 2)).toEqual([0, 1]);
+  expect(telling(model)).toHaveLength(6);
+  expect(telling(tree("tree"))).toEqual([]);
 });

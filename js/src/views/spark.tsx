@@ -56,3 +56,34 @@ export function Spark({ values, bad, at, onPick }: Props) {
 function power(value: number): string {
   return (10 ** value).toExponential(1).replace("e+", "e").replace("-", "−");
 }
+
+const SMALL = { width: 110, height: 18 };
+
+/** The same, in a line of text. */
+export function SmallSpark({ values, bad, at }: Props) {
+  const { width, height } = SMALL;
+  const logs = Array.from(values, (v) => Math.log10(v));
+  const good = logs.filter(Number.isFinite);
+  const low = Math.min(...good);
+  const span = Math.max(...good) - low || 1;
+  const x = (i: number): number => 2 + (i / Math.max(1, logs.length - 1)) * (width - 4);
+  let line = "";
+  logs.forEach((v, i) => {
+    if (!Number.isFinite(v)) return;
+    const y = 3 + (1 - (v - low) / span) * (height - 6);
+    const joined = i > 0 && Number.isFinite(logs[i - 1]);
+    line += `${joined ? "L" : "M"}${x(i).toFixed(1)} ${y.toFixed(1)}`;
+  });
+  const first = logs.findIndex((_, i) => bad?.(i));
+  return (
+    <svg class="jd-spark-small" viewBox={`0 0 ${width} ${height}`} aria-hidden="true">
+      <path d={line} class="jd-spark-line" />
+      {first >= 0 && (
+        <rect class="jd-spark-bad" x={x(first) - 2} y="0" width="4" height={height} />
+      )}
+      {at !== undefined && at >= 0 && (
+        <line class="jd-spark-at" x1={x(at)} x2={x(at)} y1="0" y2={height} />
+      )}
+    </svg>
+  );
+}

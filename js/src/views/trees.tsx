@@ -4,6 +4,7 @@ import type { Paint, Store, View } from "../store";
 import { count } from "../text";
 import type { Tree } from "../tree";
 import { Icicle } from "./icicle";
+import { Lines } from "./lines";
 import { Map } from "./map";
 import { Table } from "./table";
 
@@ -60,6 +61,7 @@ export function Trees({ store, theme }: { store: Store; theme: number }) {
       {view === "icicle" && <Icicle store={store} theme={theme} />}
       {view === "table" && <Table store={store} />}
       <Slider store={store} />
+      <Lines store={store} />
     </div>
   );
 }

@@ -1,0 +1,67 @@
+// A small line for each leaf over the calls: the bad ones first, in the order they went
+// bad, then those that grew most.
+
+import { useMemo } from "preact/hooks";
+import type { Store } from "../store";
+import { GOOD, type Tree } from "../tree";
+import { SmallSpark } from "./spark";
+
+const MOST = 8;
+
+export function Lines({ store }: { store: Store }) {
+  const tree = store.tree.value;
+  const calls = store.calls.value;
+  const leaves = useMemo(() => (tree && calls.length > 2 ? telling(tree) : []), [tree, calls]);
+  const history = tree?.history;
+  if (!tree || !history || !leaves.length) return null;
+  return (
+    <div class="jd-lines" role="group" aria-label="Largest magnitude over the calls">
+      {leaves.map((leaf) => (
+        <button
+          key={leaf}
+          type="button"
+          class={`jd-small ${leaf === store.leaf.value ? "jd-here" : ""}`}
+          title={tree.paths[leaf]}
+          onClick={() => store.selectLeaf(leaf)}
+        >
+          <code>{ending(tree.paths[leaf] ?? "", tree.name)}</code>
+          <SmallSpark
+            values={history.largest.map((call) => call[leaf] ?? NaN)}
+            bad={(i) => (history.bad[i]?.[leaf] ?? 0) > 0}
+            at={store.kept.value}
+          />
+        </button>
+      ))}
+    </div>
+  );
+}
+
+/** The leaves whose lines tell most. */
+export function telling(tree: Tree): number[] {
+  const history = tree.history;
+  if (!history) return [];
+  const since = (leaf: number): number => {
+    const at = history.bad.findIndex((call) => (call[leaf] ?? 0) > 0);
+    return at >= 0 ? at : tree.badness(leaf) === GOOD ? Infinity : history.bad.length;
+  };
+  const grown = (leaf: number): number => {
+    const values = history.largest.map((call) => call[leaf] ?? NaN).filter((v) => v > 0);
+    return values.length > 1 ? (values.at(-1) ?? 1) / (values[0] ?? 1) : 0;
+  };
+  const all = Array.from({ length: tree.length }, (_, leaf) => ({
+    leaf,
+    since: since(leaf),
+    grown: grown(leaf),
+  })).filter((l) => l.grown > 0 || l.since < Infinity);
+  all.sort((a, b) => compare(a.since, b.since) || b.grown - a.grown || a.leaf - b.leaf);
+  return all.slice(0, MOST).map((l) => l.leaf);
+}
+
+function compare(a: number, b: number): number {
+  return a === b ? 0 : a < b ? -1 : 1;
+}
+
+function ending(path: string, name: string): string {
+  const rest = path.startsWith(name) ? path.slice(name.length).replace(/^\./, "") : path;
+  return rest.length > 22 ? `…${rest.slice(-21)}` : rest || path;
+}
