@@ -39,6 +39,7 @@ def test_the_fixtures_are_fresh() -> None:
         "Origin",
         "Reached",
         "Reason",
+        "Remark",
         "Report",
         "SourceFrame",
         "Turn",

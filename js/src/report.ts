@@ -133,6 +133,14 @@ export interface CompileEvent {
   role: string;
 }
 
+export interface Remark {
+  function: string;
+  reason: Reason;
+  defined: string;
+  source: SourceFrame | null;
+  cell: number | null;
+}
+
 export interface Report {
   calls: number;
   eager_ops: number;
@@ -150,6 +158,7 @@ export interface Report {
   cell: number | null;
   options: string;
   compilations: CompileEvent[];
+  remarks: Remark[];
   began: number;
 }
 

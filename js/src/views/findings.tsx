@@ -1,6 +1,6 @@
 // Each failure as one row in plain words; selecting one takes everything to its place.
 
-import type { Finding } from "../report";
+import type { Finding, Remark } from "../report";
 import { badnessOf, type Store } from "../store";
 import { INF, NAN } from "../tree";
 
@@ -71,9 +71,18 @@ export function inWords(finding: Finding): string {
   return line.replace(/[:.]$/, "");
 }
 
+function stale({ function: name, reason }: Remark): string {
+  return (
+    `${name} was traced with ${reason.where} = ${reason.before}, which is ` +
+    `${reason.after} now: what is compiled goes on with ${reason.before}.`
+  );
+}
+
 function Notices({ store }: { store: Store }) {
   const report = store.report.value;
-  if (!report || !(report.notices.length || report.placed.length)) return null;
+  if (!report) return null;
+  const { notices, placed, remarks } = report;
+  if (!notices.length && !placed.length && !remarks.length) return null;
   return (
     <div class="jd-notices">
       {report.placed.length > 0 && (
@@ -82,6 +91,9 @@ function Notices({ store }: { store: Store }) {
           {report.placed.length > 4 && ` and ${report.placed.length - 4} more`}
         </div>
       )}
+      {remarks.slice(0, 5).map((remark, i) => (
+        <div key={i}>{stale(remark)}</div>
+      ))}
       {report.notices.map((notice, i) => (
         <div key={i}>jaxdbg: {notice}</div>
       ))}
