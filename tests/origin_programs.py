@@ -948,6 +948,122 @@ def model_that_was_bad_before() -> Built:
     return training(model)
 
 
+# -- programs that were written after all was built, to see what they give ------------
+
+
+@program("dot_general", module="model.attn", cause="overflow of float32")
+def attention_of_flax() -> Built:
+    class Attention(nnx.Module):
+        def __init__(self, rngs):
+            self.attn = nnx.MultiHeadAttention(2, 4, rngs=rngs, decode=False)
+            self.norm = nnx.RMSNorm(4, rngs=rngs)
+
+        def __call__(self, x):
+            return self.norm(self.attn(x))  # <- origin
+
+    model = Attention(nnx.Rngs(0))
+    for projection in (model.attn.query, model.attn.key):
+        projection.kernel[...] *= 1e30
+
+    @nnx.jit
+    def predict(model, x):
+        return model(x)
+
+    return Built(predict, (model, grid(1, 6, 4)), {"model": model})
+
+
+@program("rsqrt", module="model.bn", cause="variance of 0 without eps")
+def batch_norm_without_eps() -> Built:
+    class Convolution(nnx.Module):
+        def __init__(self, rngs):
+            self.conv = nnx.Conv(1, 2, (3,), rngs=rngs)
+            self.bn = nnx.BatchNorm(2, epsilon=0.0, rngs=rngs)
+            self.drop = nnx.Dropout(0.5, rngs=rngs)
+
+        def __call__(self, x):
+            return self.drop(nnx.relu(self.bn(self.conv(x))))  # <- origin
+
+    @nnx.jit
+    def predict(model, x):
+        return model(x)
+
+    model = Convolution(nnx.Rngs(0))
+    return Built(predict, (model, jnp.zeros((2, 5, 1))), {"model": model})
+
+
+@program("div", module="model", loop=(("scan", 1, 3),), cause="division by zero")
+def recurrent_cell() -> Built:
+    class Recurrent(nnx.Module):
+        def __init__(self, rngs):
+            self.cell = nnx.GRUCell(2, 3, rngs=rngs)
+            self.out = nnx.Linear(3, 1, rngs=rngs)
+
+        def __call__(self, xs):
+            @nnx.scan(in_axes=(nnx.Carry, None, 0), out_axes=nnx.Carry)
+            def run(h, cell, x):
+                h, _ = cell(h, x)
+                return h / jnp.sum(x)  # <- origin
+
+            return self.out(run(jnp.zeros((1, 3)), self.cell, xs))
+
+    @nnx.jit
+    def predict(model, xs):
+        return model(xs)
+
+    model = Recurrent(nnx.Rngs(0))
+    xs = jnp.array([[[1.0, 1.0]], [[1.0, -1.0]], [[2.0, 2.0]]])
+    return Built(predict, (model, xs), {"model": model})
+
+
+@program("div", direction="backward", cause="gradient of sqrt at 0")
+def second_derivative() -> Built:
+    def loss(x):
+        return jnp.sqrt((x**2).sum())  # <- origin
+
+    return Built(jax.jit(jax.hessian(loss)), (jnp.zeros(2),))
+
+
+@program(
+    "div",
+    direction="backward",
+    loop=(("scan", 1, 3),),
+    cause="division by zero",
+)
+def accumulated_gradients() -> Built:
+    def loss(w, x):
+        return jnp.arctan2(w * x, w - 1).sum()  # <- origin
+
+    @jax.jit
+    def step(w, xs):
+        def micro(total, x):
+            return jax.tree.map(jnp.add, total, jax.grad(loss)(w, x)), None
+
+        return jax.lax.scan(micro, jnp.zeros_like(w), xs)[0]
+
+    xs = jnp.array([[1.0, 1.0], [0.0, 1.0], [1.0, 1.0]])
+    return Built(step, (f32(1, 2), xs))
+
+
+@program("div", cause="division by zero")
+def two_losses_on_one_line() -> Built:
+    def loss(logits):
+        entropy = jax.nn.log_softmax(logits).sum()
+        return entropy + optax.cosine_distance(  # <- origin
+            logits, jax.nn.softmax(logits) * 0, epsilon=0.0
+        )
+
+    return Built(jax.jit(loss), (f32(1, 2, 3),))
+
+
+@program("mul", cause="overflow of float32")
+def associative_scan() -> Built:
+    @jax.jit
+    def products(x):
+        return jax.lax.associative_scan(jnp.multiply, x)  # <- origin
+
+    return Built(products, (jnp.full(8, 1e10),))
+
+
 # -- programs in which nothing is wrong -----------------------------------------------
 
 

@@ -256,7 +256,8 @@ def _masked_softmax(scene: Scene) -> Cause | None:
         scene.value(n) == -math.inf for n in range(2)
     )
     empty = scene.primitive == "div" and all(_is_zero(scene.value(n)) for n in range(2))
-    said = bool(_SOFTMAX.search(f"{scene.library} {scene.code}"))
+    # A line may hold a softmax and another function, in which this happened.
+    said = bool(_SOFTMAX.search(scene.library or scene.code))
     maximum = rows and (
         len(scene.atoms) > 1 and _comes_from(scene.atoms[1], "reduce_max")
     )
