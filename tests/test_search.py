@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from jax import lax
 
+from jaxdbg.jaxprs import NotReplayable
 from jaxdbg.origins import host
 from jaxdbg.origins.births import Found
 from jaxdbg.origins.patience import OutOfTime, Patience
@@ -159,6 +160,12 @@ BORN = {
         jax.grad(lambda x: jnp.where(x > 0, jnp.sqrt(x), 0.0)),
         (F32(0),),
         "inf div, nan mul",
+    ),
+    "median": (lambda x: jnp.median(jnp.log(x)), (-np.ones(4, F32),), "nan log"),
+    "a NaN for a NaN": (
+        lambda x: jnp.where(jnp.isnan(x / x), jnp.nan, x),
+        (F32(0),),
+        "nan div",
     ),
     "complex": (lambda x: 1 / (x + 0j), (F32(0),), "nan div"),
 }
@@ -394,6 +401,7 @@ SPREAD = {
     "convolution": lambda x: jnp.convolve(x[1], jnp.ones(3)),
     "fft": lambda x: jnp.fft.fft(x),
     "maximum": lambda x: x.max(1),
+    "quantile": lambda x: jnp.quantile(x, 0.3),
     "inverse": lambda x: jnp.linalg.inv(x[:3, 1:]),
     "pooling": lambda x: lax.reduce_window(
         x, -jnp.inf, lax.max, (2, 2), (1, 1), "SAME"
@@ -440,6 +448,29 @@ def test_an_unknown_operation_is_followed_as_a_whole():
 
 
 # -- when it is not so ----------------------------------------------------------------
+
+
+def through_a_ref(x):
+    ref = jax.new_ref(jnp.ones(3))
+    ref[...] = jnp.log(x)
+    return ref[...] * 2
+
+
+def through_a_ref_in_a_loop(x):
+    ref = jax.new_ref(jnp.ones(()))
+
+    def step(c, v):
+        ref[...] *= jnp.sqrt(v)
+        return c, None
+
+    lax.scan(step, 0.0, x)
+    return ref[...]
+
+
+@pytest.mark.parametrize("function", [through_a_ref, through_a_ref_in_a_loop])
+def test_a_ref_is_not_followed(function):
+    with pytest.raises(NotReplayable, match="it went through a Ref, which is not fol"):
+        found(function, np.array([1, -1, 2], F32))
 
 
 def test_what_is_finite_the_second_time_is_not_blamed():

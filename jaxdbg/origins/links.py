@@ -84,6 +84,23 @@ def links(eqn: Any, operands: Sequence[Any], output: int) -> Links:
     ]
 
 
+def links_of_a_test(eqn: Any, output: int) -> list[Link]:
+    """The links from all operands, of integers, too, to a result that is of integers.
+
+    Coarser than `links`, because the values of the operands are not at hand.
+    """
+    e = _Equation(eqn, (), output)
+    if eqn.primitive.name in _TESTS:
+        return [_stretched(s, e.out) for s in e.ins]
+    return [_whole(s, e.out, _ALWAYS, exact=True) for s in e.ins]
+
+
+def link_of_choice(eqn: Any) -> Link:
+    """The link from the predicate of a select to its result."""
+    e = _Equation(eqn, (), 0)
+    return _stretched(e.ins[0], e.out)
+
+
 # -- links ----------------------------------------------------------------------------
 
 
@@ -412,6 +429,10 @@ _MOVED = _names("""
     expand_dims gather pad reshape rev scatter slice split squeeze stack tile transpose
     unstack
 """)
+
+_TESTS = frozenset(
+    _names("and convert_element_type eq ge gt is_finite le lt ne not or")
+)
 
 _MATRICES = _names("""
     cholesky cholesky_update eig eigh geqrf geqp3 hessenberg householder_product lu

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from jaxdbg.hooks._compat import is_literal
-from jaxdbg.jaxprs import scan_layout
+from jaxdbg.jaxprs import NotReplayable, can_be_bad, scan_layout
 from jaxdbg.origins.badness import (
     INF,
     KINDS,
@@ -27,7 +27,7 @@ from jaxdbg.origins.badness import (
     distinct,
 )
 from jaxdbg.origins.births import Element
-from jaxdbg.origins.links import links
+from jaxdbg.origins.links import Link, link_of_choice, links, links_of_a_test
 from jaxdbg.origins.recording import Inner, Order, Run, solve_layout
 
 PLACING = frozenset(
@@ -95,9 +95,17 @@ class Ends:
     opaque: set[str] = field(default_factory=set)
 
 
-def ends_of(root: Run, output: int, elements: Mask) -> Ends:
-    """What some bad elements of one output of a call come from."""
-    back = _Back()
+def ends_of(root: Run, output: int, elements: Mask, tests: bool = False) -> Ends:
+    """What some bad elements of one output of a call come from.
+
+    Arguments:
+        root: the run of the call.
+        output: index of the output.
+        elements: of the output.
+        tests: where a NaN was chosen by a select, also follow what the choice was made
+            by. `jnp.median` places a NaN where it has found one.
+    """
+    back = _Back(tests=tests)
     wanted: list[Wanted | None] = [None] * len(root.body.outvars)
     wanted[output] = elements.astype(np.uint8) * DIRECT
     back.arrive(root, back.through(root, wanted))
@@ -128,10 +136,18 @@ class _Back:
     Arguments:
         start: the order of an equation whose Infs are to be followed, too.
         element, output: of what it gave.
+        tests: whether the predicates of selects are followed.
     """
 
-    def __init__(self, start: Order = (), element: Element = None, output: int = 0):
+    def __init__(
+        self,
+        start: Order = (),
+        element: Element = None,
+        output: int = 0,
+        tests: bool = False,
+    ):
         self.met = Ends()
+        self._tests = tests
         self._start = start
         self._element = element
         self._output = output
@@ -156,8 +172,10 @@ class _Back:
                 continue
             if n in run.inner:
                 ins = self._inside(run, n, run.inner[n], outs)
-            else:
+            elif n in run.kept:
                 ins = self.equation(run, n, outs)
+            else:
+                ins = self._test(eqn, outs)
             for atom, mask in zip(eqn.invars, ins, strict=True):
                 self._add(run, want, atom, mask)
         if any(v in want for v in body.constvars):
@@ -179,9 +197,11 @@ class _Back:
         if mask is None:
             return
         codes = run.codes(atom)
-        if codes is None:
+        if codes is not None:
+            _refuse_refs(atom)
+            mask = mask * among(codes, KINDS)
+        elif not self._tests or can_be_bad(atom.aval):
             return
-        mask = mask * among(codes, KINDS)
         if not mask.any():
             return
         if is_literal(atom):
@@ -192,6 +212,15 @@ class _Back:
     def _place(self, codes: Codes | None, mask: Wanted | None) -> None:
         if codes is not None and mask is not None:
             self.met.placed |= {c for c in KINDS if (codes[mask != 0] == c).any()}
+
+    def _test(self, eqn: Any, outs: Sequence[Wanted | None]) -> list[Wanted | None]:
+        """From what was found by an equation, itself good, to what it looked at."""
+        ins: list[Wanted | None] = [None] * len(eqn.invars)
+        for output, mask in enumerate(outs):
+            if mask is not None:
+                for i, link in enumerate(links_of_a_test(eqn, output)):
+                    ins[i] = _both(ins[i], _led_back(link, NAN, mask))
+        return ins
 
     # -- one equation ------------------------------------------------------------------
 
@@ -206,13 +235,16 @@ class _Back:
             if mask is None and not here:
                 continue
             step = _Step(run, n, output, ins, self.met)
-            if mask is not None:
+            if mask is not None and eqn.outvars[output] in run.bad:
                 codes = run.bad[eqn.outvars[output]]
                 held = distinct(codes)
                 for code in held:
                     some = mask if len(held) == 1 else mask * (codes == code)
                     if some.any():
                         step.made_from(code, some)
+                if self._tests and eqn.primitive.name == "select_n" and NAN in held:
+                    choice = _led_back(link_of_choice(eqn), NAN, mask * (codes == NAN))
+                    ins[0] = _both(ins[0], choice)
             if here:
                 alone = np.zeros(eqn.outvars[output].aval.shape, np.uint8)
                 alone[self._element] = MIXED
@@ -335,26 +367,25 @@ class _Step:
             if not hit.any():
                 continue
             hits = hits | hit
-            found = self._back(link, code, wanted * hit, source)
-            self.ins[i] = _both(self.ins[i], found)
+            found = _led_back(link, code, wanted * hit)
+            self.ins[i] = _both(self.ins[i], found * source)
             if not link.exact:
                 self.met.opaque.add(eqn.primitive.name)
         return hits
-
-    def _back(self, link: Any, code: int, wanted: Wanted, source: Mask) -> Wanted:
-        found = np.zeros(source.shape, np.uint8)
-        for bit in (DIRECT, MIXED):
-            if (wanted & bit).any():
-                after = MIXED if code in link.mixes else bit
-                found |= (link.backward((wanted & bit) != 0) & source) * after
-        return found
 
     def _born(self, code: int, elements: Mask) -> None:
         if _is_placed(self.run.body.eqns[self.n], code):
             self.met.placed.add(code)
         else:
+            _refuse_refs(*self.run.body.eqns[self.n].invars)
             born = Born(self.run, self.n, self.output, code, elements)
             self.met.births.append(born)
+
+
+def _refuse_refs(*atoms: Any) -> None:
+    """What is in a Ref was written by an equation that its readers do not name."""
+    if any(hasattr(a.aval, "inner_aval") for a in atoms):
+        raise NotReplayable("it went through a Ref, which is not followed")
 
 
 def _is_placed(eqn: Any, code: int) -> bool:
@@ -365,6 +396,16 @@ def _is_placed(eqn: Any, code: int) -> bool:
     # An Inf that a gather fills in was asked for; a NaN is what jnp.take gives
     # for an index that is out of range.
     return eqn.primitive.name == "gather" and code != NAN
+
+
+def _led_back(link: Link, code: int, wanted: Wanted) -> Wanted:
+    """Over one link, from elements of a result to those of an operand."""
+    found: Any = np.uint8(0)
+    for bit in (DIRECT, MIXED):
+        if (wanted & bit).any():
+            after = MIXED if code in link.mixes else bit
+            found = found | link.backward((wanted & bit) != 0) * after
+    return np.asarray(found)
 
 
 def _both(a: Wanted | None, b: Wanted | None) -> Wanted | None:

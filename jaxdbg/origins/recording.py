@@ -279,7 +279,8 @@ class Recorder:
         step = self._scan if eqn.primitive.name == "scan" else self._while
         if eqn.params.get("length") == 0:
             return self._bound(run, n, ins)
-        if not self._step_all and _size(eqn) > STEPPED:
+        writes = any(map(is_write, eqn.effects))  # must not be done twice
+        if not self._step_all and not writes and _size(eqn) > STEPPED:
             outs = bind_equation(without_callbacks(eqn), ins.arrays)
             values = _Values(outs, [codes_of(o) for o in outs])
             if all(c is None for c in values.codes):

@@ -41,7 +41,6 @@ from jaxdbg.origins.lookback import (
     ends_of_infs,
 )
 from jaxdbg.origins.patience import Patience
-from jaxdbg.origins.recording import Run
 
 _Any = TypeVar("_Any", Found, Found | None)
 
@@ -146,9 +145,14 @@ def _found(output: int, seen: Any, evaluated: Evaluated) -> Found:
     # -Inf alone is a mask or the log of zero; beside others it is not what counts.
     counts = bad & (codes != NEG_INF)
     followed = counts if counts.any() else bad
-    sweep = ends_of(root, output, followed)
+    sweep, tests = ends_of(root, output, followed), False
+    if not sweep.births and not sweep.came:
+        # Placed, it seems; unless something that is bad has led to that.
+        led, tests = ends_of(root, output, followed, tests=True), True
+        sweep = led if led.births or led.came else sweep
     found = _story(evaluated, sweep.births, sweep)
-    element = _descendant(root, output, followed, codes, found)
+    ends = functools.partial(ends_of, evaluated.root, output, tests=tests)
+    element = _descendant(ends, followed, codes, found)
     notes = (*notes, *found.notes, *_on_a_mesh(found.birth))
     return replace(found, output_element=element, notes=notes)
 
@@ -236,7 +240,7 @@ def _notes(sweep: Ends) -> tuple[str, ...]:
 
 
 def _descendant(
-    root: Run, output: int, followed: Mask, codes: Codes, found: Found
+    ends: Callable[[Mask], Ends], followed: Mask, codes: Codes, found: Found
 ) -> tuple[int, ...]:
     """The first element of the output that comes from the origin that was found.
 
@@ -245,11 +249,11 @@ def _descendant(
     first = first_element(followed & (codes == codes[followed].min()))
     candidates = np.argwhere(followed)
     alone = _only(followed.shape, [first])
-    if len(candidates) == 1 or _leads_to(ends_of(root, output, alone), found):
+    if len(candidates) == 1 or _leads_to(ends(alone), found):
         return first
     while len(candidates) > 1:
         half = candidates[: len(candidates) // 2]
-        fits = _leads_to(ends_of(root, output, _only(followed.shape, half)), found)
+        fits = _leads_to(ends(_only(followed.shape, half)), found)
         candidates = half if fits else candidates[len(candidates) // 2 :]
     return tuple(int(i) for i in candidates[0])
 
