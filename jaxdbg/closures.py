@@ -2,14 +2,17 @@
 
 JAX reads them while it traces and never again: no change makes it trace again. Only
 plain numbers, texts and switches are looked at, when a function is traced and when
-somebody asks; a call that finds everything cached costs nothing.
+somebody asks; a call that finds everything cached costs nothing. What a function that
+it calls has read is not looked at.
 """
 
 from __future__ import annotations
 
+import dis
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterator
+from functools import lru_cache
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -94,15 +97,20 @@ def _values(fun: FunctionType) -> Iterator[tuple[str, Any]]:
             continue
         if type(value) in _PLAIN:
             yield name, value
-    for name in _names(fun.__code__):
+    for name in _globals(fun.__code__):
         value = fun.__globals__.get(name)
         if type(value) in _PLAIN:
             yield name, value
 
 
-def _names(code: CodeType) -> Iterator[str]:
-    """Names that the code, and functions inside it, may read from the module."""
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _names(constant)
+@lru_cache(maxsize=1024)
+def _globals(code: CodeType) -> tuple[str, ...]:
+    """Names that the code, and functions inside it, read from the module.
+
+    Not `co_names`: those are of attributes too.
+    """
+    read = ("LOAD_GLOBAL", "LOAD_NAME")
+    names = [i.argval for i in dis.get_instructions(code) if i.opname in read]
+    inner = (c for c in code.co_consts if isinstance(c, CodeType))
+    names += [name for constant in inner for name in _globals(constant)]
+    return tuple(dict.fromkeys(names))

@@ -230,3 +230,13 @@ def test_public_names(shell: Shell) -> None:
     assert every.of("total").seconds > 0
     assert every.seconds_lost > 0
     assert "likely the last partial batch" in str(every)
+
+
+def test_a_stale_closure_is_told_once(shell: Shell) -> None:
+    shell.run("import jax\nscale = 2.0\nf = jax.jit(lambda x: x * scale)\nf(1.0)")
+    text = shell.read("scale = 3.0")
+    assert text == (
+        "jaxdbg: <lambda> was traced with scale = 2.0, which is 3.0 now: what is "
+        "compiled goes on with 2.0. Pass scale as an argument.\n"
+    )
+    assert shell.read("f(1.0);") == ""

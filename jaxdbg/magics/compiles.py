@@ -186,6 +186,8 @@ class Compiles(Installed):
             events = recorder.events(since=self._mark)
             for cost in often(events, self.warn_after):
                 self._warn(cost)
+            for remark in recorder.stale():
+                say(self.shell, f"jaxdbg: {remark}")
 
     def _warn(self, cost: Cost) -> None:
         """Says, once for each function, that it was compiled often, and why."""
