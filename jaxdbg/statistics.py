@@ -3,9 +3,8 @@
 Three things make it quick. The small arrays of one dtype are laid side by side and
 measured together, so that 10,000 leaves cost as little as their bytes. A large array is
 read block by block where it lies, and several threads read at once. And an array that
-is elsewhere than on the CPU is measured on its devices, shard by shard: a few numbers
-come back, of small arrays of one shape and dtype for many in one call, so that nothing
-is compiled per leaf.
+is elsewhere than on the CPU is measured on its devices, shard by shard, in what was
+compiled once for its shape and dtype; only a few numbers come back.
 
 Where only finiteness is asked for, a finite sum proves an array finite; see
 `jaxdbg.finite`, which answers what a sum leaves open.
@@ -37,7 +36,10 @@ _BLOCK = 1 << 16
 _PIECE = 1 << 20
 """Elements that a thread is handed at a time."""
 
-_IN_THREADS = 8
+_SUMMED_AT_ONCE = 1 << 22
+"""Elements that a thread sums at a time; adding is so quick that more pays."""
+
+_IN_THREADS = 4
 """From how many tasks on threads are worth their start."""
 
 _MAX_THREADS = 8
@@ -121,7 +123,7 @@ def suspects(arrays: Sequence[Any]) -> list[int]:
         (i, piece)
         for i in large
         for _, part in finite.parts(arrays[i])
-        for _, piece in _pieces(part)
+        for _, piece in _pieces(part, _SUMMED_AT_ONCE)
     ]
     proved = _mapped(_sum_is_finite, [piece for _, piece in tasks])
     unproved = [t for t, proof in zip(tasks, proved, strict=True) if not proof]
@@ -190,20 +192,79 @@ def measured(arrays: Sequence[Any]) -> list[Measured]:
             an array that spans processes, the part in this process is measured.
     """
     found = [Measured() for _ in arrays]
-    places = [(i, *p) for i, array in enumerate(arrays) for p in finite.parts(array)]
-    held = _parts_measured([part for _, _, part in places])
-    for (i, origin, part), measure in zip(places, held, strict=True):
+    places = [(i, *s) for i, array in enumerate(arrays) for s in finite.shards(array)]
+    far = [k for k, (_, _, shard) in enumerate(places) if isinstance(shard, jax.Array)]
+    near = [
+        k for k, (_, _, shard) in enumerate(places) if isinstance(shard, np.ndarray)
+    ]
+    held = dict(zip(near, _parts_measured([places[k][2] for k in near]), strict=True))
+    held.update(zip(far, _shards_measured([places[k][2] for k in far]), strict=True))
+    for k, (i, origin, shard) in enumerate(places):
+        measure = held[k]
         if measure.first >= 0:
-            measure.first = _in_the_whole(measure.first, origin, part, arrays[i])
+            shape = np.shape(arrays[i])
+            measure.first = _in_the_whole(measure.first, origin, shard.shape, shape)
         found[i].add(measure)
     return found
 
 
-def _in_the_whole(first: int, origin: tuple[int, ...], part: Host, array: Any) -> int:
+def _in_the_whole(
+    first: int, origin: tuple[int, ...], part: tuple[int, ...], whole: tuple[int, ...]
+) -> int:
     """The index in an array of an element of a part of it; both flat, in C order."""
-    inside = np.unravel_index(first, part.shape)
+    inside = np.unravel_index(first, part)
     index = [a + int(b) for a, b in zip(origin, inside, strict=True)]
-    return int(np.ravel_multi_index(index, np.shape(array))) if index else first
+    return int(np.ravel_multi_index(index, whole)) if index else first
+
+
+# -- on devices ------------------------------------------------------------------------
+
+
+def _shards_measured(shards: Sequence[jax.Array]) -> list[Measured]:
+    """What shards hold that are elsewhere: some numbers come back, and no elements.
+
+    Compiled once for each shape and dtype. All are asked before the first is waited
+    for, and the answers come in one transfer.
+    """
+    answers = jax.device_get([_measure_there(shard) for shard in shards])
+    found = []
+    for shard, (counts, numbers) in zip(shards, answers, strict=True):
+        told = (*counts[:5].tolist(), *numbers.tolist(), int(counts[5]))
+        found.append(Measured(shard.size, *told))
+    return found
+
+
+@jax.jit
+def _measure_there(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """NaN, +Inf, -Inf, zeros, subnormals and the first bad; then the magnitudes."""
+    normal = _smallest_normal(x.dtype)
+    if not is_float(x.dtype) or x.dtype.itemsize < 4:
+        x = x.astype(jnp.float32)
+    is_complex = jnp.issubdtype(x.dtype, jnp.complexfloating)
+    nan, infinite = jnp.isnan(x), jnp.isinf(x)
+    positive = (x.real == jnp.inf) | (is_complex & (x.imag == jnp.inf))
+    good = ~(nan | infinite)
+    magnitude = jnp.where(good, jnp.abs(x), 0)
+    counts = [
+        nan.sum(),
+        (infinite & positive & ~nan).sum(),
+        (infinite & ~positive & ~nan).sum(),
+        (good & (magnitude == 0)).sum(),
+        ((magnitude > 0) & (magnitude < normal)).sum(),
+        jnp.where(good.all(), -1, jnp.argmin(good)),
+    ]
+    mean = squares = jnp.full((), jnp.nan, magnitude.dtype)
+    if not is_complex:
+        n = jnp.maximum(good.sum(), 1)
+        mean = jnp.where(good, x, 0).sum() / n
+        squares = jnp.where(good, jnp.square(x - mean), 0).sum()
+    numbers = [
+        jnp.where(magnitude > 0, magnitude, jnp.inf).min(initial=jnp.inf),
+        jnp.where(good, magnitude, -1).max(initial=-1),
+        mean,
+        squares,
+    ]
+    return jnp.stack(counts), jnp.stack(numbers)
 
 
 # -- on the host -----------------------------------------------------------------------
@@ -238,12 +299,12 @@ def _batches(parts: Sequence[Host]) -> Iterator[list[_Piece]]:
     yield from waiting.values()
 
 
-def _pieces(part: Host) -> Iterator[tuple[int, Host]]:
+def _pieces(part: Host, length: int = _PIECE) -> Iterator[tuple[int, Host]]:
     """An array as flat pieces in C order, each with where it begins."""
     # Slices of `.flat` are copies, but no longer than a piece.
     flat: Any = part.reshape(-1) if part.flags.c_contiguous else part.flat
-    for start in range(0, part.size, _PIECE):
-        yield start, flat[start : start + _PIECE]
+    for start in range(0, part.size, length):
+        yield start, flat[start : start + length]
 
 
 def _mapped(function: Callable[[Any], _R], tasks: Sequence[Any]) -> list[_R]:

@@ -17,7 +17,7 @@ import pytest
 from flax import nnx
 
 import jaxdbg
-from jaxdbg import finite_map, statistics
+from jaxdbg import finite, finite_map, statistics
 from jaxdbg.records import LeafStats, TreeStats
 from jaxdbg.records.serial import record
 
@@ -158,6 +158,26 @@ def test_a_sharded_array_is_read_shard_by_shard() -> None:
     assert_agrees(leaf, x)
     assert leaf.sharding == "P(None, 'data') on 2 cpu devices"
     assert finite_map(jnp.ones(2))[0].sharding == "cpu:0"
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "c8", "i4", ml_dtypes.bfloat16, "?"])
+def test_a_device_measures_its_own(dtype: Any, monkeypatch: Any) -> None:
+    rng = np.random.default_rng(5)
+    arrays = [some_array(rng, np.dtype(dtype)) for _ in range(15)]
+    arrays = [np.where(np.abs(x) < 1e-6, 0, x).astype(dtype) for x in arrays]
+    on_device = [jnp.asarray(x) for x in arrays]
+    monkeypatch.setattr(
+        finite, "is_remote", lambda x: isinstance(x, jax.Array) and not x.is_deleted()
+    )
+    found = finite_map(on_device, detail=True)
+    for leaf, x in zip(found, arrays, strict=True):
+        if x.size:
+            assert_agrees(leaf, x)
+    assert [leaf.bad for leaf in finite_map(on_device, detail=False)] == [
+        leaf.bad for leaf in found
+    ]
+    matrix = jnp.ones((300, 5)).at[200, 3].set(jnp.nan)
+    assert finite_map(matrix).tile("matrix", most=100).flags[66, 3] == 1
 
 
 # Every kind of leaf has its place.
