@@ -30,6 +30,8 @@ def snapshot() -> Snapshot:
         "jit's call implementation": pjit._pjit_call_impl_python,
         "jit's tracing function": pjit._trace_for_jit,
         "Compiled.__call__": jax.stages.Compiled.__call__,
+        "custom_vjp.__call__": jax.custom_vjp.__call__,
+        "custom_jvp.__call__": jax.custom_jvp.__call__,
         "the trace listener": util.test_event_listener,
         "region state": _compat.region_state().value,
         "trace context": config.trace_context(),

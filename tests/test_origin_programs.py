@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import jax.numpy as jnp
+import optax
 import pytest
+from flax import nnx
 from origin_programs import BENIGN, PROGRAMS, Program
 
 import jaxdbg
@@ -58,3 +61,53 @@ def test_there_are_enough_of_them():
     assert len(PROGRAMS) >= 40
     assert len(BENIGN) >= 10
     assert len({p.name for p in PROGRAMS + BENIGN}) == len(PROGRAMS) + len(BENIGN)
+
+
+class Block(nnx.Module):
+    """Goes wrong forward where its scale is 0, and backward where its root is."""
+
+    def __init__(self, rngs):
+        self.ln1 = nnx.LayerNorm(4, rngs=rngs)
+        self.scale = nnx.Param(jnp.ones(4))
+        self.root = nnx.Param(jnp.ones(4))
+
+    def __call__(self, x):
+        x = self.ln1(x) / self.scale[...]  # <- forward
+        return x + jnp.sqrt(self.root[...])  # <- backward
+
+
+class Twelve(nnx.Module):
+    def __init__(self, rngs):
+        self.blocks = nnx.List([Block(rngs) for _ in range(12)])
+
+    def __call__(self, x):
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_the_path_follows_the_broken_one_of_twelve_equal_blocks(direction):
+    model = Twelve(nnx.Rngs(0))
+    optimizer = nnx.Optimizer(model, optax.adam(1e-3), wrt=nnx.Param)
+
+    @nnx.jit
+    def train_step(model, optimizer, x):
+        loss, grads = nnx.value_and_grad(lambda m: (m(x) ** 2).mean())(model)
+        optimizer.update(model, grads)
+        return loss
+
+    x = jnp.linspace(-1, 1, 12).reshape(3, 4)
+    train_step(model, optimizer, x)  # traced before any region
+    for broken in (7, 0, 11):
+        block = model.blocks[broken]
+        parameter = block.scale if direction == "forward" else block.root
+        good = parameter[...]
+        parameter[...] = jnp.zeros(4)
+        with pytest.raises(jaxdbg.NonFiniteError) as raised, jaxdbg.checked():
+            train_step(model, optimizer, x)
+        origin = raised.value.finding.origin
+        assert origin.module == f"model.blocks[{broken}]"
+        assert origin.direction == direction
+        assert f"# <- {direction}" in origin.source.code
+        parameter[...] = good
