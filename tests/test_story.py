@@ -220,6 +220,9 @@ def test_operands():
     assert told(name="", role="", value="", element=None) == (
         "operand: 0 to 2.5, float32[8,64]"
     )
+    assert told(value="2", low=2.0, high=2.0) == (
+        "denominator `var + self.eps` is 2 at [2, 5]; all 2 in 512"
+    )
     assert told(size=1, shape=(), element=(), zeros=1) == (
         "denominator `var + self.eps` is exactly 0"
     )

@@ -368,3 +368,18 @@ def test_runs_are_bounded(monkeypatch):
 def test_a_wider_type(function, x, told):
     origin = failure(jax.jit(function), x).origin
     assert origin.wider == told
+
+
+# -- the device ------------------------------------------------------------------------
+
+
+def test_the_device_that_holds_the_bad_element():
+    mesh = jax.make_mesh((2,), ("d",), devices=jax.devices()[:2])
+    rows_over_devices = jax.sharding.NamedSharding(mesh, jax.P("d"))
+    logs = jax.jit(lambda x: jnp.log(x))
+    x = np.ones((4, 2), np.float32)
+    x[3, 1] = -1
+    origin = failure(logs, jax.device_put(x, rows_over_devices)).origin
+    assert origin.device == str(jax.devices()[1])
+    assert f"    on {jax.devices()[1]}" in str(origin)
+    assert failure(logs, x).origin.device == ""

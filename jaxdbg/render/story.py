@@ -307,6 +307,8 @@ def _guilty_count(o: Operand) -> str:
 def _range(o: Operand) -> str:
     if o.low is None or o.high is None:
         return "no finite value"
+    if o.low == o.high and not o.nan + o.posinf + o.neginf:
+        return f"all {o.low:.4g}"
     return f"{o.low:.4g} to {o.high:.4g}"
 
 
