@@ -311,6 +311,7 @@ class Diagnosis:
             source=source,
             expression=told or where.expression,
             library_source=None if direct and _is_of_jax(library) else library,
+            notes=(),  # that its module is not known is no news
         )
 
     def _made(self, argument: int) -> Made | None:

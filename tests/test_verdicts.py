@@ -143,6 +143,7 @@ def test_an_eager_operation_knows_the_line_it_stands_in():
         origin = failure(elsewhere, **options).origin
         assert origin.source.line == elsewhere.__code__.co_firstlineno + 1
         assert origin.source.code.strip() == "return jnp.arccosh(f32(0.5))"
+        assert origin.notes == ()
 
 
 def test_every_op():
