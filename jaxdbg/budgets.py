@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
 from jaxdbg import findings
-from jaxdbg.errors import Failure, UsageError
+from jaxdbg.errors import Failure, TraceBudgetError, UsageError
 from jaxdbg.hooks.compiles import Function, Phase
 from jaxdbg.hooks.functions import is_tracing
 from jaxdbg.hooks.interpose import is_ours
@@ -97,8 +97,13 @@ def _guarded(function: Callable[..., Any], budget: _Budget) -> Callable[..., Any
             budget.here.watching = True
             try:
                 return function(*args, **kwargs)
+            except TraceBudgetError as error:
+                if error is not budget.here.failure:
+                    raise  # of a function inside: its frames are the user's
+                # What lies between is JAX and ours: the user's line comes last.
+                raise error.with_traceback(None) from None
             finally:
-                budget.here.watching = False
+                budget.here.watching, budget.here.failure = False, None
 
     return call
 
@@ -125,7 +130,10 @@ def _reason_of_the_trace_of(function: Function) -> Reason | None:
 
 
 class _Here(threading.local):
+    """What goes on in one thread: whether it is watched, and what was raised."""
+
     watching = False
+    failure: TraceBudgetError | None = None
 
 
 class _Budget:
@@ -147,7 +155,10 @@ class _Budget:
             times = self._traces + 1
         call = findings.Call(self.function, 0, "")
         limit = "jaxdbg.max_traces"
-        raise findings.over_budget("traces", call, times, self._most, reason, limit)
+        self.here.failure = findings.over_budget(
+            "traces", call, times, self._most, reason, limit
+        )
+        raise self.here.failure
 
 
 class _Watcher:

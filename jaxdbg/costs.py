@@ -181,7 +181,7 @@ def repeats(cost: Cost) -> list[Repeat]:
     for build in cost.builds:
         if (reason := build.reason) is not None:
             ran = build.function, build.events[0].phase, build.failed
-            kind = *ran, reason.cause, reason.where, reason.avoidable, reason.advice
+            kind = *ran, reason.cause, reason.where
             groups.setdefault(kind, []).append(build)
     found = [Repeat(tuple(group)) for group in groups.values()]
     return sorted(found, key=lambda r: r.seconds, reverse=True)

@@ -52,6 +52,29 @@ def test_it_fails_before_the_trace_and_says_why() -> None:
     assert traced == [(8, 3)]
 
 
+def test_the_traceback_ends_in_the_users_line() -> None:
+    step = jaxdbg.max_traces(jax.jit(lambda x: x), 0)
+    with pytest.raises(jaxdbg.TraceBudgetError) as caught:
+        step(1.0)
+    files = [str(frame.path) for frame in caught.traceback]
+    assert files[0] == __file__ and files[-1].endswith("budgets.py")
+    assert len(files) == 2  # ours says __tracebackhide__
+    assert caught.value.__suppress_context__
+
+
+def test_a_budget_inside_another_keeps_the_frames_of_the_user() -> None:
+    inner = jaxdbg.max_traces(jax.jit(lambda x: x), 0)
+
+    @jaxdbg.max_traces(1)
+    @jax.jit
+    def outer(x):
+        return inner(x)
+
+    with pytest.raises(jaxdbg.TraceBudgetError) as caught:
+        outer(1.0)
+    assert "outer" in [frame.name for frame in caught.traceback]
+
+
 def test_the_finding() -> None:
     step = jaxdbg.max_traces(jax.jit(lambda x: x), 0)
     with pytest.raises(jaxdbg.TraceBudgetError) as caught:

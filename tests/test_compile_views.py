@@ -112,6 +112,18 @@ def test_one_line_for_what_ran_again(
     assert compiles.again(repeat, budget) == line
 
 
+def test_unlike_changes_of_one_argument_are_folded() -> None:
+    sizes = [Reason("shape", "x", "f32[3]", f"f32[{n}]") for n in (4, 9, 7)]
+    sizes[1] = replace(sizes[1], note="grows with each call: 3, 4, 9")
+    events = made.joined(*(made.built(start=i, reason=r) for i, r in enumerate(sizes)))
+    (line, advice) = compiles.reasons(costs(advised(events))[0])
+    assert line == (
+        "train_step traced 3 more times: x f32[3] → f32[7] the last time · 1.23 s in "
+        "all · cell 12 line 7"
+    )
+    assert advice == "  → pad it to few sizes: each shape is a program of its own"
+
+
 def test_a_hit_and_a_failure_are_told() -> None:
     reason = replace(made.PARTIAL, others=(), note="")
     trace, lower, compiled = made.built(reason=reason)

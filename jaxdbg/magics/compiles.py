@@ -40,7 +40,8 @@ FLAGS = ("--cell", "--diff", "--eager", "--save", "--help")
 class Compiles(Installed):
     """Records compilations, and says so when a cell compiles a function often.
 
-    `%config Compiles.warn_after = 0` silences the warning; `%config Compiles.record =
+    It says, too, when a value that a compiled function closes over has changed.
+    `%config Compiles.warn_after = 0` silences both; `%config Compiles.record =
     False` records nothing.
     """
 

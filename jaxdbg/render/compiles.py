@@ -163,10 +163,14 @@ def again(repeat: Repeat, budget: int | None = None) -> str:
         f"{_what(last, times, budget)}: {_change(repeat)}",
         spent,
         place(last.source),
-        reason.note,
+        reason.note if _have_all(repeat, reason.note) else "",
         _outcome(last),
     ]
     return " · ".join(p for p in parts if p)
+
+
+def _have_all(repeat: Repeat, note: str) -> bool:
+    return all(b.reason is not None and b.reason.note == note for b in repeat.builds)
 
 
 def _what(last: Build, times: int, budget: int | None) -> str:
@@ -185,7 +189,10 @@ def _what(last: Build, times: int, budget: int | None) -> str:
 def _change(repeat: Repeat) -> str:
     told = [b.reason for b in repeat.builds if b.reason]
     last = told[-1]
-    text = changed(last, _chain(told) if len(told) > 2 else "")
+    chain = _chain(told) if len(told) > 2 else ""
+    text = changed(last, chain)
+    if not chain and len({(r.before, r.after) for r in told}) > 1:
+        text += " the last time"
     if last.others and len(told) == 1:
         text += "".join(f", {o}" for o in last.others[:MAX_OTHERS])
         more = len(last.others) - MAX_OTHERS
