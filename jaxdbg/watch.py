@@ -1,10 +1,10 @@
 """A few numbers of each leaf of a watched tree, over the calls of a region.
 
 A tree is looked at when the next call begins: only then does it hold what the last one
-gave (`nnx.jit` writes to a module after the call). Looking may take one percent of the
-time of the region: after a look that took a millisecond, there is none for a tenth of a
-second. So a quick loop is sampled, and a slow one is seen call by call. What is still
-being computed is not waited for.
+gave (`nnx.jit` writes to a module after the call). Looking may take a twentieth of a
+second, and beyond that two percent of the time of the region. So the first calls are
+all seen, then a quick loop is sampled, and a slow one is seen call by call. What is
+still being computed is not waited for.
 
 The call that fails is known exactly all the same, from its finding: its outputs are not
 in the tree, since the failure keeps them out.
@@ -33,8 +33,11 @@ from jaxdbg.options import did_you_mean
 from jaxdbg.records import Finding, TreeHistory
 from jaxdbg.session import Session
 
-SHARE = 0.01
+SHARE = 0.02
 """What part of the region's time looking may take."""
+
+ALLOWANCE = 0.05
+"""Seconds it may take besides."""
 
 MAX_CALLS = 256
 """How many calls are kept of a tree; of large trees fewer, see `MAX_NUMBERS`."""
@@ -47,6 +50,9 @@ MAX_TREES = 8
 
 MAX_FUNCTIONS = 64
 """Of how many functions the arguments are looked up."""
+
+MAX_SEARCH = 0.2
+"""Seconds that looking them up may take in all; in a huge namespace it is slow."""
 
 
 @dataclass(slots=True)
@@ -169,7 +175,9 @@ class Watcher:
         self._met: dict[int, object] = {}
         self._before: findings.Call | None = None
         self._running: findings.Call | None = None
-        self._next = 0.0
+        self._began = time.perf_counter()
+        self._looked = 0.0
+        self._searched = 0.0
         self._frozen: tuple[Any, tuple[TreeHistory, ...]] | None = None
 
     def begins(self, which: findings.Call, call: Invocation) -> None:
@@ -180,7 +188,7 @@ class Watcher:
             if not self._asked:
                 self._meet(call)
             self._before, self._running = self._running, which
-            if self._before is not None and time.perf_counter() >= self._next:
+            if self._before is not None and self._may_look():
                 self._look(self._before)
         except Exception as error:
             self._session.broke("watching trees", error)
@@ -217,27 +225,35 @@ class Watcher:
     def _seen(self) -> list[_Watched]:
         return [tree for tree in list(self._trees.values()) if tree.rows]
 
+    def _may_look(self) -> bool:
+        seconds = time.perf_counter() - self._began
+        return self._looked <= ALLOWANCE + SHARE * seconds
+
     def _look(self, call: findings.Call) -> None:
         began = time.perf_counter()
         with our_own_work():
             for tree in self._trees.values():
                 tree.look(call)
-        now = time.perf_counter()
-        self._session.spent(checking=now - began)
-        self._next = now + (now - began) / SHARE
+        took = time.perf_counter() - began
+        self._session.spent(checking=took)
+        self._looked += took
 
     def _meet(self, call: Invocation) -> None:
         """Begins to watch the modules and optimizers that a new function is given."""
         jaxpr = call.params["jaxpr"]
         if id(jaxpr) in self._met or len(self._met) >= MAX_FUNCTIONS:
             return
+        if self._searched > MAX_SEARCH:
+            return
         self._met[id(jaxpr)] = jaxpr
+        began = time.perf_counter()
         names = self._names()
         for name, tree in names.holders(call.args):
             if id(tree) in self._trees or not is_flax_node(tree):
                 continue
             if len(self._trees) < MAX_TREES:
                 self._trees[id(tree)] = _Watched(name, weakref.ref(tree))
+        self._searched += time.perf_counter() - began
 
     def _named(self, name: str) -> Any:
         scope = ChainMap(*map(dict, self._names().namespaces))

@@ -145,6 +145,7 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_looking_takes_its_share_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "SHARE", 1e-9)
+    monkeypatch.setattr(watch, "ALLOWANCE", 0)
     model = Net()
     with jaxdbg.checked() as region:
         for _ in range(10):
