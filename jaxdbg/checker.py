@@ -27,7 +27,8 @@ from jaxdbg.hooks.interpose import Invocation, our_own_work
 from jaxdbg.hooks.vmapped_checks import has_checks
 from jaxdbg.jaxprs import REF, can_be_bad, replayable
 from jaxdbg.naming import Names
-from jaxdbg.origins.badness import kinds_in
+from jaxdbg.origins.badness import codes_of, kinds_in, kinds_of
+from jaxdbg.origins.masks import Masks
 from jaxdbg.origins.memory import Memory
 from jaxdbg.origins.story import not_reproduced
 from jaxdbg.session import Session
@@ -47,7 +48,8 @@ class Plan:
         refs: indices of the arguments that are Refs, which the call may write to.
         checked: the jaxpr with its checks as outputs, where there are any.
         marked: the jaxpr with a mark for each operation, where that is asked for.
-        benign: bad outputs, with their kinds, that have proved to be no failure.
+        masks: bad elements of the outputs that have proved to be no failure.
+        benign: marked operations that have proved to be no failure.
     """
 
     function: Function
@@ -56,6 +58,7 @@ class Plan:
     refs: tuple[int, ...] = ()
     checked: chex_mode.Functionalised | None = None
     marked: every_op.Instrumented | None = None
+    masks: Masks = field(default_factory=Masks)
     benign: set[Any] = field(default_factory=set)
 
 
@@ -320,16 +323,16 @@ class Checker:
 
     def _judge_outputs(self, checked: Checked, suspects: list[int]) -> Failure | None:
         results = checked.results
-        kinds = {i: kinds_in(results[i]) for i in suspects}
-        # What came in through one argument says nothing of calls where that is good.
-        inputs = finite.suspects([None if _gone(a) else a for a in checked.args])
-        signature = (*kinds.items(), *inputs)
-        if signature not in checked.plan.benign:
+        held = {i: codes_of(results[i]) for i in suspects}
+        bad = {i: codes for i, codes in held.items() if codes is not None}
+        args = [None if _gone(a) else a for a in checked.args]
+        inputs, masks = tuple(finite.suspects(args)), checked.plan.masks
+        if not masks.know(bad, inputs):
             diagnosis = self._diagnosis(checked)
-            failure = diagnosis.of_outputs(kinds)
+            failure = diagnosis.of_outputs({i: kinds_of(c) for i, c in bad.items()})
             if failure is not None or diagnosis.follows:
                 return failure
-            checked.plan.benign.add(signature)
+            masks.learn(bad, inputs)
         self._note_placed(checked, suspects)
         return None
 

@@ -43,7 +43,12 @@ def codes_of(array: Any) -> Codes | None:
 
 def kinds_in(array: Any) -> tuple[str, ...]:
     """Which of "nan", "inf" and "-inf" an array holds."""
-    held = distinct(codes_of(array))
+    return kinds_of(codes_of(array))
+
+
+def kinds_of(codes: Codes | None) -> tuple[str, ...]:
+    """The words for the codes there are."""
+    held = distinct(codes)
     return tuple(kind for code, kind in KINDS.items() if code in held)
 
 
