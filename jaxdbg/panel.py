@@ -21,7 +21,7 @@ from jaxdbg import tiles
 from jaxdbg.contract import panel_data
 from jaxdbg.maps import FiniteMap
 from jaxdbg.records import Report, TreeStats
-from jaxdbg.render import page
+from jaxdbg.render import leaves, page
 
 _STATIC = Path(__file__).parent / "static"
 
@@ -84,7 +84,8 @@ class Panel(anywidget.AnyWidget):
         super().close()
 
     def __repr__(self) -> str:
-        return str(self.report) if self.report else f"Panel({self.name!r})"
+        told = [str(self.report)] if self.report else []
+        return "\n".join([*told, *map(leaves.render, self.trees)])
 
     def _told(self) -> str:
         data = panel_data(self.report, self.trees, self.name)

@@ -569,3 +569,23 @@ def test_nbconvert_fails_where_the_cell_fails(
     )
     assert done.returncode == code, done.stderr
     assert ("NonFiniteError" in done.stderr) == (code == 1)
+
+
+# The panel, where no widget can live.
+
+
+def test_in_a_terminal_the_panel_is_its_text(shell: Shell) -> None:
+    shell.run(EARLIER)
+    text = shell.read("%panel bad * jnp.nan")
+    assert text.startswith("✗ bad * jnp.nan: 1 of 1 leaf not finite · 3 elements")
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("%panel nowhere", "%panel shows a tree, and 'nowhere' is none: NameError"),
+        ("%panel 1 +", "%panel shows a tree, and '1 +' is none: SyntaxError"),
+    ],
+)
+def test_what_is_no_tree_is_said_so(shell: Shell, typed: str, said: str) -> None:
+    assert f"UsageError: {said}" in shell.read(typed)

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from IPython.core.error import UsageError
 from IPython.core.magic import line_magic, magics_class, no_var_expand
 
@@ -25,11 +27,20 @@ class ShowPanel(Installed):
 
           %panel             of the checked region that ended last
           %panel model       of a tree: a module, an optimizer, gradients, ...
+
+        A terminal shows its text.
         """
-        expression = line.strip()
-        if not expression:
-            show()
-            return
+        panel = self._tree(line.strip()) if line.strip() else self._last()
+        if panel is not None:  # a terminal has no place for it
+            print(panel)
+
+    def _last(self) -> Any:
+        try:
+            return show()
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+
+    def _tree(self, expression: str) -> Any:
         try:
             tree = self.shell.ev(expression)
         except Exception as error:
@@ -37,4 +48,4 @@ class ShowPanel(Installed):
                 f"%panel shows a tree, and {expression!r} is none: "
                 f"{type(error).__name__}: {error}"
             ) from None
-        show(tree, name=expression)
+        return show(tree, name=expression)

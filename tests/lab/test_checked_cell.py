@@ -46,6 +46,7 @@ FLAGS = [  # as IPython sorts them
     "--max-traces",
     "--panel",
     "--record",
+    "--watch",
 ]
 
 Open = Callable[..., Notebook]
