@@ -75,7 +75,7 @@ def test_a_thousand_calls_are_not_a_thousand_notes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(memory, "MAX_CALLS", 8)
-    monkeypatch.setattr(memory, "RECENT", 4)
+    monkeypatch.setattr(memory, "RECENT", 8)
     losses = []
     with jaxdbg.checked() as region:
         first = init_state_good(jax.random.key(0))
@@ -84,17 +84,17 @@ def test_a_thousand_calls_are_not_a_thousand_notes(
             state, loss = step(state, jnp.float32(1))
             losses.append(loss)
     notes = region.session.memory._notes()
-    assert len(notes) <= 8 + 4
+    assert len(notes) <= 8 + 8
     assert str(region.session.memory.made(first)) == "init_state_good (call 1)"
     assert str(region.session.memory.made(state)) == "step (call 40)"
     assert region.session.memory.made(losses[20]) is None  # the middle is forgotten
     # Of a step whose state is gone, the loss is all that is remembered.
-    assert {len(n.living()) for n in notes[1:4]} == {1}
+    assert [1] in [list(note.outs) for note in notes]
 
 
 @jax.jit
 def init_state_good(key: jax.Array) -> jax.Array:
-    return jax.random.uniform(key, (4,))
+    return jax.random.uniform(key, (40,))
 
 
 def test_growth_of_small_results(recording: jaxdbg.Region) -> None:

@@ -299,9 +299,18 @@ def test_folder_that_is_not_empty(tmp_path: Path) -> None:
 NOT_KEPT = (
     "What the failing call was given is not kept, or not any more: it is kept for the "
     "first failing calls of the region that failed last, until a later checked region "
-    "calls a jitted function, and never in a file. Run the failing code again in a "
-    "checked region, then call repro at once."
+    "calls a jitted function; never in a file, and not for functions that were "
+    "compiled ahead of time. Run the failing code again in a checked region, then call "
+    "repro at once."
 )
+
+
+def test_compiled_ahead_of_time(tmp_path: Path) -> None:
+    x = -jnp.ones(3)
+    finding = failing(jax.jit(jnp.log).lower(x).compile(), x)
+    with pytest.raises(RuntimeError) as raised:
+        finding.repro(tmp_path)
+    assert str(raised.value) == NOT_KEPT
 
 
 def test_finding_from_a_file(tmp_path: Path) -> None:

@@ -84,8 +84,9 @@ def _kept(finding: Finding) -> Held:
         raise RuntimeError(
             "What the failing call was given is not kept, or not any more: it is kept "
             "for the first failing calls of the region that failed last, until a later "
-            "checked region calls a jitted function, and never in a file. Run the "
-            "failing code again in a checked region, then call repro at once."
+            "checked region calls a jitted function; never in a file, and not for "
+            "functions that were compiled ahead of time. Run the failing code again in "
+            "a checked region, then call repro at once."
         )
     if lost := call.lost:
         what = call.names[lost[0]] + (f" and {len(lost) - 1} more" * (len(lost) > 1))
