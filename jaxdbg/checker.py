@@ -193,10 +193,14 @@ class Checker:
 
     def _new_plan(self, call: Invocation, function: Function) -> Plan:
         jaxpr, donated = call.params["jaxpr"], call.params["donated_invars"]
-        avals = jaxpr.out_avals
+        avals, paths = jaxpr.out_avals, jaxpr.jaxpr.debug_info.result_paths or ()
+        # What checkify's own errors carry is no result of the user's.
+        payloads = {i for i, path in enumerate(paths) if "ErrorEffect(" in str(path)}
         plan = Plan(
             function=function,
-            floats=tuple(i for i, a in enumerate(avals) if can_be_bad(a)),
+            floats=tuple(
+                i for i, a in enumerate(avals) if can_be_bad(a) and i not in payloads
+            ),
             donated=tuple(i for i, d in enumerate(donated) if d),
             refs=tuple(i for i, a in enumerate(call.args) if isinstance(a, REF)),
         )

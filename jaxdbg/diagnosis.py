@@ -233,7 +233,7 @@ class Diagnosis:
                 return self._story(found, None) if found is not None else None
             outputs = range(len(values.out_avals))
             each = search(values, checked.args, outputs, self._patience)
-            told = [f for f in each.values() if f.verdict in ("born", "came in")]
+            told = [f for f in each.values() if f.verdict == "born" or f.spread]
             first = min(told, key=lambda f: f.verdict != "born", default=None)
             return self._story(first, None) if first is not None else None
         except (OutOfTime, NotReplayable, KeyboardInterrupt):

@@ -94,7 +94,7 @@ def parameters(
     return frozenset(
         i
         for group in _groups(args, names, outs).values()
-        if group.updated or (group.size == 0 and len(group.arrays) > 1)
+        if len(group.arrays) > 1 and (group.updated or group.size == 0)
         for i in group.arrays
     )
 
