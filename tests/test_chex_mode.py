@@ -119,7 +119,8 @@ def test_the_message_says_what_and_where():
     assert str(error) == (
         "chex.assert_tree_all_finite: Tree contains non-finite value: nan.\n"
         "  in finite (call 1 in this region)\n"
-        f"  at {__file__}:{line}"
+        f"  at {__file__}:{line}\n"
+        "  NaN came in through NAN[1], and spread"
     )
 
 
