@@ -64,7 +64,13 @@ LATER = Env("later", "the newest JAX of all, on a later Python")
 NO_TESTS = 5
 """pytest's exit status when what was asked for fits no test, as may be in some env."""
 
-ONLY_IN_NEWEST = ("tests/lab", "tests/test_tour.py", "tests/test_recompiles.py")
+ONLY_IN_NEWEST = (
+    "tests/lab",
+    "tests/test_tour.py",
+    "tests/test_recompiles.py",
+    "tests/test_nan_hunt.py",
+    "tests/test_checks_notebook.py",
+)
 """Slow tests of what a person sees; they depend on JAX hardly at all."""
 
 
