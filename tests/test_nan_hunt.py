@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
-import nbformat
 import pytest
+from notebook_cells import Cell, Said, executed, percent, sayings
 
 import run
 
 HUNT = run.ROOT / "notebooks" / "nan_hunt.ipynb"
 
-Said = Callable[[str], str]
-
 
 @pytest.fixture(scope="module")
-def said(tmp_path_factory: pytest.TempPathFactory) -> Said:
-    """What the cell with an id printed, after the notebook was run."""
-    folder: Path = tmp_path_factory.mktemp("hunt")
-    nbconvert = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute"]
-    options = ["--log-level=ERROR", f"--output-dir={folder}"]
-    subprocess.run([*nbconvert, *options, str(HUNT)], check=True)
-    cells: list[dict[str, Any]] = nbformat.read(folder / HUNT.name, as_version=4).cells
-    return lambda id: next(run.printed(cell) for cell in cells if cell["id"] == id)
+def cells(tmp_path_factory: pytest.TempPathFactory) -> list[Cell]:
+    """The cells of the hunt, after it was run."""
+    return executed(HUNT, tmp_path_factory.mktemp("hunt"))
+
+
+@pytest.fixture
+def said(cells: list[Cell]) -> Said:
+    """What the cell with an id printed."""
+    return sayings(cells)
+
+
+def test_only_what_should_fail_fails(cells: list[Cell]) -> None:
+    assert run.surprises(cells) == []
 
 
 def test_it_learns_and_then_dies(said: Said) -> None:
@@ -59,7 +57,3 @@ def test_the_model_goes_back_and_learns_on(said: Said) -> None:
     assert percent(said("rewound")) > 90
     assert "✓" in said("train-on")
     assert percent(re.search(r"accuracy \S+", said("train-on"))[0]) > 90  # type: ignore[index]
-
-
-def percent(text: str) -> float:
-    return float(text.strip("'\n ").split()[-1].removesuffix("%"))

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
-import nbformat
 import pytest
+from notebook_cells import Cell, Said, executed, sayings
 
 import run
-
-Cell = dict[str, Any]
-Said = Callable[[str], str]
 
 NOTEBOOK = run.ROOT / "notebooks" / "recompiles.ipynb"
 
@@ -22,18 +13,13 @@ NOTEBOOK = run.ROOT / "notebooks" / "recompiles.ipynb"
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory: pytest.TempPathFactory) -> list[Cell]:
     """The cells of the notebook, after it was run."""
-    folder: Path = tmp_path_factory.mktemp("recompiles")
-    nbconvert = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute"]
-    options = ["--allow-errors", "--log-level=ERROR", f"--output-dir={folder}"]
-    subprocess.run([*nbconvert, *options, str(NOTEBOOK)], check=True)
-    executed: list[Cell] = nbformat.read(folder / NOTEBOOK.name, as_version=4).cells
-    return executed
+    return executed(NOTEBOOK, tmp_path_factory.mktemp("recompiles"))
 
 
 @pytest.fixture
 def said(cells: list[Cell]) -> Said:
     """What the cell with an id printed."""
-    return lambda id: next(run.printed(cell) for cell in cells if cell["id"] == id)
+    return sayings(cells)
 
 
 def test_only_what_should_fail_fails(cells: list[Cell]) -> None:

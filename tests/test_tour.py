@@ -3,36 +3,23 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
-import nbformat
 import pytest
+from notebook_cells import Cell, Said, executed, percent, sayings
 
 import run
-
-Cell = dict[str, Any]
-Said = Callable[[str], str]
 
 
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory: pytest.TempPathFactory) -> list[Cell]:
     """The cells of the tour, after it was run."""
-    folder: Path = tmp_path_factory.mktemp("tour")
-    nbconvert = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute"]
-    options = ["--allow-errors", "--log-level=ERROR", f"--output-dir={folder}"]
-    subprocess.run([*nbconvert, *options, str(run.TOUR)], check=True)
-    executed: list[Cell] = nbformat.read(folder / run.TOUR.name, as_version=4).cells
-    return executed
+    return executed(run.TOUR, tmp_path_factory.mktemp("tour"))
 
 
 @pytest.fixture
 def said(cells: list[Cell]) -> Said:
     """What the cell with an id printed."""
-    return lambda id: next(run.printed(cell) for cell in cells if cell["id"] == id)
+    return sayings(cells)
 
 
 def test_only_what_should_fail_fails(cells: list[Cell]) -> None:
@@ -113,10 +100,6 @@ def test_other_doors(said: Said) -> None:
     assert "✓ 1 call" in said("on-checks")
     assert "--max-traces" in said("help")
     assert "✓ jitted calls and eager ops are checked" in said("doctor")
-
-
-def percent(text: str) -> float:
-    return float(text.split()[-1].removesuffix("%"))
 
 
 # How `run.py tour` judges and tells.
