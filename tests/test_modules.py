@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import chex
@@ -15,6 +16,7 @@ import pytest
 from flax import nnx
 
 from jaxdbg.hooks.calls import running_call
+from jaxdbg.hooks.fresh import fresh_traces
 from jaxdbg.hooks.interpose import Invocation, interposed
 from jaxdbg.naming import Names
 from jaxdbg.origins.births import Site
@@ -410,3 +412,15 @@ def test_what_is_prepared_for_the_backward_pass_is_backward(transform):
     found = located(jax.jit(transform(norm)), X)
     told = [(n, w.direction) for n, w in found.found if n in ("sqrt", "div")]
     assert told == [("sqrt", "forward"), ("div", "backward")]
+
+
+def test_threads_that_trace_afresh_leave_nothing_in_whatever_order_they_end():
+    plain = jax.custom_vjp.__call__
+    first, second = fresh_traces(), fresh_traces()
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
+        one.submit(first.__enter__).result()
+        other.submit(second.__enter__).result()
+        one.submit(first.__exit__, None, None, None).result()
+        assert jax.custom_vjp.__call__ is not plain
+        other.submit(second.__exit__, None, None, None).result()
+    assert jax.custom_vjp.__call__ is plain

@@ -11,7 +11,7 @@ import contextlib
 import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 
@@ -63,29 +63,68 @@ def fresh_traces() -> Iterator[Rules]:
     with contextlib.ExitStack() as undo:
         undo.enter_context(_compat.other_trace_context(_CONTEXT))
         undo.enter_context(_compat.uncounted_by_chex())
-        undo.enter_context(_own_lines(jax.custom_vjp, ("fwd", "bwd"), rules))
-        undo.enter_context(_own_lines(jax.custom_jvp, ("jvp",), rules))
+        undo.enter_context(_own_lines.kept_for(rules))
         yield rules
 
 
-@contextlib.contextmanager
-def _own_lines(cls: Any, names: Sequence[str], rules: Rules) -> Iterator[None]:
-    plain, thread = cls.__call__, threading.get_ident()
+class _OwnLines(threading.local):
+    """For threads that ask, derivative rules keep their own lines.
 
-    @functools.wraps(plain)
-    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if threading.get_ident() == thread:
-            same = object.__new__(type(self))  # `copy` would ask for a function
-            vars(same).update(vars(self))
-            for name in names:
-                if callable(rule := getattr(self, name, None)):
-                    ending = FORWARD if name == "fwd" else ""
-                    setattr(same, name, rules.with_own_lines(rule, ending))
-            self = same
-        return plain(self, *args, **kwargs)
+    The classes of JAX are everyone's: they are changed as long as any thread asks, and
+    the last one puts them back.
+    """
 
-    cls.__call__ = call
-    try:
-        yield
-    finally:
-        cls.__call__ = plain
+    rules: Rules | None = None
+    _lock = threading.Lock()
+    _asking = 0
+    _plain: ClassVar[dict[Any, Any]] = {}
+
+    @contextlib.contextmanager
+    def kept_for(self, rules: Rules) -> Iterator[None]:
+        before, self.rules = self.rules, rules
+        self._ask(1)
+        try:
+            yield
+        finally:
+            self._ask(-1)
+            self.rules = before
+
+    def _ask(self, more: int) -> None:
+        shared = _OwnLines  # an instance has its attributes for each thread
+        with shared._lock:
+            before, shared._asking = shared._asking, shared._asking + more
+            if before == 0:
+                shared._plain = {cls: cls.__call__ for cls in _RULES}
+                for cls, plain in shared._plain.items():
+                    cls.__call__ = self._call(plain, _RULES[cls])
+            elif shared._asking == 0:
+                for cls, plain in shared._plain.items():
+                    cls.__call__ = plain
+
+    def _call(self, plain: Any, names: Sequence[str]) -> Any:
+        @functools.wraps(plain)
+        def call(custom: Any, *args: Any, **kwargs: Any) -> Any:
+            if self.rules is not None:
+                custom = _with_own_lines(custom, names, self.rules)
+            return plain(custom, *args, **kwargs)
+
+        return call
+
+
+_RULES: dict[Any, tuple[str, ...]] = {
+    jax.custom_vjp: ("fwd", "bwd"),
+    jax.custom_jvp: ("jvp",),
+}
+"""The classes, and which of their attributes are rules."""
+
+_own_lines = _OwnLines()
+
+
+def _with_own_lines(custom: Any, names: Sequence[str], rules: Rules) -> Any:
+    same = object.__new__(type(custom))  # `copy` would ask for a function
+    vars(same).update(vars(custom))
+    for name in names:
+        if callable(rule := getattr(custom, name, None)):
+            ending = FORWARD if name == "fwd" else ""
+            setattr(same, name, rules.with_own_lines(rule, ending))
+    return same
