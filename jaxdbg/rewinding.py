@@ -191,7 +191,8 @@ class _Work:
             return f"it is a number of Python's, and was {value!r}"
         if held.is_gone(value):
             return _DONATED
-        known = {k for (_, _), k in call.updates.items()}
+        # What an eager operation made is as likely a batch, which the loop has left.
+        known = {k for (function, _), k in call.updates.items() if function.user}
         if isinstance(value, jax.Array) and i in known:
             return "its array is kept, but nothing was found that has taken its place"
         return ""

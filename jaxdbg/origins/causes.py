@@ -220,7 +220,7 @@ def _where_trap(scene: Scene) -> Cause | None:
             n < len(atoms) and _comes_from(atoms[n], "select_n", "clamp") for n in zeros
         )
         text = bool(_WHERE.search(scene.line) or _WHERE.search(scene.function))
-        in_backward = scene.backward or birth is not scene.birth
+        in_backward = scene.backward if birth is scene.birth else _is_backward(birth)
         if selected and not text and scene.function:
             continue  # of a maximum or a clip
         if zeros and in_backward and (selected or text):
@@ -233,6 +233,11 @@ def _where_trap(scene: Scene) -> Cause | None:
                 likely=not selected,
             )
     return None
+
+
+def _is_backward(birth: Birth) -> bool:
+    eqns = [birth.site.eqn, *birth.site.outer]
+    return any("transpose" in provenance.transforms(eqn) for eqn in eqns)
 
 
 def _root_gradient(scene: Scene) -> Cause | None:

@@ -203,8 +203,6 @@ def _facts(origin: Origin) -> list[str]:
         are = "is" if len(origin.rows) == 1 else "are"
         blame = f"{origin.rows_note} {are} to blame"
         facts.append(f"batch {_batches(origin)}: {blame}")
-    elif origin.rows_note.startswith("many"):
-        facts.append("batch: many rows are to blame")
     facts += [origin.wider] if origin.wider else []
     return facts
 
