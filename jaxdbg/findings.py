@@ -45,8 +45,8 @@ class Call:
     scope: str
 
     def __str__(self) -> str:
-        name, user = self.function.name, self.function.user
-        what = name if user else f"eager op {name}"
+        name = self.function.name
+        what = f"eager op {name}" if self.function.eager else name
         return f"{what} (call {self.number} in {self.scope})"
 
 

@@ -80,7 +80,7 @@ class Held:
     def told(self) -> str:
         """The call in words, for a time when its cell is not the one that runs."""
         function = self.call.function
-        kind = "" if function.user else "eager op "
+        kind = "eager op " if function.eager else ""
         return f"call {self.call.number} of {kind}{function.name}"
 
     @property

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 from collections.abc import Iterator
 from functools import lru_cache
-from types import FrameType
+from types import FrameType, FunctionType, MethodType
 from typing import Any
 
 from jaxdbg.hooks import _compat
@@ -23,6 +25,15 @@ class Function:
         self.name = name
         self.source = source
         self.user = is_user_file(source)
+
+    @property
+    def eager(self) -> bool:
+        """Whether JAX runs it for an operation outside of jit, or as one of its own.
+
+        What another library made, and somebody jitted, is no operation of JAX.
+        """
+        path = self.source.rpartition(":")[0]
+        return not self.user and (not path or _compat.is_jax_file(path))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Function) and (self.name, self.source) == (
@@ -42,7 +53,7 @@ def function_of(debug_info: Any) -> Function:
 def function_called(debug_info: Any, frame: FrameType) -> Function:
     """The same for a call that is on the stack, where it may be one of `pmap`."""
     function = function_of(debug_info)
-    if function.name not in _PMAP:
+    if function.user:
         return function
     return seen_through(function, next(functions_called(frame), None))
 
@@ -71,11 +82,82 @@ _PMAP = ("_fun", "call_wrapped")
 
 
 def seen_through(function: Function, fun: Any) -> Function:
-    inner = _compat.pmapped(fun) if function.name in _PMAP else None
-    code = getattr(inner, "__code__", None)
-    if inner is None or code is None:
+    """The user's function that a library's wraps; `function` itself where none is.
+
+    Arguments:
+        function: what JAX says is traced or called.
+        fun: the callable that was given to jit. It is not called.
+    """
+    if function.user or fun is None:
         return function
-    return Function(inner.__name__, f"{code.co_filename}:{code.co_firstlineno}")
+    if function.name in _PMAP:
+        inner = _compat.pmapped(fun)
+        code = getattr(inner, "__code__", None)
+        return function if code is None else _written(inner)
+    inside = False
+    for layer in _layers(fun):
+        if not isinstance(layer, FunctionType):
+            continue
+        written = _written(layer)
+        # What lies inside of another function is none of this one's.
+        inside = inside or written.source == function.source
+        if inside and written.user:
+            return written
+    return function
+
+
+def _written(fun: Any) -> Function:
+    code = fun.__code__
+    return Function(fun.__name__, f"{code.co_filename}:{code.co_firstlineno}")
+
+
+def _layers(fun: Any) -> Iterator[Any]:
+    """A callable and what it wraps, from outside in."""
+    for _ in range(20):  # a chain of wrappers may be circular
+        if isinstance(fun, MethodType):
+            fun = fun.__func__
+        yield fun
+        fun = _wrapped(fun)
+        if fun is None:
+            return
+
+
+def _wrapped(fun: Any) -> Any:
+    """What a callable wraps, or None; read where it lies, so that no code runs."""
+    if isinstance(fun, functools.partial):
+        return fun.func
+    attributes = _attributes(fun)
+    for name in ("__wrapped__", "func"):
+        if attributes.get(name) is not None:
+            return attributes[name]
+    # The wrappers of `nnx.jit` and of `nnx.grad` hold the function as `f`.
+    if isinstance(fun, FunctionType):
+        if _is_flax(fun.__module__):
+            return _closed_over(fun).get("f")
+    elif _is_flax(type(fun).__module__):
+        return attributes.get("f")
+    return None
+
+
+def _attributes(fun: Any) -> dict[str, Any]:
+    try:
+        found = object.__getattribute__(fun, "__dict__")
+    except AttributeError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _is_flax(module: Any) -> bool:
+    return isinstance(module, str) and module.startswith("flax.")
+
+
+def _closed_over(fun: FunctionType) -> dict[str, Any]:
+    found = {}
+    cells = fun.__closure__ or ()
+    for name, cell in zip(fun.__code__.co_freevars, cells, strict=True):
+        with contextlib.suppress(ValueError):  # not filled yet
+            found[name] = cell.cell_contents
+    return found
 
 
 @lru_cache(maxsize=4096)

@@ -64,7 +64,7 @@ class Made:
     def __str__(self) -> str:
         """As `Origin.made_by` has it: `init_state (call 1)`."""
         name = self.call.function.name
-        what = name if self.call.function.user else f"eager op {name}"
+        what = f"eager op {name}" if self.call.function.eager else name
         return f"{what} (call {self.call.number})"
 
 
