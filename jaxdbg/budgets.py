@@ -8,7 +8,6 @@ from the recorder.
 from __future__ import annotations
 
 import functools
-import inspect
 import sys
 import threading
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from typing import Any, TypeVar, overload
 from jaxdbg import findings
 from jaxdbg.errors import Failure, TraceBudgetError, UsageError
 from jaxdbg.hooks.compiles import Function, Phase
-from jaxdbg.hooks.functions import is_tracing
+from jaxdbg.hooks.functions import is_tracing, written_layers
 from jaxdbg.hooks.interpose import is_ours
 from jaxdbg.recorder import recorder
 from jaxdbg.records import Reason
@@ -189,14 +188,7 @@ class _Watcher:
 
 def _identity(function: Callable[..., Any]) -> Function:
     """The function as traces of it will be called: JAX names what it unwraps."""
-    plain: Any = function
-    while True:
-        plain = inspect.unwrap(plain)
-        inner = getattr(plain, "func", None) or getattr(plain, "__func__", None)
-        if inner is None:
-            break
-        plain = inner
-    code = getattr(plain, "__code__", None)
-    if code is None:
-        return Function(getattr(plain, "__name__", type(plain).__name__), "")
-    return Function(plain.__name__, f"{code.co_filename}:{code.co_firstlineno}")
+    layers = written_layers(function)
+    if not layers:
+        return Function(getattr(function, "__name__", type(function).__name__), "")
+    return next((f for f in reversed(layers) if f.user), layers[-1])

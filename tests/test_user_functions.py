@@ -48,3 +48,10 @@ def test_what_another_library_made_is_no_eager_op() -> None:
         jax.jit(net.apply)(params, x)
 
     assert "eager op" not in str(caught.value)
+
+
+def test_a_gradient_of_nnx_carries_its_budget() -> None:
+    step, model = jaxdbg.max_traces(nnx.jit(nnx.value_and_grad(loss)), 1), _model()
+    step(model, jnp.ones((2, 3)))
+    with pytest.raises(jaxdbg.TraceBudgetError, match="loss"):
+        step(model, jnp.ones((4, 3)))

@@ -94,16 +94,18 @@ def seen_through(function: Function, fun: Any) -> Function:
         inner = _compat.pmapped(fun)
         code = getattr(inner, "__code__", None)
         return function if code is None else _written(inner)
-    inside = False
-    for layer in _layers(fun):
-        if not isinstance(layer, FunctionType):
-            continue
-        written = _written(layer)
+    found, inside = function, False
+    for layer in written_layers(fun):
         # What lies inside of another function is none of this one's.
-        inside = inside or written.source == function.source
-        if inside and written.user:
-            return written
-    return function
+        inside = inside or layer.source == function.source
+        if inside and layer.user:
+            found = layer  # the innermost, as JAX names what is decorated
+    return found
+
+
+def written_layers(fun: Any) -> list[Function]:
+    """A callable and what it wraps, from outside in; those written with `def`."""
+    return [_written(f) for f in _layers(fun) if isinstance(f, FunctionType)]
 
 
 def _written(fun: Any) -> Function:
