@@ -11,7 +11,7 @@ import contextlib
 import functools
 import threading
 import warnings
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -23,6 +23,21 @@ from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P, SingleDeviceSharding
 
 Traced = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def counting() -> tuple[Counter[str], Traced]:
+    """A counter of functions that ran, by name, and what to put around them."""
+    ran: Counter[str] = Counter()
+
+    def traced(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            ran[function.__name__] += 1
+            return function(*args, **kwargs)
+
+        return counted
+
+    return ran, traced
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
-from compile_programs import PROGRAMS, Program
+from compile_programs import PROGRAMS, Program, counting
 
 from jaxdbg import recorder
 from jaxdbg.records import CompileEvent, Reason, Remark
@@ -25,16 +23,7 @@ class Observed:
 
 
 def observed(program: Program) -> Observed:
-    ran: Counter[str] = Counter()
-
-    def traced(function: Any) -> Any:
-        @functools.wraps(function)
-        def counted(*args: Any, **kwargs: Any) -> Any:
-            ran[function.__name__] += 1
-            return function(*args, **kwargs)
-
-        return counted
-
+    ran, traced = counting()
     recorder.forget()
     recorder.start()
     try:

@@ -9,7 +9,6 @@ same). Part of it is shown as ~.
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 import re
@@ -29,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import equinox as eqx
 import jax
 from _machine import machine_line
-from compile_programs import PROGRAMS, Program
+from compile_programs import PROGRAMS, Program, counting
 
 from jaxdbg import recorder
 from jaxdbg.records import CompileEvent
@@ -82,8 +81,7 @@ def explained(program: Program) -> Score:
     log = logged("jax._src.interpreters.partial_eval")
     with log as lines, jax.explain_cache_misses(True):
         program.run(traced)
-    name = re.escape(program.function)
-    of_it = [t for t in lines if re.search(rf"\b{name}\b|{name}", t)]
+    of_it = [t for t in lines if program.function in t]
     misses = sum("TRACING CACHE MISS" in t for t in of_it)
     again = [
         t for t in of_it if "closest previous key" in t or "defined on the same" in t
@@ -93,36 +91,16 @@ def explained(program: Program) -> Score:
 
 def asserted(program: Program) -> Score:
     """What `equinox.debug.assert_max_traces` says as it fails."""
-    ran: Counter[str] = Counter()
+    _, counted = counting()
 
     def traced(function: Any) -> Any:
-        @functools.wraps(function)
-        def counted(*args: Any, **kwargs: Any) -> Any:
-            ran[function.__name__] += 1
-            return function(*args, **kwargs)
-
-        return eqx.debug.assert_max_traces(counted, max_traces=1)
+        return eqx.debug.assert_max_traces(counted(function), max_traces=1)
 
     try:
         program.run(traced)
     except Exception as error:
         return Score(None, str(error))
     return Score(None, "")
-
-
-def counting() -> tuple[Counter[str], Any]:
-    """A counter of functions that ran, and what to put around them."""
-    ran: Counter[str] = Counter()
-
-    def traced(function: Any) -> Any:
-        @functools.wraps(function)
-        def counted(*args: Any, **kwargs: Any) -> Any:
-            ran[function.__name__] += 1
-            return function(*args, **kwargs)
-
-        return counted
-
-    return ran, traced
 
 
 @contextmanager
