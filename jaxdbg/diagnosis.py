@@ -279,6 +279,7 @@ class Diagnosis:
             checked.stands.call,
             self.names,
             checked.call.function.name,
+            self.session.broke,
         )
         fails, why_not = self._fails()
         case = story.Case(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -45,6 +46,16 @@ class TraceBudgetError(Failure, AssertionError):
 class UsageError(ValueError):
     """An option that jaxdbg does not know, or with a value it cannot take."""
 
+
+def is_of_ours(error: BaseException) -> bool:
+    """Whether a line of jaxdbg itself has raised an error, and not what it called."""
+    tb = error.__traceback__
+    while tb is not None and tb.tb_next is not None:
+        tb = tb.tb_next
+    return tb is not None and tb.tb_frame.f_code.co_filename.startswith(_OWN)
+
+
+_OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 for _cls in (NonFiniteError, CheckError, TraceBudgetError, UsageError):
     _cls.__module__ = "jaxdbg"  # the name a user reads, and the one to import

@@ -330,35 +330,37 @@ class _Flags:
 
 def is_remote(x: Any) -> bool:
     """Whether an array is on devices other than the CPU."""
-    try:
-        # Not x.platform(), which kills the process where x is deleted (JAX 0.10).
-        devices: Any = isinstance(x, jax.Array) and x.sharding.device_set
-        return bool(devices) and next(iter(devices)).platform != "cpu"
-    except Exception:  # a tracer
+    if not _has_values(x):
         return False
+    # Not x.platform(), which kills the process where x is deleted (JAX 0.10).
+    return bool(next(iter(x.sharding.device_set)).platform != "cpu")
 
 
 def _is_late(x: Any) -> bool:
     """Whether an array is still being computed."""
-    try:
-        # The order matters: is_ready() too kills the process where x is deleted.
-        return isinstance(x, _ARRAY) and not x.is_deleted() and not x.is_ready()
-    except Exception:  # a tracer
-        return False
+    if not _has_values(x) or not isinstance(x.dtype, np.dtype):
+        return False  # typed keys have a dtype of their own, and no is_ready()
+    # The order matters: is_ready() too kills the process where x is deleted.
+    return not x.is_deleted() and not x.is_ready()
+
+
+def _has_values(x: Any) -> bool:
+    """Whether something is an array of JAX; a tracer is one without values."""
+    return isinstance(x, _ARRAY) and not isinstance(x, jax.core.Tracer)
 
 
 def _ask(asked: list[_Flags], index: int, x: Any) -> bool:
     """Enqueues the test of an array; whether that was possible."""
+    if _TESTS[x.dtype] is None:
+        return True
+    devices = x.sharding.device_set
+    flags = next((f for f in asked if f.takes(devices)), None)
     try:
-        if _TESTS[x.dtype] is None:
-            return True
-        devices = x.sharding.device_set
-        flags = next((f for f in asked if f.takes(devices)), None)
         if flags is not None:
             flags.ask(index, x)
         else:
             asked.append(_Flags(devices, index, x))
-    except Exception:  # deleted, in memory nobody computes in, in another mesh
+    except (RuntimeError, ValueError):  # deleted; of another mesh than the context's
         return False
     return True
 

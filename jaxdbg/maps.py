@@ -408,6 +408,6 @@ def _is_computed(value: Any) -> bool:
     try:
         if isinstance(value, jax.Array):
             value.block_until_ready()
-    except Exception:  # the user meets that where they look
+    except jax.errors.JaxRuntimeError:  # the user meets that where they look
         return False
     return True

@@ -332,3 +332,23 @@ class TestTwoDevices:
         spread = NamedSharding(mesh, PartitionSpec("x"))
         good, bad = slow(jax.device_put(jnp.eye(1000), spread))
         assert finite.pending([good, bad]).suspects() == [1]
+
+
+def test_a_failure_of_ours_on_the_devices_is_not_hidden(monkeypatch):
+    def broken(*_: object) -> None:
+        raise TypeError("of ours")
+
+    monkeypatch.setattr(finite, "_shift_in", broken)
+    with pytest.raises(TypeError, match="of ours"):
+        finite.pending([slow(jnp.eye(300))[0]])
+
+
+def test_what_no_device_can_be_asked_of_is_read_here():
+    first, second = jax.devices()
+    elsewhere, deleted = jax.device_put(jnp.nan, second), jnp.ones(3)
+    deleted.delete()
+    with jax.set_mesh(jax.make_mesh((1,), ("a",), devices=[first])):
+        assert not finite._ask([], 0, elsewhere)
+        assert finite.pending([elsewhere]).suspects() == [0]
+    assert not finite._ask([], 0, deleted)
+    assert finite.pending([deleted]).suspects() == []

@@ -9,16 +9,21 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from jax.sharding import PartitionSpec
 
 import jaxdbg
 from jaxdbg import diagnosis
-from jaxdbg.origins import rows, story
+from jaxdbg.origins import recording, retrace, rows, story
 
 NAN = np.nan
 
 
 def f32(*values):
     return np.array(values, np.float32)
+
+
+def log_of(x):
+    return jnp.log(x)
 
 
 def failure(function, *args, **options):
@@ -245,6 +250,41 @@ def test_a_part_of_ours_that_breaks_is_ours(monkeypatch, part):
     assert notice.startswith("a part of jaxdbg broke while ")
     assert caught.value.finding.origin.primitive == "log"
     assert "  -Inf was born in `jnp.log` at " in str(caught.value)
+
+
+def test_where_tracing_again_breaks_the_origin_is_told_without_a_module(monkeypatch):
+    def broken(*_: object) -> None:
+        raise KeyError("of ours")
+
+    # In the function, too, what is ours is told as ours.
+    for name in ("_flat", "_marking"):
+        with monkeypatch.context() as patch:
+            patch.setattr(retrace, name, broken)
+            with jaxdbg.checked(record=True) as region:
+                jax.jit(log_of)(f32(-1, 1))
+        (finding,) = region.report.findings
+        assert finding.origin.primitive == "log"
+        (notice,) = region.report.notices
+        assert notice.startswith("a part of jaxdbg broke while tracing log_of again")
+
+
+def test_a_shard_map_that_cannot_be_looked_into_is_opaque_or_told(monkeypatch):
+    mesh = jax.sharding.Mesh(jax.devices(), ("a",))
+    spec = PartitionSpec("a")
+    sharded = jax.shard_map(jnp.log, mesh=mesh, in_specs=spec, out_specs=spec)
+    bad = jnp.array([1.0, -1.0])
+    # JAX has no rule, or we have broken: a failure of ours is no opaque operation.
+    for error, notices in ((NotImplementedError("no rule"), 0), (KeyError("ours"), 1)):
+
+        def refuses(eqn: object, error: Exception = error) -> None:
+            raise error
+
+        monkeypatch.setattr(recording, "unsharded", refuses)
+        with jaxdbg.checked(record=True) as region:
+            jax.jit(sharded)(bad)
+        (finding,) = region.report.findings
+        assert len(region.report.notices) == notices
+        assert (finding.origin.primitive == "shard_map") is (not notices)
 
 
 def test_a_slow_search_says_so(monkeypatch, capsys):

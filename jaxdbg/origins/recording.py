@@ -267,7 +267,7 @@ class Recorder:
     ) -> _Values:
         try:
             jaxpr = unsharded(run.body.eqns[n])
-        except Exception:  # vmap does not know an operation: the whole is opaque
+        except NotImplementedError:  # vmap has no rule for it: the whole is opaque
             return self._bound(run, n, ins)
         inner = run.entered(n, jaxpr)
         run.inner[n] = Inner("call", [inner])

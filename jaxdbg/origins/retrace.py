@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 
+from jaxdbg.errors import is_of_ours
 from jaxdbg.hooks.calls import UserCall
 from jaxdbg.hooks.fresh import Rules, fresh_traces
 from jaxdbg.hooks.interpose import our_own_work
@@ -24,6 +25,10 @@ from jaxdbg.origins.scopes import Leaf, ModuleScopes
 
 class NotTraced(Exception):
     """The function could not be traced afresh, or to another jaxpr; says why."""
+
+
+class _TheirError(Exception):
+    """What the user's function raised, for `__cause__`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +57,20 @@ def retrace(
 
     Raises:
         NotTraced: it cannot be traced, or is another program by now.
+        Exception: a part of jaxdbg broke.
     """
-    error: Exception | None = None
+    why = ""
     for may_mark in (True, False):
         try:
             new = _traced(call, jaxpr, inputs, name_of, may_mark)
-        except NotTraced:
-            raise
-        except Exception as raised:
-            error = raised
+        except _TheirError as raised:
+            error = raised.__cause__
+            why = f"tracing it again failed ({type(error).__name__}: {error})"
             continue
         if same_program(jaxpr, new.jaxpr):
             return new
-        error = NotTraced("traced again it is another program")
-    raise NotTraced(f"tracing it again failed ({type(error).__name__}: {error})")
+        why = "traced again it is another program"
+    raise NotTraced(why)
 
 
 def _traced(
@@ -96,7 +101,13 @@ def _traced(
     def program(*leaves: Any) -> Any:
         tracers.update({id(t): (t, n) for t, n in zip(leaves, known, strict=True)})
         args, kwargs = rebuild(leaves)
-        return _marking(call.function, scopes)(*args, **kwargs)
+        marking = _marking(call.function, scopes)
+        try:
+            return marking(*args, **kwargs)
+        except Exception as error:
+            if is_of_ours(error):
+                raise
+            raise _TheirError from error
 
     with our_own_work(), fresh_traces() as rules, scopes.installed():
         new = jax.make_jaxpr(program)(*map(_abstract, avals))

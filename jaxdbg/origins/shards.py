@@ -23,7 +23,8 @@ _SAME = ("pvary", "pcast", "reduced_vary_cast", "vary_unreduced_cast", "pbroadca
 def unsharded(eqn: Any) -> Any:
     """The closed jaxpr that does on whole arrays what a `shard_map` equation does.
 
-    Raises whatever JAX raises where `vmap` does not know an operation in the body.
+    Raises:
+        NotImplementedError: `vmap` has no rule for an operation in the body.
     """
     sizes = dict(eqn.params["mesh"].shape)
     in_specs = [_axes_of(s, v) for s, v in _specs(eqn, "in_specs", eqn.invars)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,6 +64,7 @@ class Context:
             while the call is on the stack; None where it is not known.
         names: what the user calls arrays.
         function: name of the jitted function.
+        broke: is told where a part of jaxdbg breaks; it is raised by default.
         retraced: the function traced afresh, or why it could not be; made when first
             needed.
     """
@@ -73,6 +74,7 @@ class Context:
     call: UserCall | None = None
     names: Names = field(default_factory=Names)
     function: str = ""
+    broke: Callable[[str, Exception], None] | None = None
     retraced: Retrace | NotTraced | None = None
 
     def afresh(self) -> Retrace | NotTraced:
@@ -95,6 +97,11 @@ class Context:
             return retrace(self.call, self.jaxpr, self.inputs(), self.names.of)
         except NotTraced as reason:
             return reason
+        except Exception as error:
+            if self.broke is None:
+                raise
+            self.broke(f"tracing {self.function} again", error)
+            return NotTraced("jaxdbg broke while it traced the function again")
 
 
 def locate(site: Site, context: Context) -> Where:
