@@ -6,7 +6,6 @@ gets a few megabytes, and no Python object for each number.
 
 from __future__ import annotations
 
-import re
 import sys
 from array import array
 from base64 import b64encode
@@ -14,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from jaxdbg.records import LeafStats, Report, TreeHistory, TreeStats
+from jaxdbg.records import LeafStats, Report, TreeHistory, TreeStats, tree_name
 from jaxdbg.records.serial import plain
 
 FORMAT = 1
@@ -145,7 +144,7 @@ def _title(report: Report | None) -> str:
 def tree_names(report: Report) -> list[str]:
     """The trees that a report tells of: those it has watched, then those gone bad."""
     names = [history.name for history in report.histories]
-    names += [_head(path) for path in _bad_paths(report)]
+    names += [tree_name(path) for path in _bad_paths(report)]
     return list(dict.fromkeys(names))
 
 
@@ -154,7 +153,7 @@ def _named(report: Report | None) -> list[TreeStats]:
     found: dict[str, dict[str, LeafStats]] = {}
     for path in _bad_paths(report) if report else ():
         leaf = LeafStats(path, group="", kind="", detailed=False)
-        found.setdefault(_head(path), {})[path] = leaf
+        found.setdefault(tree_name(path), {})[path] = leaf
     return [TreeStats(name, tuple(leaves.values())) for name, leaves in found.items()]
 
 
@@ -166,12 +165,6 @@ def _bad_paths(report: Report) -> list[str]:
         for leaf in finding.origin.reached
     ]
     return [path for finding in report.findings for path in finding.paths] + reached
-
-
-def _head(path: str) -> str:
-    """The name a path begins with: `model`, or `train_step(...)`."""
-    head = re.match(r"[^.\[(]+(\(\.\.\.\))?", path)
-    return head[0] if head else path
 
 
 def _unknown(history: TreeHistory) -> TreeStats:

@@ -198,13 +198,32 @@ def lost(events: Sequence[CompileEvent]) -> tuple[int, float]:
     What is nested in an avoidable build counts with it, and once.
     """
     avoidable = [b for b in builds(events) if b.reason and b.reason.avoidable]
+    return len(avoidable), _seconds(avoidable, events)
+
+
+def open_to_doubt(events: Sequence[CompileEvent]) -> tuple[list[str], float]:
+    """The user's functions that were built again, and the seconds that took.
+
+    Only where nothing says whether it was avoidable, as of a shape that changes.
+    """
+    doubtful = [
+        b
+        for b in builds(events)
+        if b.events[0].user and b.reason and b.reason.avoidable is None
+    ]
+    names = list(dict.fromkeys(b.function for b in doubtful))
+    return names, _seconds(doubtful, events)
+
+
+def _seconds(chosen: Sequence[Build], events: Sequence[CompileEvent]) -> float:
+    """What builds cost, with all that is nested in them."""
     below = _children(events)
-    left, seen = [i for b in avoidable for i in b.indices], set[int]()
+    left, seen = [i for b in chosen for i in b.indices], set[int]()
     while left:
         if (i := left.pop()) not in seen:
             seen.add(i)
             left += below.get(i, [])
-    return len(avoidable), sum(events[i].self_time for i in seen)
+    return sum(events[i].self_time for i in seen)
 
 
 def _children(events: Sequence[CompileEvent]) -> dict[int, list[int]]:

@@ -18,6 +18,7 @@ from jaxdbg.origins import story
 from jaxdbg.records import Finding, Origin, Reason
 from jaxdbg.render import story as told
 from jaxdbg.render.compiles import changed
+from jaxdbg.render.reached import KINDS
 
 if TYPE_CHECKING:
     from jaxdbg.naming import Names
@@ -131,7 +132,7 @@ def unnamed(call: Call, origin: Origin) -> NonFiniteError:
 
 def inside(call: Call, origin: Origin) -> NonFiniteError:
     """An operation inside a jitted call gave a NaN or an Inf (`--every-op`)."""
-    headline = f"{told.KINDS[origin.kind]} inside {call}"
+    headline = f"{KINDS[origin.kind]} inside {call}"
     origin = replace(origin, headline=headline)
     lines = [
         headline,

@@ -36,6 +36,7 @@ from jaxdbg.containers import (
     reader_of,
 )
 from jaxdbg.hooks.compiles import is_user_file
+from jaxdbg.records import tree_name
 
 MAX_VISITS = 60_000
 """How many values a walk looks at; about 0.1 s."""
@@ -98,7 +99,7 @@ class Names:
         What the running call of an `nnx.jit` function was given comes after, under the
         names of the parameters.
         """
-        heads = dict.fromkeys(_head(path) for a in arrays if (path := self.of(a)))
+        heads = dict.fromkeys(tree_name(path) for a in arrays if (path := self.of(a)))
         for head in heads:
             space = next((n for n in self._namespaces if head in n), {})
             if head in space:
@@ -473,11 +474,7 @@ def _updated(
 
 
 def _heads(paths: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(map(_head, paths)))
-
-
-def _head(path: str) -> str:
-    return re.split(r"[.\[]", path, maxsplit=1)[0]
+    return list(dict.fromkeys(map(tree_name, paths)))
 
 
 def _stem(path: str) -> str:
@@ -496,7 +493,7 @@ def _typed_input(path: str, i: int, layout: _Layout) -> str:
     if not path or re.fullmatch(r"flat_args\[\d+\]", path):
         return f"argument {i + 1}"
     if layout is _GRAPH and (match := _OPAQUE.match(path)):
-        return f"variable {int(match[2]) + 1} of {_head(path)}"
+        return f"variable {int(match[2]) + 1} of {tree_name(path)}"
     return _typed(path, layout)
 
 

@@ -20,6 +20,7 @@ from jaxdbg import held, slots
 from jaxdbg.held import Held
 from jaxdbg.jaxprs import REF
 from jaxdbg.naming import Names
+from jaxdbg.records import tree_name
 
 MAX_LINES = 8
 """How many things that cannot be put back are told one by one."""
@@ -113,9 +114,9 @@ class _Work:
 
         A batch is set anew in every step of a loop.
         """
-        heads = {_head(path) for path in self.back}
+        heads = {tree_name(path) for path in self.back}
         for path in self._mine:
-            if path not in heads and _head(path) in heads:
+            if path not in heads and tree_name(path) in heads:
                 self.left[path] = (
                     "what is there now was not put there by a checked call"
                 )
@@ -203,14 +204,10 @@ _DONATED = "it was donated to the call and is gone; without --keep-donation it i
 
 def _counted(paths: Sequence[str]) -> str:
     """`28 arrays of model, 57 of opt`."""
-    heads = Counter(map(_head, paths))
+    heads = Counter(map(tree_name, paths))
     whole = {path for path in paths if re.fullmatch(r"\w+", path)}
     parts: list[str] = []
     for head, n in heads.items():
         unit = "" if any("array" in p for p in parts) else f" array{'s' * (n > 1)}"
         parts.append(head if head in whole else f"{n}{unit} of {head}")
     return ", ".join(parts)
-
-
-def _head(path: str) -> str:
-    return re.split(r"[.\[]", path, maxsplit=1)[0]

@@ -247,6 +247,17 @@ def test_no_advice_where_the_compilation_was_right() -> None:
     assert "none of it known to be avoidable" in said
 
 
+def test_headline_names_what_ran_again_without_a_verdict() -> None:
+    reason = Reason("shape", "x", "f32[8]", "f32[16]")
+    again = made.built(start=1, reason=reason)
+    assert compiles.headline(made.joined(made.built(), again)) == (
+        "0.82 s tracing, lowering and compiling · "
+        "0.41 s of it spent on train_step again"
+    )
+    both = made.joined(made.built(), again, made.built("f", start=2, reason=reason))
+    assert "0.82 s of it spent on 2 functions again" in compiles.headline(both)
+
+
 @pytest.mark.parametrize(
     ("reason", "avoidable", "advice"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from jaxdbg.records import Operand, Origin, Reached, SourceFrame, Turn
+from jaxdbg.render import reached
 from jaxdbg.render.story import html, marked, operand, short, whole
 
 CELL = SourceFrame(
@@ -253,3 +254,24 @@ def test_html_is_escaped():
     assert "<script" not in text and "<b>" not in text
     assert "a &lt; b" in text
     assert ">x / (var + self.eps)</span>" in text
+
+
+def test_many_leaves_that_are_wholly_bad_have_one_line_for_each_tree():
+    model = [Reached(f"model.w[{i}]", 4, 4, ("nan",)) for i in range(20)]
+    partly = Reached("model.head.kernel", 3, 4, ("nan", "inf"))
+    opt = [Reached(f'opt["mu"][{i}]', 2, 2, ("inf",)) for i in range(3)]
+    loss = Reached("train_step(...)[0]", 1, 1, ("nan",))
+    assert reached.told([loss, *model, partly, *opt]) == [
+        "model.head.kernel: 3 of 4 (NaN, Inf)",
+        "train_step(...)[0]: 1 of 1 (NaN)",
+        "model: every element of 20 leaves (NaN), from model.w[0] to model.w[19]",
+        'opt: every element of 3 leaves (Inf), from opt["mu"][0] to opt["mu"][2]',
+    ]
+
+
+def test_of_many_leaves_that_are_bad_in_part_some_are_told():
+    leaves = [Reached(f"grads[{i}]", 1, 4, ("nan",)) for i in range(14)]
+    assert reached.told(leaves)[-2:] == [
+        "grads[11]: 1 of 4 (NaN)",
+        "and 2 more leaves in part",
+    ]

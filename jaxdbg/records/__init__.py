@@ -13,6 +13,7 @@ from jaxdbg.records.leaves import (
     LeafStats as LeafStats,
     TreeHistory as TreeHistory,
     TreeStats as TreeStats,
+    tree_name as tree_name,
 )
 from jaxdbg.records.origins import (
     Operand as Operand,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -104,3 +105,9 @@ class TreeHistory:
     bad: tuple[tuple[int, ...], ...] = ()
     first_bad: int = -1
     first_bad_call: int = 0
+
+
+def tree_name(path: str) -> str:
+    """The name a path begins with: `model`, or `train_step(...)`."""
+    name = re.match(r"[^.\[(]+(\(\.\.\.\))?", path)
+    return name[0] if name else path

@@ -6,7 +6,16 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
-from jaxdbg.costs import PHASES, Build, Cost, Repeat, costs, lost, repeats
+from jaxdbg.costs import (
+    PHASES,
+    Build,
+    Cost,
+    Repeat,
+    costs,
+    lost,
+    open_to_doubt,
+    repeats,
+)
 from jaxdbg.records import CompileEvent, Reason, SourceFrame
 
 MAX_FUNCTIONS = 20
@@ -69,10 +78,14 @@ def headline(events: Sequence[CompileEvent], what: str = "") -> str:
     times, wasted = lost(events)
     saved = sum(e.saved for e in events)
     line = f"{seconds(spent)} tracing, lowering and compiling{_spaced(what)}"
+    functions, again_seconds = open_to_doubt(events)
+    if functions:
+        one = functions[0] if len(functions) == 1 else f"{len(functions)} functions"
+        line += f" · {seconds(again_seconds)} of it spent on {one} again"
     if times:
         plural = "s" * (times != 1)
         line += f" · {seconds(wasted)} lost to {times} avoidable compilation{plural}"
-    else:
+    elif not functions:
         line += " · none of it known to be avoidable"
     if saved:
         line += f" · {seconds(saved)} saved by the persistent cache"

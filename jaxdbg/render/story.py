@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jaxdbg.records import Operand, Origin, SourceFrame, Turn
+from jaxdbg.render import reached
+from jaxdbg.render.reached import KINDS
 
 MAX_LINES = 4
 """How many lines of one expression are shown."""
@@ -15,14 +17,8 @@ MAX_LINES = 4
 MAX_TURNS = 3
 """How many turning points a message tells."""
 
-MAX_REACHED = 12
-"""How many leaves the whole story lists."""
-
 WIDTH = 86
 """Where advice is wrapped."""
-
-KINDS = {"nan": "NaN", "inf": "Inf", "-inf": "-Inf"}
-"""How a kind is said."""
 
 MAX_WIDTH = 100
 """A longer line of code is cut down to what is around the expression."""
@@ -349,7 +345,7 @@ def sections(origin: Origin) -> list[Section]:
         *_there(origin.made_at),
         Section("likely cause" if origin.likely else "cause", _advice(origin)),
         Section("last calls", _last_calls(origin)),
-        Section("reached", tuple(_reached(origin))),
+        Section("reached", tuple(reached.told(origin.reached))),
         Section("note", origin.notes),
     ]
     return [s for s in found if s.lines or s.frames]
@@ -509,17 +505,6 @@ def _rows(origin: Origin) -> tuple[str, ...]:
         return ()
     names = _batches(origin)
     return (f"{names}: {origin.rows_note}" if names else origin.rows_note,)
-
-
-def _reached(origin: Origin) -> list[str]:
-    told = [
-        f"{r.path}: {r.bad:,} of {r.size:,} ({', '.join(KINDS[k] for k in r.kinds)})"
-        for r in origin.reached[:MAX_REACHED]
-    ]
-    more = len(origin.reached) - MAX_REACHED
-    if more > 0:
-        told.append(f"and {more} more {'leaf' if more == 1 else 'leaves'}")
-    return told
 
 
 def _advice(origin: Origin) -> tuple[str, ...]:
