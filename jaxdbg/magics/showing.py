@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any
+from warnings import warn
 
 from IPython.core.interactiveshell import InteractiveShell
 
 import jaxdbg
 from jaxdbg import caller
 from jaxdbg.records import Report, TreeStats
-from jaxdbg.render import static
+from jaxdbg.render import figure, static
 
 if TYPE_CHECKING:
     from jaxdbg.panel import Panel
@@ -19,16 +21,23 @@ _TWIN_STYLE = """<style>
 .jp-OutputArea-child:has(.jd-live) + .jp-OutputArea-child:has(.jd-twin) {
   display: none }
 .jp-OutputArea-child:has(+ .jp-OutputArea-child .jd-twin)
-  .jupyter-widgets:not(:has(*)) { display: none }
+  > .jp-OutputArea-output:not(:has(*)) { display: none }
 </style>"""
-"""Hides the twin while the widget lives, and the dead widget's error when not."""
+"""Hides the twin while the widget lives, and when not, what stands for the widget: an
+error, or that it is loading."""
+
+TEXT = 20_000
+"""Of a longer text the end is left out: a notebook is saved with it."""
 
 
 class Shown:
     """A panel in the output of a cell, and its twin: the same report, without a script.
 
     JupyterLab shows of a dead widget an error only, and nothing else of that output, so
-    what is to be read later lies in an output of its own.
+    what is to be read later lies in an output of its own. Who shows neither widgets nor
+    HTML (a PDF that nbconvert makes, a console) shows the text that is with the widget,
+    and the picture that is with the twin. The picture is drawn when the cell is over:
+    nobody waits for it before an error.
     """
 
     def __init__(self, shell: InteractiveShell, panel: Panel):
@@ -37,10 +46,23 @@ class Shown:
         self._twin = f"jaxdbg-twin-{panel.model_id}"
         self._publish(_bundle(panel))
         self._publish(self._twin_bundle(), self._twin)
+        shell.events.register("post_execute", self._add_picture)
 
     def update(self) -> None:
         """Brings the twin to what the panel shows now."""
         self._publish(self._twin_bundle(), self._twin, update=True)
+
+    def _add_picture(self) -> None:
+        self._shell.events.unregister("post_execute", self._add_picture)
+        try:
+            picture = _picture(self.panel)
+        except Exception as error:
+            kind = type(error).__name__
+            warn(f"jaxdbg could not draw the panel: {kind}: {error}", stacklevel=2)
+            return
+        if picture:
+            bundle = {**self._twin_bundle(), "image/png": picture}
+            self._publish(bundle, self._twin, update=True)
 
     def _twin_bundle(self) -> dict[str, Any]:
         html = static.render(self.panel.report, self.panel.trees)
@@ -63,16 +85,22 @@ def is_notebook(shell: InteractiveShell | None) -> bool:
 
 def _bundle(panel: Panel) -> dict[str, Any]:
     view = {"version_major": 2, "version_minor": 1, "model_id": panel.model_id}
-    text = _text(panel)
+    text = repr(panel)
     return {
         "application/vnd.jupyter.widget-view+json": view,
-        "text/plain": text.partition("\n")[0],
+        "text/plain": text if len(text) <= TEXT else f"{text[:TEXT]}\n...",
         "text/html": "",
     }
 
 
-def _text(panel: Panel) -> str:
-    return str(panel.report) if isinstance(panel.report, Report) else repr(panel)
+def _picture(panel: Panel) -> str:
+    """The picture of a panel, as a notebook holds it; empty where there is none."""
+    if not figure.is_quick():
+        return ""
+    from jaxdbg.render.figure.picture import png  # it needs matplotlib
+
+    drawn = png(panel.report, panel.trees)
+    return b64encode(drawn).decode() if drawn is not None else ""
 
 
 def show(what: object = None, name: str | None = None) -> Panel | None:

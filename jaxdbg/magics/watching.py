@@ -24,7 +24,7 @@ EVERY = 0.25
 SHARE = 0.05
 """What part of the time looking may take; a long report is looked at less often."""
 
-NOTE = "The panel above shows the leaf, the call and the story; %panel shows it again."
+NOTE = "The panel above has all of it; %panel shows it again."
 
 
 def opened(shell: InteractiveShell, region: Any, when: str) -> CellPanel | None:

@@ -6,41 +6,77 @@ in what nbconvert makes; so it is text, tables and `<details>`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
-from jaxdbg.records import Report, TreeStats
+from jaxdbg.records import Finding, Report, TreeStats
 from jaxdbg.render import compiles_html, leaves, leaves_html, story
 
 MAX_STORIES = 5
 """How many stories are told in full."""
 
-MAX_BYTES = 40_000
-"""A longer part is left out: a notebook is saved with all of it."""
+MAX_BYTES = 80_000
+"""What does not fit in is left out, and said to be: a notebook is saved with it."""
 
-_TEXT = (
-    "white-space: pre-wrap; background: none; color: inherit; margin: 0 0 0.4em; "
-    "padding: 0; font-size: var(--jp-code-font-size, 13px)"
+_ALL = (
+    "font-size: var(--jp-code-font-size, 13px); "
+    "color: var(--jp-content-font-color1, inherit); "
+    "padding: 0 var(--jp-code-padding, 0)"
 )
+_TEXT = (
+    "white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere; "
+    "background: none; color: inherit; margin: 0 0 0.4em; padding: 0; "
+    "font-size: inherit"
+)
+_INSIDE = "margin: 0.2em 0 0.5em 1.1em; line-height: 1.45; max-width: 62em"
 
 
 def render(report: Report | None, trees: Iterable[TreeStats] = ()) -> str:
     """The report, the stories of its findings, the trees, and what was compiled."""
-    parts = [_details(leaves.headline(tree), leaves_html.body(tree)) for tree in trees]
-    if report is not None:
-        parts = [_text(str(report)), *_stories(report), *parts]
+    parts = [] if report is None else [*_findings(report)]
+    parts += [_tree(tree) for tree in trees]
     if report is not None and report.compilations:
         table = compiles_html.render(report.compilations)
         parts.append(_details("compilations", table))
-    return "".join(part for part in parts if len(part) <= MAX_BYTES)
+    return f'<div style="{_ALL}">{"".join(_fitting(parts))}</div>'
 
 
-def _stories(report: Report) -> list[str]:
-    told = [f.origin for f in report.findings if f.origin is not None]
-    return [
-        _details(origin.headline or "origin", story.html(origin), open=not i)
-        for i, origin in enumerate(told[:MAX_STORIES])
-    ]
+def _fitting(parts: Sequence[str]) -> Iterator[str]:
+    """The parts for which there is room; the first ones come first."""
+    room, left_out = MAX_BYTES, 0
+    for part in parts:
+        if len(part) <= room:
+            yield part
+            room -= len(part)
+        else:
+            left_out += 1
+    if left_out:
+        yield _text(f"{left_out} more of this would be too long for a notebook")
+
+
+def _findings(report: Report) -> Iterator[str]:
+    """The report as text; where a finding has its story, that stands for its line."""
+    stories = [f for f in report.findings if f.origin is not None][:MAX_STORIES]
+    head, *lines = str(report).split("\n")
+    for finding in stories:
+        if (line := f"  {_headline(finding)}") in lines:
+            lines.remove(line)
+    yield _text(head)
+    for i, finding in enumerate(stories):
+        assert finding.origin is not None
+        yield _details(_headline(finding), story.body(finding.origin), open=not i)
+    if lines:
+        yield _text("\n".join(lines))
+
+
+def _headline(finding: Finding) -> str:
+    return finding.message.partition("\n")[0]
+
+
+def _tree(tree: TreeStats) -> str:
+    """A tree; what is bad is told without being asked."""
+    inside = leaves_html.body(tree)
+    return _details(leaves.headline(tree), inside, open=bool(tree.bad))
 
 
 def _text(text: str) -> str:
@@ -49,4 +85,7 @@ def _text(text: str) -> str:
 
 def _details(summary: str, inside: str, open: bool = False) -> str:
     is_open = " open" if open else ""
-    return f"<details{is_open}><summary>{escape(summary)}</summary>{inside}</details>"
+    return (
+        f"<details{is_open}><summary>{escape(summary)}</summary>"
+        f'<div style="{_INSIDE}">{inside}</div></details>'
+    )

@@ -395,13 +395,14 @@ def _folded(line: str) -> list[str]:
 
 def html(origin: Origin) -> str:
     """The whole story as HTML that reads well in light and dark notebooks."""
+    head = f'<div style="{_STYLE["head"]}">{escaping.escape(origin.headline)}</div>'
+    return f'<div style="{_STYLE["all"]}">{head}{body(origin)}</div>'
+
+
+def body(origin: Origin) -> str:
+    """The same without the headline."""
     rows = "".join(map(_html_section, sections(origin)))
-    head = escaping.escape(origin.headline)
-    return (
-        f'<div style="{_STYLE["all"]}">'
-        f'<div style="{_STYLE["head"]}">{head}</div>'
-        f'<table style="{_STYLE["table"]}"><tbody>{rows}</tbody></table></div>'
-    )
+    return f'<table style="{_STYLE["table"]}"><tbody>{rows}</tbody></table>'
 
 
 _STYLE = {

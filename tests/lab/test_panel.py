@@ -281,6 +281,8 @@ def test_reopened_without_its_kernel_it_is_the_static_report(
     twin = notebook.page.locator(".jd-twin")
     expect(twin).to_be_visible(timeout=START_SECONDS * 1000)
     expect(twin).to_contain_text("born")
+    # Neither at once, nor when a kernel has come that does not know the widget.
+    assert "Loading widget" not in notebook.page.inner_text(".jp-Notebook")
     notebook.page.wait_for_timeout(1500)
     notebook.page.screenshot(path=tmp_path / "reopened.png")
     assert "rror displaying widget" not in notebook.page.inner_text(".jp-Notebook")

@@ -22,10 +22,14 @@ class Drawing(Figure):
             figsize=(width, height), facecolor="none", layout="constrained"
         )
 
-    def _repr_png_(self) -> bytes:
+    def png(self, dpi: int) -> bytes:
+        """The picture as a file."""
         buffer = io.BytesIO()
-        self.savefig(buffer, format="png", dpi=144)
+        self.savefig(buffer, format="png", dpi=dpi)
         return buffer.getvalue()
+
+    def _repr_png_(self) -> bytes:
+        return self.png(dpi=144)
 
 
 def quiet(axes: Any) -> None:
