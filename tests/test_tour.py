@@ -50,7 +50,7 @@ def test_nan_is_caught_and_named(said: Said) -> None:
 def test_the_whole_story(said: Said) -> None:
     text = said("nan-origin")
     assert "numerator `x - mean` is exactly 0 at [51, 0, 0, 0]" in text
-    assert "model.conv1.kernel: 144 of 144 (NaN)" in text
+    assert "model: every element of 4 leaves (NaN), from model.conv1.kernel" in text
 
 
 def test_model_holds_its_last_good_values(said: Said) -> None:
