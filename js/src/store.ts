@@ -11,6 +11,7 @@ import type {
   TileRequest,
   TreeData,
 } from "./report";
+import { birthIn } from "./birth";
 import { type Badness, type Call, GOOD, INF, type Module, NAN, Tree } from "./tree";
 
 export type View = "map" | "icicle" | "table";
@@ -56,6 +57,10 @@ export function newStore(kernel: Kernel | null = null) {
   const compilations = computed(() => report.value?.compilations ?? []);
   const found = computed(() => matches(tree.value, query.value));
   const calls = computed(() => tree.value?.history?.calls ?? []);
+  const birth = computed(() => {
+    const at = subject.value?.kind === "finding" ? subject.value.index : 0;
+    return birthIn(tree.value, findings.value[at]);
+  });
 
   function setData(data: PanelData): void {
     if (data.jaxdbg_panel !== 1) {
@@ -235,6 +240,7 @@ export function newStore(kernel: Kernel | null = null) {
     compilations,
     found,
     calls,
+    birth,
     hasKernel: kernel !== null,
     setData,
     selectFinding,

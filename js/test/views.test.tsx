@@ -59,6 +59,21 @@ test("a failure is where one looks: story, leaf, call and moment", async () => {
   expect(store.moment.value).toBe(fixture("failed").report?.findings[1]?.time);
 });
 
+test("the map says in which module the value was born", async () => {
+  const store = await open("failed");
+  const label = (): string => root.querySelector(".jd-map canvas")?.getAttribute("aria-label") ?? "";
+  expect(store.birth.value).toBeNull();
+  expect(label()).not.toContain("Born in");
+  const data = fixture("failed");
+  const origin = data.report?.findings[1]?.origin;
+  if (!origin) throw new Error("the fixture tells of no origin");
+  origin.module = "model.conv1";
+  await act(() => store.setData(data));
+  expect(store.birth.value).toEqual({ module: "model.conv1", start: 0, end: 2 });
+  expect(text(".jd-map .jd-legend")).toContain("born in model.conv1");
+  expect(label()).toContain("Born in model.conv1.");
+});
+
 test("from a leaf its findings, and back", async () => {
   const store = await open("failed");
   await act(() => store.selectLeaf(0));

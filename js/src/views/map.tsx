@@ -1,6 +1,7 @@
 // The waffle: one cell for each leaf, in the order of the tree, grouped by module.
 
 import { useMemo, useState } from "preact/hooks";
+import type { Birth } from "../birth";
 import { type Block, cellOf, type Group, groups, leavesAt, type Waffle, waffle } from "../layout";
 import { type Colours, coloursOf, drawBad, leafColour, type Scale, scale } from "../paint";
 import type { Store } from "../store";
@@ -26,11 +27,12 @@ export function Map({ store, theme }: { store: Store; theme: number }) {
   const kept = store.kept.value;
   const found = store.found.value;
   const leaf = store.leaf.value;
+  const birth = store.birth.value;
   const paint = store.paint.value;
   const height = Math.ceil(map.height) + 2;
   const draw = (ctx: CanvasRenderingContext2D, colours: Colours): void => {
     const good = scale(tree, paint, kept, colours);
-    drawWaffle(ctx, { map, tree, kept, good, colours, found, leaf });
+    drawWaffle(ctx, { map, tree, kept, good, colours, found, leaf, birth });
   };
   const pick = (p: Place): void => {
     const hit = leavesAt(map, p.x, p.y);
@@ -47,7 +49,7 @@ export function Map({ store, theme }: { store: Store; theme: number }) {
         width={width}
         height={height}
         theme={theme}
-        label={`Map of ${some(tree.length, "leaf").replace("leafs", "leaves")} of ${tree.name}; ${count(store.bad.value.length)} hold NaN or Inf. The table lists them.`}
+        label={`Map of ${some(tree.length, "leaf").replace("leafs", "leaves")} of ${tree.name}; ${count(store.bad.value.length)} hold NaN or Inf.${birth ? ` Born in ${birth.module}.` : ""} The table lists them.`}
         draw={draw}
         onPoint={(p, e) => {
           setAt(p);
@@ -86,6 +88,7 @@ interface Drawn {
   colours: Colours;
   found: number[] | null;
   leaf: number;
+  birth: Birth | null;
 }
 
 export function drawWaffle(ctx: CanvasRenderingContext2D, what: Drawn): void {
@@ -119,6 +122,7 @@ export function drawWaffle(ctx: CanvasRenderingContext2D, what: Drawn): void {
   for (const [kind, x, y] of bad) {
     if (kind !== GOOD) drawBad(ctx, kind, x, y, side, colours);
   }
+  frameBirth(ctx, what);
   outline(ctx, what, side);
 }
 
@@ -174,6 +178,22 @@ function veil(ctx: CanvasRenderingContext2D, what: Drawn, side: number): void {
     const at = cellOf(map, leaf);
     if (at) ctx.fillRect(at.x, at.y, side, side);
   }
+}
+
+/** A frame around the module where the bad value was born. */
+function frameBirth(ctx: CanvasRenderingContext2D, { map, colours, birth }: Drawn): void {
+  if (!birth) return;
+  ctx.save();
+  ctx.strokeStyle = colours.accent;
+  ctx.lineWidth = 1.5;
+  ctx.setLineDash([4, 2]);
+  for (const b of map.blocks) {
+    if (b.end <= birth.start || b.start >= birth.end) continue;
+    const cells = Math.min(b.perRow, Math.ceil((b.end - b.start) / map.share));
+    const right = b.x + cells * map.stride + 2;
+    ctx.strokeRect(b.x - 5, b.y - 4, right - b.x + 6, b.rows * map.pitch + 5);
+  }
+  ctx.restore();
 }
 
 function outline(ctx: CanvasRenderingContext2D, what: Drawn, side: number): void {
@@ -292,6 +312,11 @@ function Legend({ store, tree, map, element }: LegendProps) {
       <span>
         <i class="jd-swatch jd-unknown" /> no floats, or not known
       </span>
+      {store.birth.value && (
+        <span>
+          <i class="jd-swatch jd-birth" /> born in {store.birth.value.module}
+        </span>
+      )}
       <span class="jd-space" />
       {map.share > 1 && <span>a cell is {map.share} leaves; a click on a module goes in</span>}
     </div>
