@@ -1,8 +1,9 @@
 """The panel as a widget of the notebook; the only room that knows anywidget.
 
-One panel lives in a notebook at a time: each widget sends its whole script to the page,
-and what nobody closes stays alive. A panel that a newer one has replaced leaves the
-static report that lies beside it.
+One panel lives in a notebook of Jupyter at a time: each widget sends its whole script
+to the page, and what nobody closes stays alive. A panel that a newer one has replaced
+leaves the static report that lies beside it. Elsewhere, as in marimo, whoever was given
+a panel keeps it as long as they like.
 """
 
 from __future__ import annotations
@@ -63,7 +64,6 @@ class Panel(anywidget.AnyWidget):
         self._lock = threading.RLock()
         super().__init__(data=self._told())
         self.on_msg(self._asked)
-        _replace(self)
 
     def show(self, report: Report, maps: Iterable[FiniteMap] = ()) -> None:
         """Shows a later state of the region."""
@@ -113,13 +113,9 @@ class Panel(anywidget.AnyWidget):
 _current: Panel | None = None
 
 
-def current() -> Panel | None:
-    """The panel that lives, or None."""
-    return _current
-
-
-def _replace(new: Panel) -> None:
+def leave_only(panel: Panel | None) -> None:
+    """Closes the panel that was in the notebook before this one."""
     global _current
-    old, _current = _current, new
-    if old is not None:
+    old, _current = _current, panel
+    if old is not None and old is not panel:
         old.close()

@@ -7,6 +7,7 @@ import json
 import weakref
 from typing import Any
 
+import ipywidgets
 import numpy as np
 import panel_fixtures as made
 import pytest
@@ -20,8 +21,7 @@ from jaxdbg.render.page import page
 @pytest.fixture(autouse=True)
 def closed_again() -> Any:
     yield
-    if (last := panel.current()) is not None:
-        last.close()
+    ipywidgets.Widget.close_all()
 
 
 def sent(widget: Panel, asked: object) -> list[Any]:
@@ -66,11 +66,23 @@ def test_messages_of_others_are_left_alone(message: object) -> None:
     assert sent(Panel(), message) == []
 
 
-def test_one_panel_lives_and_those_before_are_freed() -> None:
+def test_one_panel_is_in_a_notebook_and_those_before_are_freed() -> None:
     first = weakref.ref(Panel(made.REPORT))
-    Panel(made.REPORT)
+    panel.leave_only(first())
+    assert first() is not None
+    panel.leave_only(Panel(made.REPORT))
     gc.collect()
     assert first() is None
+    panel.leave_only(None)
+
+
+def test_who_is_given_panels_may_keep_several() -> None:
+    first = jaxdbg.show({"a": np.ones(3)}, "first")
+    second = jaxdbg.show({"b": np.ones(3)}, "second")
+    assert first is not None
+    assert second is not None
+    assert first.comm is not None  # not closed
+    assert second.comm is not None
 
 
 def test_no_trait_shadows_one_of_a_widget() -> None:

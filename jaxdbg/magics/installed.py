@@ -91,13 +91,10 @@ def unknown(what: str, word: str, known: tuple[str, ...]) -> UsageError:
 
 def say(shell: InteractiveShell, text: str, subdued: bool = True) -> None:
     """Displays text in the cell's output; subdued where there is no need to read it."""
-    colour = (
-        "var(--jp-ui-font-color2, GrayText)"
-        if subdued
-        else "var(--jp-content-font-color1, inherit)"
-    )
+    # No colour of JupyterLab's: VS Code knows them too, and not its own dark theme.
     style = (
-        f"color: {colour}; background: none; margin: 0; white-space: pre-wrap; "
+        f"opacity: {0.72 if subdued else 1}; color: inherit; background: none; "
+        "margin: 0; white-space: pre-wrap; "
         "word-break: normal; overflow-wrap: anywhere; "
         "font-size: var(--jp-code-font-size, 13px); padding: 0 var(--jp-code-padding)"
     )

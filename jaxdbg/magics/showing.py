@@ -41,6 +41,9 @@ class Shown:
     """
 
     def __init__(self, shell: InteractiveShell, panel: Panel):
+        from jaxdbg.panel import leave_only  # a panel is there, so this costs nothing
+
+        leave_only(panel)
         self._shell = shell
         self.panel = panel
         self._twin = f"jaxdbg-twin-{panel.model_id}"

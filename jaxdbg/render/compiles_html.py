@@ -18,8 +18,7 @@ _LEFT = "text-align: left; padding: 0 0.8em 0 0; background: none"
 _TABLE = "border-collapse: collapse; margin: 0.3em 0; font-size: inherit"
 _BOX = (
     "font-family: var(--jp-code-font-family, monospace); "
-    "font-size: var(--jp-code-font-size, 13px); "
-    "color: var(--jp-content-font-color1, inherit)"
+    "font-size: var(--jp-code-font-size, 13px)"
 )
 
 

@@ -16,8 +16,7 @@ from jaxdbg.render import leaves
 
 _BOX = (
     "font-family: var(--jp-code-font-family, monospace); "
-    "font-size: var(--jp-code-font-size, 13px); "
-    "color: var(--jp-content-font-color1, inherit)"
+    "font-size: var(--jp-code-font-size, 13px)"
 )
 _TABLE = "border-collapse: collapse; margin: 0.3em 0; font-size: inherit"
 _CELL = "text-align: {}; padding: 0 1.2em 0 0; background: none; white-space: nowrap"

@@ -18,11 +18,7 @@ MAX_STORIES = 5
 MAX_BYTES = 80_000
 """What does not fit in is left out, and said to be: a notebook is saved with it."""
 
-_ALL = (
-    "font-size: var(--jp-code-font-size, 13px); "
-    "color: var(--jp-content-font-color1, inherit); "
-    "padding: 0 var(--jp-code-padding, 0)"
-)
+_ALL = "font-size: var(--jp-code-font-size, 13px); padding: 0 var(--jp-code-padding, 0)"
 _TEXT = (
     "white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere; "
     "background: none; color: inherit; margin: 0 0 0.4em; padding: 0; "

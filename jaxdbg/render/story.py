@@ -406,13 +406,13 @@ def body(origin: Origin) -> str:
 
 
 _STYLE = {
-    "all": "color: var(--jp-content-font-color1, inherit); background: none; "
+    "all": "background: none; "
     "font-size: var(--jp-code-font-size, 13px); line-height: 1.45; max-width: 62em; "
     "padding: 0 var(--jp-code-padding, 5px)",
     "head": "font-weight: 600; margin-bottom: 0.4em",
     "table": "border-collapse: collapse; border: none; margin: 0",
     "row": "background: none; border: none",
-    "title": "color: var(--jp-ui-font-color2, GrayText); text-align: left; "
+    "title": "opacity: 0.72; text-align: left; "
     "vertical-align: top; font-weight: normal; white-space: nowrap; "
     "padding: 0.15em 1.2em 0.15em 0; background: none; border: none",
     "cell": "text-align: left; vertical-align: top; padding: 0.15em 0; "
@@ -425,7 +425,7 @@ _STYLE = {
     "mark": "background: none; color: inherit; font-weight: 600; "
     "text-decoration: underline wavy var(--jp-error-color1, #d55e00); "
     "text-underline-offset: 3px",
-    "said": "color: var(--jp-ui-font-color2, GrayText)",
+    "said": "opacity: 0.72",
 }
 
 

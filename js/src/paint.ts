@@ -56,6 +56,7 @@ function resolved(element: HTMLElement, colour: string): string {
   if (!colour) return "";
   const probe = document.createElement("span");
   probe.style.color = colour;
+  probe.style.setProperty("forced-color-adjust", "none"); // or each is the text's
   probe.style.display = "none";
   element.append(probe);
   const found = getComputedStyle(probe).color;

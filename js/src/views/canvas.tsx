@@ -78,14 +78,16 @@ export function useTheme(): number {
       setTimeout(() => setTheme((n) => n + 1), 300);
     };
     const observer = new MutationObserver(look);
-    const attributes = { attributes: true, attributeFilter: ["class", "style"] };
-    observer.observe(document.documentElement, attributes);
-    observer.observe(document.body, { attributes: true });
-    const media = globalThis.matchMedia?.("(prefers-color-scheme: dark)");
-    media?.addEventListener("change", look);
+    for (const element of [document.documentElement, document.body]) {
+      observer.observe(element, { attributes: true });
+    }
+    const media = ["(prefers-color-scheme: dark)", "(forced-colors: active)"].map((text) =>
+      globalThis.matchMedia?.(text),
+    );
+    for (const one of media) one?.addEventListener("change", look);
     return () => {
       observer.disconnect();
-      media?.removeEventListener("change", look);
+      for (const one of media) one?.removeEventListener("change", look);
     };
   }, []);
   return theme;
