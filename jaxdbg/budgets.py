@@ -16,7 +16,7 @@ from typing import Any, TypeVar, overload
 from jaxdbg import findings
 from jaxdbg.errors import Failure, TraceBudgetError, UsageError
 from jaxdbg.hooks.compiles import Function, Phase
-from jaxdbg.hooks.functions import is_tracing, written_layers
+from jaxdbg.hooks.functions import is_tracing, jitted_by_user, written_layers
 from jaxdbg.hooks.interpose import is_ours
 from jaxdbg.recorder import recorder
 from jaxdbg.records import Reason
@@ -191,4 +191,5 @@ def _identity(function: Callable[..., Any]) -> Function:
     layers = written_layers(function)
     if not layers:
         return Function(getattr(function, "__name__", type(function).__name__), "")
-    return next((f for f in reversed(layers) if f.user), layers[-1])
+    own = next((f for f in reversed(layers) if f.user), None)
+    return own or jitted_by_user(layers[-1], function)

@@ -100,7 +100,9 @@ class History:
 def _key(phase: Phase) -> Any:
     """Calls are compared if they are of the same code, and the same use of it."""
     function, code = phase.function, phase.signature.code
-    what = code if code is not None and function.user else function
+    # Of a library's code, many functions of the user's may be made.
+    own = function.user and not function.made_of
+    what = code if code is not None and own else function
     return phase.phase, phase.role, function.name, what
 
 

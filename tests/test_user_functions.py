@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 import pytest
 from flax import linen, nnx
 
@@ -55,3 +58,91 @@ def test_a_gradient_of_nnx_carries_its_budget() -> None:
     step(model, jnp.ones((2, 3)))
     with pytest.raises(jaxdbg.TraceBudgetError, match="loss"):
         step(model, jnp.ones((4, 3)))
+
+
+def test_what_the_user_has_jitted_of_a_library_is_theirs() -> None:
+    net = linen.Dense(2)
+    params = net.init(jax.random.key(0), jnp.ones((4, 3)))
+    opt = optax.adam(1e-3)
+    state = opt.init(params)
+    apply, update = jax.jit(net.apply), jax.jit(opt.update)
+    norm = nnx.jit(optax.tree.norm)
+    with jaxdbg.checked(record=True) as region:
+        for n in (4, 4, 3):
+            apply(params, jnp.ones((n, 3)))
+        jax.jit(lambda p, s: update(p, s, p))(params, state)
+        norm(params)
+    counts = {
+        "Dense.apply": 2,
+        "update_fn": 1,
+        "<lambda>": 1,
+        optax.tree.norm.__name__: 1,
+    }
+    assert region.report.traces == counts
+    assert region.report.calls_by_function["Dense.apply"] == 3
+    assert region.report.compiles["Dense.apply"] == 2
+    assert region.report.retraces == ("Dense.apply: args[0] f32[4,3] → f32[3,3]",)
+    with pytest.raises(jaxdbg.TraceBudgetError) as caught, jaxdbg.checked(max_traces=1):
+        for n in (5, 6):
+            apply(params, jnp.ones((n, 3)))
+    assert "Dense.apply is being traced for the 2nd time" in str(caught.value)
+
+
+def test_two_nets_and_two_optimizers_have_a_budget_each() -> None:
+    x = jnp.ones((1, 3))
+    with jaxdbg.checked(max_traces=1) as region:
+        for net in (linen.Dense(2), linen.Dense(5)):
+            params = net.init(jax.random.key(0), x)
+            jax.jit(net.apply)(params, x)
+            opt = optax.sgd(1e-3)
+            jax.jit(opt.update)(params, opt.init(params))
+    assert region.report.traces == {"Dense.apply": 2, "update_fn": 2}
+    assert region.report.retraces == ()
+
+
+def test_a_function_of_a_library_carries_its_budget() -> None:
+    net, x = linen.Dense(2), jnp.ones((1, 3))
+    params = net.init(jax.random.key(0), x)
+    apply = jaxdbg.max_traces(jax.jit(net.apply), 1)
+    apply(params, x)
+    with pytest.raises(jaxdbg.TraceBudgetError, match=r"Dense\.apply is being"):
+        apply(params, jnp.ones((2, 3)))
+
+
+LIBRARY = """
+import jax
+
+@jax.jit
+def decorated(x):
+    return x + 1
+
+class Model:
+    @jax.jit
+    def method(x):
+        return x + 1
+
+def plain(x):
+    return x + 1
+
+inside = jax.jit(plain)
+
+def jits_inside(x):
+    return inside(x)
+"""
+
+
+def test_what_a_library_has_jitted_is_the_librarys(tmp_path, monkeypatch) -> None:
+    packages = tmp_path / "site-packages"
+    packages.mkdir()
+    (packages / "a_library_that_jits.py").write_text(LIBRARY)
+    monkeypatch.syspath_prepend(str(packages))
+    library = importlib.import_module("a_library_that_jits")
+    with jaxdbg.checked(max_traces=1) as region:
+        for n in (3, 4):
+            library.decorated(jnp.ones(n))
+            library.Model.method(jnp.ones(n))
+            library.jits_inside(jnp.ones(n))
+        assert region.report.calls_by_function == {}
+        jax.jit(library.plain)(jnp.ones(9))
+    assert region.report.traces == {"plain": 1}
+    monkeypatch.delitem(sys.modules, "a_library_that_jits")

@@ -27,12 +27,12 @@ from jaxdbg.hooks import _compat, signatures
 from jaxdbg.hooks.frames import Surroundings, ended_with_error
 from jaxdbg.hooks.functions import (
     Function as Function,
+    as_called,
     function_called as function_called,
     function_of as function_of,
     functions_called as functions_called,
     is_user_file as is_user_file,
     only_calls_a_jitted,
-    seen_through,
 )
 from jaxdbg.hooks.interpose import is_ours
 from jaxdbg.hooks.signatures import Signature
@@ -202,8 +202,9 @@ class _Listener:
         kind = _PHASES.get(event)
         if kind is None or is_ours():
             return
-        around = Surroundings(sys._getframe(1))
-        signature = self._of_call(kind, around, str(kwargs["fun_name"]))
+        frame = sys._getframe(1)
+        around = Surroundings(frame)
+        signature = self._of_call(kind, around, str(kwargs["fun_name"]), frame)
         self._open(kind, signature, around)
 
     def _end(self, event: str, duration_secs: float, **kwargs: Any) -> None:
@@ -229,7 +230,9 @@ class _Listener:
         elif jax.config.values["jax_compilation_cache_dir"] and phase.cache == "off":
             phase.cache = "miss"
 
-    def _of_call(self, kind: str, around: Surroundings, fun_name: str) -> Signature:
+    def _of_call(
+        self, kind: str, around: Surroundings, fun_name: str, frame: FrameType
+    ) -> Signature:
         if kind == "compile" and self._here.lowered is not None:
             key, signature = self._here.lowered
             self._here.lowered = None
@@ -245,7 +248,7 @@ class _Listener:
             jaxpr = around.derived.params["jaxpr"]
             known = _signatures.get(jaxpr)
         if known is None:
-            function = seen_through(function_of(jaxpr.debug_info), fun)
+            function = as_called(function_of(jaxpr.debug_info), fun, frame)
             known = signatures.of_jaxpr(function, jaxpr, fun)
         signature = signatures.lowered(known, around)
         if kind == "lower":
@@ -304,7 +307,8 @@ class _Listener:
     def _trace_began(self, name: str, tracing: FrameType, caller: FrameType) -> None:
         here, callee = self._here, tracing.f_locals["fun"]
         fun = original(callee)
-        function = seen_through(function_of(tracing.f_locals["debug_info"]), fun)
+        info = tracing.f_locals["debug_info"]
+        function = as_called(function_of(info), fun, caller)
         if here.open and not function.user:
             self._open("trace", Signature(function), Surroundings(None), callee)
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import sys
 from collections.abc import Iterator
 from functools import lru_cache
 from types import FrameType, FunctionType, MethodType
@@ -17,14 +18,26 @@ class Function:
     """A function as counts know it: its name and where it was written.
 
     Two objects made again from the same code (a lambda in a loop) are one function.
+
+    Of a library's code, which many share, each object is one: `jax.jit(net.apply)` of
+    two nets, `jax.jit(opt.update)` of two optimizers.
+
+    Arguments:
+        made_of: the id of that object, where the user has jitted a library's code.
+
+    Attributes:
+        name, source: the name, and `file:line`.
+        made_of: as given.
+        user: whether it is the user's: written by them, or jitted by them.
     """
 
-    __slots__ = ("name", "source", "user")
+    __slots__ = ("made_of", "name", "source", "user")
 
-    def __init__(self, name: str, source: str):
+    def __init__(self, name: str, source: str, made_of: int = 0):
         self.name = name
         self.source = source
-        self.user = is_user_file(source)
+        self.user = bool(made_of) or is_user_file(source)
+        self.made_of = made_of
 
     @property
     def eager(self) -> bool:
@@ -36,9 +49,9 @@ class Function:
         return not self.user and (not path or _compat.is_jax_file(path))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Function) and (self.name, self.source) == (
-            other.name,
-            other.source,
+        return isinstance(other, Function) and (
+            (self.name, self.source, self.made_of)
+            == (other.name, other.source, other.made_of)
         )
 
     def __hash__(self) -> int:
@@ -55,7 +68,7 @@ def function_called(debug_info: Any, frame: FrameType) -> Function:
     function = function_of(debug_info)
     if function.user:
         return function
-    return seen_through(function, next(functions_called(frame), None))
+    return as_called(function, next(functions_called(frame), None), frame)
 
 
 def functions_called(frame: FrameType | None) -> Iterator[Any]:
@@ -75,6 +88,73 @@ def is_tracing(frame: FrameType | None) -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+def as_called(function: Function, fun: Any, frame: FrameType | None) -> Function:
+    """The user's function that a library's wraps, or that the user has jitted.
+
+    JAX does not say who has jitted a function. Where a line of the user's calls it, and
+    it was not jitted where it was written, they have: as in `jax.jit(net.apply)`.
+
+    Arguments:
+        function: what JAX says is traced or called.
+        fun: the callable that was given to jit; None where it is not known.
+        frame: from where to look for the line that calls it, from inside out.
+    """
+    found = seen_through(function, fun)
+    if found.user or found.eager or fun is None:
+        return found
+    if _is_jitted_where_written(fun) or not _is_called_by_user(frame):
+        return found
+    return jitted_by_user(found, fun)
+
+
+def jitted_by_user(function: Function, fun: Any) -> Function:
+    """A function of a library as what a user makes of it by jitting a callable."""
+    bound = next((f for f in _layers(fun) if isinstance(f, MethodType)), None)
+    if bound is None:
+        return Function(function.name, function.source, id([*_layers(fun)][-1]))
+    name = f"{type(bound.__self__).__name__}.{function.name}"
+    return Function(name, function.source, id(bound.__self__))
+
+
+def _is_jitted_where_written(fun: Any) -> bool:
+    """Whether there is a jitted function in the place where a callable was written."""
+    return any(
+        isinstance(_found_at(layer), _compat.jitted_class())
+        for layer in _layers(fun)
+        if isinstance(layer, FunctionType)
+    )
+
+
+def _found_at(fun: FunctionType) -> Any:
+    """What has the qualified name of a function in its module; None for nothing."""
+    found: Any = sys.modules.get(fun.__module__)
+    for name in fun.__qualname__.split("."):
+        found = getattr(found, "__dict__", {}).get(name)
+    return found
+
+
+def _is_called_by_user(frame: FrameType | None) -> bool:
+    """Whether what is not JAX, or a wrapper around it, and calls it, is the user's."""
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if is_user_file(file):
+            return True
+        if not _is_between(file):
+            return False
+        frame = frame.f_back
+    return False
+
+
+@lru_cache(maxsize=4096)
+def _is_between(file: str) -> bool:
+    """Whether code of this file stands between a call and who has written it."""
+    return (
+        _compat.is_jax_file(file)
+        or any(part in file for part in (_OWN, _STDLIB, _TRANSFORMS))
+        or file.startswith("<frozen")
+    )
 
 
 _PMAP = ("_fun", "call_wrapped")
@@ -116,9 +196,10 @@ def _written(fun: Any) -> Function:
 def _layers(fun: Any) -> Iterator[Any]:
     """A callable and what it wraps, from outside in."""
     for _ in range(20):  # a chain of wrappers may be circular
+        yield fun
         if isinstance(fun, MethodType):
             fun = fun.__func__
-        yield fun
+            yield fun
         fun = _wrapped(fun)
         if fun is None:
             return
@@ -181,6 +262,7 @@ def is_user_file(source: str) -> bool:
 
 
 _OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_TRANSFORMS = os.path.join("flax", "nnx", "transforms", "")
 _STDLIB = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 
 
