@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         checked as checked,
         last_report as last_report,
     )
+    from jaxdbg.results import bad_output as bad_output
     from jaxdbg.stories import origin as origin
 
 __version__ = "0.1.0"
@@ -54,6 +55,7 @@ _HOMES = {
     "Report": ("jaxdbg.records", "Report"),
     "TraceBudgetError": ("jaxdbg.errors", "TraceBudgetError"),
     "UsageError": ("jaxdbg.errors", "UsageError"),
+    "bad_output": ("jaxdbg.results", "bad_output"),
     "block_until_checked": ("jaxdbg.region", "block_until_checked"),
     "checked": ("jaxdbg.region", "checked"),
     "compilations": ("jaxdbg.history", "compilations"),

@@ -158,6 +158,8 @@ class Checker:
             self._session.memory.note(which, None, args, jax.tree.leaves(result))
             with our_own_work():
                 failure = None if lost else self._judge_opaque(which, args, result)
+                if failure is not None:
+                    self._hold_outputs(failure)
         except Exception as error:
             self._session.broke("checking an AOT call", error)
             return result
@@ -281,6 +283,7 @@ class Checker:
                 failure = self._judge(checked)
                 if failure is not None:
                     self._hold(failure, checked)
+                    self._hold_outputs(failure)
                 return failure
         except Exception as error:
             self._session.broke(f"checking {checked.call.function.name}", error)
@@ -316,6 +319,16 @@ class Checker:
         except Exception as error:
             name = checked.call.function.name
             self._session.broke(f"keeping what {name} was given", error)
+
+    def _hold_outputs(self, failure: Failure) -> None:
+        """Keeps what a call gave that is bad, to be looked at."""
+        try:
+            runs_on = self._options.record or self._options.async_
+            room = self._session.kept
+            failure.outputs = room.fitting(failure.outputs, copy=runs_on)
+        except Exception as error:
+            failure.outputs = {}
+            self._session.broke("keeping the bad results of a call", error)
 
     def _suspects(self, checked: Checked) -> list[int]:
         results, indices = checked.results, checked.can_be_bad
@@ -387,6 +400,7 @@ class Checker:
             paths=findings.result_paths(which, args, outs, (), None, self._names()),
             written=len(outs),
             options=self._options,
+            room=self._session.room,
         )
 
     def _note_placed(self, checked: Checked, suspects: list[int]) -> None:

@@ -9,11 +9,18 @@ from __future__ import annotations
 import sys
 from array import array
 from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from jaxdbg.records import LeafStats, Report, TreeHistory, TreeStats, tree_name
+from jaxdbg.records import (
+    LeafPicture,
+    LeafStats,
+    Report,
+    TreeHistory,
+    TreeStats,
+    tree_name,
+)
 from jaxdbg.records.serial import plain
 
 FORMAT = 1
@@ -55,19 +62,43 @@ def panel_data(
         title: what the panel is about; by default the cell of the report.
     """
     told = trees_data(trees, report.histories if report else ())
+    shown = {path for tree in told for path in (*tree["paths"], *tree["also"])}
+    results = [_tree(tree, None, known=False) for tree in _results(report, shown)]
     return {
         "jaxdbg_panel": FORMAT,
         "title": title or _title(report),
         "report": report and report_data(report),
-        "trees": told or trees_data(_named(report)),
+        "trees": told + results,
+        "outputs": outputs_data(report) if report else [],
     }
 
 
 def report_data(report: Report) -> Json:
-    """A report without its histories, which go with the trees."""
-    data: Json = plain(replace(report, histories=()))
+    """A report without its histories and outputs, which go with the trees."""
+    findings = tuple(replace(f, outputs=(), pictures=()) for f in report.findings)
+    data: Json = plain(replace(report, histories=(), findings=findings))
     del data["histories"]
+    for finding in data["findings"]:
+        del finding["outputs"], finding["pictures"]
     return data
+
+
+def outputs_data(report: Report) -> list[Json]:
+    """What the failing calls gave, each as a tree of its bad leaves."""
+    return [
+        {
+            "finding": i,
+            "leaves": _tree(TreeStats(finding.function, finding.outputs), None),
+            "pictures": [_picture(picture) for picture in finding.pictures],
+        }
+        for i, finding in enumerate(report.findings)
+        if finding.outputs
+    ]
+
+
+def _picture(picture: LeafPicture) -> Json:
+    data: Json = plain(replace(picture, largest=()))
+    return {**data, "largest": column(picture.largest)}
 
 
 def trees_data(
@@ -148,12 +179,13 @@ def tree_names(report: Report) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _named(report: Report | None) -> list[TreeStats]:
-    """The leaves that the findings name, where nothing else is known of any tree."""
+def _results(report: Report | None, shown: Collection[str]) -> list[TreeStats]:
+    """The bad leaves that the findings name and that no tree holds: loss, gradients."""
     found: dict[str, dict[str, LeafStats]] = {}
     for path in _bad_paths(report) if report else ():
-        leaf = LeafStats(path, group="", kind="", detailed=False)
-        found.setdefault(tree_name(path), {})[path] = leaf
+        if path not in shown:
+            leaf = LeafStats(path, group="", kind="", detailed=False)
+            found.setdefault(tree_name(path), {})[path] = leaf
     return [TreeStats(name, tuple(leaves.values())) for name, leaves in found.items()]
 
 
@@ -180,6 +212,7 @@ def _tree(tree: TreeStats, history: TreeHistory | None, known: bool = True) -> J
         "seconds": tree.seconds,
         "paths": [leaf.path for leaf in leaves],
         "known": known,
+        "also": {path: i for i, leaf in enumerate(leaves) for path in leaf.also},
         **{name: _coded([getattr(leaf, name) for leaf in leaves]) for name in _TEXTS},
         "shape": _coded(["×".join(map(str, leaf.shape)) for leaf in leaves]),
         **{name: column([getattr(leaf, name) for leaf in leaves]) for name in _NUMBERS},

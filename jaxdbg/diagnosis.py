@@ -256,6 +256,7 @@ class Diagnosis:
                 paths=self._paths(),
                 written=len(checked.outs),
                 options=options,
+                room=self.session.room,
             )
         except Exception as error:
             # What failed is to say where it is, not that it is.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jaxdbg.held import Held
@@ -18,6 +19,7 @@ class Failure(Exception):
         report: the `Report` of the region up to the failure. While the region is
             still open it is a snapshot; when the region ends it is its last report.
         held: what the failing call was given, until the session has put it away.
+        outputs: what it gave that is bad, by path, until then.
     """
 
     def __init__(self, message: str, finding: Finding, report: Report | None = None):
@@ -25,6 +27,7 @@ class Failure(Exception):
         self.finding = finding
         self.report = report
         self.held: Held | None = None
+        self.outputs: Mapping[str, Any] = {}
 
     def __str__(self) -> str:
         # A user's own exception type may be mixed in, and say it in another way.

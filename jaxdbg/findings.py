@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from jaxdbg import finite, naming, places
+from jaxdbg import naming, outputs, places
 from jaxdbg.advice import judged
 from jaxdbg.errors import CheckError, Failure, NonFiniteError, TraceBudgetError
 from jaxdbg.hooks.chex_mode import exception_type
 from jaxdbg.hooks.compiles import Function, is_user_file
 from jaxdbg.options import Options
 from jaxdbg.origins import story
-from jaxdbg.records import Finding, Origin, Reason
+from jaxdbg.outputs import Room
+from jaxdbg.records import Finding, LeafStats, Origin, Reason
 from jaxdbg.render import story as told
 from jaxdbg.render.compiles import changed
 from jaxdbg.render.reached import KINDS
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 MAX_ALSO_BAD = 3
 """How many further bad leaves a message names."""
+
+RANKED = ("NaN", "Inf", "-Inf")
+"""The words for the ranks of bad leaves."""
 
 MAX_CHANGES = 4
 """How many changed arguments a message names."""
@@ -60,6 +64,7 @@ def non_finite(
     paths: Sequence[str],
     written: int,
     options: Options,
+    room: Room,
 ) -> NonFiniteError:
     """A NaN or an Inf left a jitted call.
 
@@ -71,17 +76,13 @@ def non_finite(
         paths: the name of each.
         written: index of the first Ref among these.
         options: of the region, which decide what has happened since.
+        room: how much the region still keeps of the results.
     """
-    bad = {i: finite.describe(results[i]) for i in suspects}
-    first = min(suspects, key=lambda i: _rank(bad[i]))
-    worst, path = bad[first], paths[first]
-    others = [paths[i] for i in suspects if i != first]
-    headline = f"{_kind(worst)} in {path}, from {call}"
-    origin = replace(
-        origin,
-        headline=headline,
-        reached=story.reached([paths[i] for i in suspects], [bad[i] for i in suspects]),
-    )
+    bad = outputs.bad_of([(paths[i], results[i]) for i in suspects])
+    worst, path = bad.worst, bad.worst.path
+    others = [leaf.path for leaf in bad.leaves if leaf is not worst]
+    headline = f"{RANKED[outputs.rank(worst)]} in {path}, from {call}"
+    origin = replace(origin, headline=headline, reached=story.reached(bad.leaves))
     lines = [
         headline,
         f"  {_count(path, worst)}",
@@ -94,8 +95,8 @@ def non_finite(
         function=call.function.name,
         call=call.number,
         path=path,
-        paths=tuple(paths[i] for i in suspects),
-        index=worst.first,
+        paths=tuple(leaf.path for leaf in bad.leaves),
+        index=worst.first_bad or (),
         message="\n".join(lines),
         shape=worst.shape,
         dtype=worst.dtype,
@@ -104,17 +105,12 @@ def non_finite(
         size=worst.size,
         location=_location(origin),
         origin=origin,
+        outputs=room.of(bad),
+        pictures=room.pictures_of(bad),
     )
-    return NonFiniteError(finding.message, finding)
-
-
-def _rank(bad: finite.Badness) -> int:
-    """A NaN comes before an Inf, and an Inf before a -Inf, which may be a mask."""
-    return 0 if bad.nan else 1 if bad.posinf else 2
-
-
-def _kind(bad: finite.Badness) -> str:
-    return ("NaN", "Inf", "-Inf")[_rank(bad)]
+    failure = NonFiniteError(finding.message, finding)
+    failure.outputs = bad.arrays
+    return failure
 
 
 def unnamed(call: Call, origin: Origin) -> NonFiniteError:
@@ -322,15 +318,15 @@ def _next(call: Call, options: Options, written: bool = False) -> str:
     )
 
 
-def _count(path: str, bad: finite.Badness) -> str:
+def _count(path: str, bad: LeafStats) -> str:
     parts = [(bad.nan, "NaN"), (bad.posinf, "Inf"), (bad.neginf, "-Inf")]
     told = ", ".join(f"{n} {word}" for n, word in parts if n)
-    total = bad.nan + bad.posinf + bad.neginf
+    total = bad.bad
     what = f"{bad.dtype}[{','.join(map(str, bad.shape))}]"
     if total == bad.size:
         return f"all of it is bad: {told} in {what}"
     which = "the only" if total == 1 else "the first"
-    element = naming.element(path, bad.first)
+    element = naming.element(path, bad.first_bad or ())
     return f"{element} is {which} bad element of {bad.size}: {told} in {what}"
 
 

@@ -1,4 +1,4 @@
-"""What is kept of a failing call after its region has ended: for `repro` and `rewind`.
+"""What is kept of a failing call when its region has ended: for `repro` and `rewind`.
 
 Kept is, of the region that failed last, what its failing calls were given:
 
@@ -7,6 +7,10 @@ Kept is, of the region that failed last, what its failing calls were given:
   anyway. Where it ran on (`--record`, `--async`) they are one more copy;
 - further failing calls, `MANY` at most, as long as all that is kept of them takes
   `MORE` bytes at most.
+
+And what they gave that was bad, since nothing else holds it: `OUTPUTS` bytes in all,
+call by call, the worst leaf first; what does not fit is left out. Where the region ran
+on, these are copies, for the program may donate its own.
 
 It is dropped when a later region calls a function of the user's, when another region
 fails, by `forget` (`%rewind --forget`), and when the extension is unloaded. What the
@@ -40,6 +44,9 @@ MORE = 1 << 26
 
 MANY = 16
 """How many failing calls are kept at most."""
+
+OUTPUTS = 1 << 28
+"""Bytes that are kept of bad results."""
 
 
 _openings: itertools.count[int] = itertools.count()
@@ -95,6 +102,8 @@ class Kept:
     """What is kept of one region, in the order in which it failed."""
 
     calls: list[tuple[Finding, Held]] = field(default_factory=list)
+    outputs: list[tuple[Finding, Mapping[str, Any]]] = field(default_factory=list)
+    room: int = field(default_factory=lambda: OUTPUTS)
     opened: int = field(default_factory=lambda: next(_openings))
     closed: int = -1
 
@@ -113,6 +122,30 @@ class Kept:
         self.calls.append((finding, held))
         _keep(self)
 
+    def fitting(self, outputs: Mapping[str, Any], copy: bool) -> dict[str, Any]:
+        """Those bad results of a failing call for which there is room.
+
+        Arguments:
+            outputs: by path, the worst first.
+            copy: whether the program goes on with them, and may donate them.
+        """
+        found = {}
+        for path, array in outputs.items() if len(self.outputs) < MANY else ():
+            size = int(getattr(array, "nbytes", 0))
+            if size <= self.room and not is_gone(array):
+                self.room -= size
+                found[path] = array
+        arrays = [a for a in found.values() if isinstance(a, jax.Array)]
+        if not copy or not arrays:
+            return found
+        copies = dict(zip(map(id, arrays), copied(arrays), strict=True))
+        return {path: copies.get(id(a), a) for path, a in found.items()}
+
+    def add_outputs(self, finding: Finding, outputs: Mapping[str, Any]) -> None:
+        """Keeps bad results of a failing call."""
+        self.outputs.append((finding, outputs))
+        _keep(self)
+
     def close(self) -> None:
         """The region has ended; a later one may take its place."""
         self.closed = next(_openings)
@@ -128,6 +161,7 @@ def _keep(kept: Kept | None) -> None:
         before, _latest = _latest, kept
         if before is not None and before is not kept:
             before.calls.clear()  # its region may live on
+            before.outputs.clear()
 
 
 def moved_on(kept: Kept) -> None:
@@ -151,6 +185,13 @@ def latest() -> list[tuple[Finding, Held]]:
 def of(finding: Finding) -> Held | None:
     """What is kept for this very finding; None where nothing is, or no longer."""
     return next((held for known, held in latest() if known is finding), None)
+
+
+def outputs_of(finding: Finding) -> Mapping[str, Any] | None:
+    """The bad results that are kept for this very finding, by path; None for none."""
+    kept = _latest
+    told = list(kept.outputs) if kept is not None else []
+    return next((outputs for known, outputs in told if known is finding), None)
 
 
 def taken(checked: Checked, names: Names, bad: Sequence[int], copy: bool) -> Held:

@@ -10,6 +10,7 @@ import weakref
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import jax
@@ -272,6 +273,54 @@ def _stats(
             also=others,
             **numbers,
         )
+
+
+def bad_stats(leaves: Sequence[Leaf], detail_up_to: int) -> tuple[LeafStats, ...]:
+    """What some leaves hold that are known to be bad.
+
+    Arguments:
+        leaves: in the order in which they matter.
+        detail_up_to: bytes, taken together, after which bad elements are only counted.
+    """
+    fixed = [_fixed(leaf.value) for leaf in leaves]
+    ends = accumulate(what.nbytes for what in fixed)
+    readable = [(i, end) for i, end in enumerate(ends) if fixed[i].array is not None]
+    near = [i for i, end in readable if end <= detail_up_to]
+    measures = statistics.measured([fixed[i].array for i in near])
+    numbers = {
+        i: _numbers(measure, fixed[i])
+        for i, measure in zip(near, measures, strict=True)
+    }
+    for i, end in readable:
+        if end > detail_up_to:
+            numbers[i] = _counts(fixed[i].array)
+    return tuple(
+        LeafStats(
+            leaf.path,
+            leaf.group,
+            what.kind,
+            what.shape,
+            what.dtype,
+            what.nbytes,
+            what.sharding,
+            what.size,
+            **numbers.get(i, {"detailed": False}),
+        )
+        for i, (leaf, what) in enumerate(zip(leaves, fixed, strict=True))
+    )
+
+
+def _counts(array: Any) -> dict[str, Any]:
+    """How many elements are bad, at a third of the time that measuring takes."""
+    bad = finite.describe(array)
+    found = bad.nan + bad.posinf + bad.neginf
+    return {
+        "nan": bad.nan,
+        "posinf": bad.posinf,
+        "neginf": bad.neginf,
+        "first_bad": bad.first if found else None,
+        "detailed": False,
+    }
 
 
 def _numbers(m: Measured, what: _Fixed) -> dict[str, Any]:

@@ -440,7 +440,7 @@ def _slots(
     layout: _Layout,
 ) -> list[int | None]:
     """For each output the argument it updates, if any."""
-    known = {path: i for i, path in enumerate(arg_paths)}
+    known = {path: i for i, path in enumerate(arg_paths) if path}
     heads = call.positional if call else _heads(arg_paths)
     keywords = call.keyword if call else {}
     updated = call.updated if call else {}

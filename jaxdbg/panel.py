@@ -18,8 +18,9 @@ from typing import Any, ClassVar
 import anywidget
 import traitlets
 
-from jaxdbg import tiles
+from jaxdbg import results, tiles
 from jaxdbg.contract import panel_data
+from jaxdbg.errors import UsageError
 from jaxdbg.maps import FiniteMap
 from jaxdbg.records import Report, TreeStats
 from jaxdbg.render import leaves, page
@@ -99,12 +100,25 @@ class Panel(anywidget.AnyWidget):
             self.send({**self._tile(content), "answer": "tile", "id": content["id"]})
 
     def _tile(self, asked: dict[str, Any]) -> dict[str, Any]:
+        if asked.get("finding", -1) >= 0:
+            return self._failed_tile(asked)
         if asked["tree"] not in self.maps:
             return {"error": "The elements of this tree were not kept."}
         try:
             array = self.maps[asked["tree"]].array(asked["leaf"])
             return tiles.tile(array, asked["window"])
         except LookupError as error:  # the tree has got another array since
+            return {"error": str(error)}
+        except Exception as error:
+            return {"error": f"{type(error).__name__}: {error}"}
+
+    def _failed_tile(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """What a failing call gave, which no tree holds."""
+        try:
+            finding = self.report.findings[asked["finding"]] if self.report else None
+            array = results.bad_output(asked["path"], finding)
+            return tiles.tile(array, asked["window"])
+        except (UsageError, RuntimeError) as error:  # not kept, or not any more
             return {"error": str(error)}
         except Exception as error:
             return {"error": f"{type(error).__name__}: {error}"}

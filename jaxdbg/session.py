@@ -18,6 +18,7 @@ from jaxdbg.errors import Failure
 from jaxdbg.hooks.compiles import Function, Phase
 from jaxdbg.options import Options
 from jaxdbg.origins.memory import Memory
+from jaxdbg.outputs import Room
 from jaxdbg.recorder import MAX_EVENTS, frozen
 from jaxdbg.records import Finding, Reason, Remark, Report, TreeHistory
 from jaxdbg.render.compiles import changed
@@ -44,6 +45,7 @@ class Session:
         self.memory = Memory()
         self.histories: Callable[[], tuple[TreeHistory, ...]] = tuple
         self.kept = held.Kept()
+        self.room = Room()
         self._thread = threading.current_thread()
         self._lock = threading.Lock()
         self.latest: tuple[str, int] = ("", 0)
@@ -134,6 +136,9 @@ class Session:
                 if f.held is not None:
                     self.kept.add(f.finding, f.held)
                     f.held = None
+                if f.outputs:
+                    self.kept.add_outputs(f.finding, f.outputs)
+                    f.outputs = {}
             if threading.current_thread() is not self._thread:
                 self.in_threads.append(failure)
         failure.report = self.report()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from jaxdbg.contract import panel_data
 from jaxdbg.records import (
     CompileEvent,
     Finding,
+    LeafPicture,
     LeafStats,
     Operand,
     Origin,
@@ -89,7 +91,7 @@ HISTORY = TreeHistory(
         for call in KEPT
     ),
     bad=tuple(
-        tuple((144, 16)[i] if call == 192 and i < 2 else 0 for i in range(len(SHAPES)))
+        tuple({0: 144, 1: 16, 4: 10}.get(i, 0) * (call == 192) for i in range(6))
         for call in KEPT
     ),
     first_bad=0,
@@ -161,6 +163,8 @@ ORIGIN = Origin(
     reached=(
         Reached("model.conv1.kernel", 144, 144, ("nan",)),
         Reached("model.conv1.bias", 16, 16, ("nan",)),
+        Reached("model.head.kernel", 10, 5120, ("nan",), (17, 0)),
+        Reached("train_step(...)[0]", 1, 1, ("nan",), ()),
     ),
     rows=(("x", 17),),
     rows_note="row 17 alone",
@@ -169,12 +173,43 @@ ORIGIN = Origin(
     notes=("found by evaluating the call again, operation by operation",),
 )
 
+PICTURE = LeafPicture(
+    "model.head.kernel",
+    shape=(512, 10),
+    axes=(0, 1),
+    step=(8, 1),
+    rows=64,
+    columns=10,
+    worst="".join("2" * 10 if row == 2 else "0" * 10 for row in range(64)),
+    largest=tuple(
+        None if row == 5 else 0.01 * (1 + row) for row in range(64) for _ in range(10)
+    ),
+)
+
+OUTPUTS = (
+    leaf("model.conv1.kernel", "results", nan=144),
+    leaf("model.conv1.bias", "results", nan=16),
+    replace(leaf("model.head.kernel", "results", nan=10), first_bad=(17, 0)),
+    LeafStats(
+        "train_step(...)[0]",
+        "results",
+        "float",
+        (),
+        "float32",
+        4,
+        "",
+        1,
+        1,
+        first_bad=(),
+    ),
+)
+
 NAN = Finding(
     kind="nan",
     function="train_step",
     call=192,
     path="model.conv1.kernel",
-    paths=("model.conv1.kernel", "model.conv1.bias"),
+    paths=tuple(output.path for output in OUTPUTS),
     index=(0, 0, 0, 0),
     shape=(3, 3, 1, 16),
     dtype="float32",
@@ -185,6 +220,8 @@ NAN = Finding(
     "train_step.\n\nBorn in cell 5, line 13: (x - mean) / (std + self.eps)",
     origin=ORIGIN,
     time=BEGAN + 3.4,
+    outputs=OUTPUTS,
+    pictures=(PICTURE,),
 )
 
 BUDGET = Finding(

@@ -7,7 +7,7 @@ import math
 import re
 from array import array
 from base64 import b64decode
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import panel_fixtures as made
@@ -22,6 +22,7 @@ TYPES = (ROOT / "js" / "src" / "report.ts").read_text()
 
 APART = {
     "Report": {"histories"},  # they go with the trees
+    "Finding": {"outputs", "pictures"},  # so do they
 }
 
 
@@ -56,6 +57,10 @@ def test_the_whole_has_the_keys_of_its_types() -> None:
     assert set(data["report"]) == typed("Report")
     assert set(data["trees"][0]) == typed("TreeData")
     assert set(data["trees"][0]["history"]) == typed("HistoryData")
+    (outputs,) = data["outputs"]
+    assert set(outputs) == typed("OutputsData")
+    assert set(outputs["leaves"]) == typed("TreeData")
+    assert set(outputs["pictures"][0]) == typed("PictureData")
 
 
 def typed(interface: str) -> set[str]:
@@ -66,14 +71,42 @@ def typed(interface: str) -> set[str]:
 
 def test_a_history_joins_its_tree_or_is_one() -> None:
     data = panel_data(made.REPORT, (made.MODEL, made.OPTIMIZER))
-    assert [tree["name"] for tree in data["trees"]] == ["model", "opt"]
+    names = ["model", "opt", "train_step(...)"]
+    assert [tree["name"] for tree in data["trees"]] == names
     assert data["trees"][0]["history"]["calls"] == list(made.KEPT)
     assert data["trees"][1]["history"] is None
     alone = panel_data(made.REPORT)["trees"]
-    assert [(tree["name"], tree["known"]) for tree in alone] == [("model", False)]
+    assert [(tree["name"], tree["known"]) for tree in alone] == [
+        ("model", False),
+        ("train_step(...)", False),
+    ]
 
 
-def test_leaves_that_findings_name_are_a_tree_when_no_tree_is_known() -> None:
+def test_what_a_failing_call_gave_stands_beside_what_the_tree_holds() -> None:
+    data = panel_data(made.REPORT, (made.MODEL,))
+    model, loss = data["trees"]
+    (outputs,) = data["outputs"]
+    assert model["nan"] == {"same": 0}
+    assert outputs["finding"] == 1
+    assert outputs["leaves"]["paths"] == list(made.NAN.paths)
+    assert outputs["leaves"]["nan"] == {"list": [144, 16, 10, 1]}
+    assert outputs["leaves"]["first_bad"]["2"] == [17, 0]
+    assert loss["paths"] == ["train_step(...)[0]"]
+    (picture,) = outputs["pictures"]
+    assert picture["worst"][10:30] == "0" * 10 + "2" * 10
+    assert len(unpacked(picture["largest"], 640)) == 640
+    assert "outputs" not in data["report"]["findings"][1]
+
+
+def test_a_path_that_leads_to_a_leaf_of_another_name_is_of_that_leaf() -> None:
+    shared = replace(made.MODEL.leaves[0], also=("model.tied.kernel",))
+    finding = Finding("nan", "f", 1, "", path="model.tied.kernel", paths=shared.also)
+    report = Report(findings=(finding,))
+    (tree,) = panel_data(report, (records.TreeStats("model", (shared,)),))["trees"]
+    assert tree["also"] == {"model.tied.kernel": 0}
+
+
+def test_leaves_that_findings_name_and_no_tree_holds_are_a_tree() -> None:
     paths = ("w['a'][0]", "g.b", "f(...)['c']")
     finding = Finding("nan", "f", 1, "", path=paths[0], paths=paths)
     trees = panel_data(Report(findings=(finding,)))["trees"]

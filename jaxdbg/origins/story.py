@@ -15,12 +15,12 @@ from typing import Any, TypeVar
 
 import jax
 
-from jaxdbg import finite, naming
+from jaxdbg import naming
 from jaxdbg.origins import causes, lineage, lines, numbers, operands, rows, wider
 from jaxdbg.origins.births import Birth, Element, Found
 from jaxdbg.origins.lineage import Atom
 from jaxdbg.origins.where import Where
-from jaxdbg.records import Operand, Origin, Reached, SourceFrame, Turn
+from jaxdbg.records import LeafStats, Operand, Origin, Reached, SourceFrame, Turn
 
 _T = TypeVar("_T")
 
@@ -92,21 +92,17 @@ def not_reproduced(kind: str, why: str) -> Origin:
     return Origin("not reproduced", kind, notes=(why,))
 
 
-def reached(paths: Sequence[str], bad: Sequence[finite.Badness]) -> tuple[Reached, ...]:
+def reached(leaves: Sequence[LeafStats]) -> tuple[Reached, ...]:
     """The leaves that are bad now, in their order."""
     return tuple(
-        Reached(
-            path,
-            b.nan + b.posinf + b.neginf,
-            b.size,
-            tuple(
-                kind
-                for kind, n in zip(KINDS, (b.nan, b.posinf, b.neginf), strict=True)
-                if n
-            ),
-        )
-        for path, b in zip(paths, bad, strict=True)
+        Reached(leaf.path, leaf.bad, leaf.size, _kinds(leaf), leaf.first_bad)
+        for leaf in leaves
     )
+
+
+def _kinds(leaf: LeafStats) -> tuple[str, ...]:
+    counts = (leaf.nan, leaf.posinf, leaf.neginf)
+    return tuple(kind for kind, n in zip(KINDS, counts, strict=True) if n)
 
 
 # -- born ------------------------------------------------------------------------------

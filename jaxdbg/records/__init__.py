@@ -10,6 +10,7 @@ from jaxdbg.records.compilations import (
     Remark as Remark,
 )
 from jaxdbg.records.leaves import (
+    LeafPicture as LeafPicture,
     LeafStats as LeafStats,
     TreeHistory as TreeHistory,
     TreeStats as TreeStats,

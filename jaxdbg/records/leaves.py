@@ -13,7 +13,7 @@ class LeafStats:
     Attributes:
         path: as the user would type it.
         group: which part of the training state it belongs to: "params", "gradients",
-            "optimizer", "batch stats", "rng", "other".
+            "optimizer", "batch stats", "rng", "results" of a call, "other".
         kind: "float", "complex", "int", "bool", "key", "str", "none", "abstract" (a
             shape and a dtype without values), "deleted" or "other"; only the first two
             can hold NaN or Inf.
@@ -27,8 +27,9 @@ class LeafStats:
         headroom: bits between the largest magnitude and the type's largest number; None
             where there is no magnitude above 0.
         first_bad: index of the first NaN or Inf; None where there is none.
-        detailed: whether the attributes after `size` were computed; if not, the leaf
-            has proved finite and nothing else is known.
+        detailed: whether the attributes after `size` were computed; if not, only the
+            bad elements were counted, and where there are none the leaf has proved
+            finite.
         also: other paths to the same leaf, where the tree holds it more than once.
     """
 
@@ -105,6 +106,33 @@ class TreeHistory:
     bad: tuple[tuple[int, ...], ...] = ()
     first_bad: int = -1
     first_bad_call: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LeafPicture:
+    """The elements of a leaf, reduced to tiles of which none hides a bad element.
+
+    Attributes:
+        path: of the leaf, as the user would type it.
+        shape: of the array.
+        axes: which axes run down and across; -1 for none, in arrays of fewer axes.
+            What there is along the other axes is put into the tiles.
+        step: how many elements a tile is high and wide; the last ones may be smaller.
+        rows, columns: how many tiles there are, down and across.
+        worst: a digit for each tile, row by row: the worst of its elements. 0 good, 1
+            infinite, 2 NaN.
+        largest: for each tile the largest finite magnitude, to four digits; None where
+            there is none.
+    """
+
+    path: str
+    shape: tuple[int, ...]
+    axes: tuple[int, int]
+    step: tuple[int, int]
+    rows: int
+    columns: int
+    worst: str
+    largest: tuple[float | None, ...]
 
 
 def tree_name(path: str) -> str:

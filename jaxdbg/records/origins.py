@@ -93,12 +93,14 @@ class Reached:
         path: as the user would type it.
         bad, size: how many of its elements are bad, and how many there are.
         kinds: which of "nan", "inf" and "-inf" it holds.
+        first: index of the first bad element; None where that was not kept.
     """
 
     path: str
     bad: int
     size: int
     kinds: tuple[str, ...] = ()
+    first: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from jaxdbg.records.compilations import CompileEvent, Remark
-from jaxdbg.records.leaves import TreeHistory
+from jaxdbg.records.leaves import LeafPicture, LeafStats, TreeHistory
 from jaxdbg.records.origins import Origin
 from jaxdbg.records.serial import plain as to_plain, record
 
@@ -47,6 +47,10 @@ class Finding:
         origin: where the bad value was born and the way it took; None where no value
             is concerned or nothing could be found out.
         time: when it was found, in seconds since the epoch; 0 where that was not kept.
+        outputs: what the failing call gave at each of `paths`; of leaves that are
+            many or large only a part is measured, see `jaxdbg.outputs`.
+        pictures: the elements of the first of these, reduced, so that they can be seen
+            when the arrays are gone.
     """
 
     kind: str
@@ -64,6 +68,28 @@ class Finding:
     location: str = ""
     origin: Origin | None = None
     time: float = 0.0
+    outputs: tuple[LeafStats, ...] = ()
+    pictures: tuple[LeafPicture, ...] = ()
+
+    def output(self, path: str | None = None) -> Any:
+        """The array that the failing call gave, with its bad elements.
+
+        The results of a failing call are not used, so the user's model holds other
+        arrays, the last good ones. The bad results are kept beside, by the rules of
+        `jaxdbg.held`; what they held is in `outputs` for good.
+
+        Arguments:
+            path: of a bad leaf, one of `paths`; by default the one at `path`.
+
+        Returns:
+            The array; do not donate it.
+
+        Raises:
+            UsageError: the finding is not about a value, or the leaf was not bad.
+            RuntimeError: the array is not kept, or not any more.
+        """
+        # Whoever only reads reports has no JAX.
+        return importlib.import_module("jaxdbg.results").output(self, path)
 
     def repro(self, path: str | os.PathLike[str], overwrite: bool = False) -> Any:
         """Writes a folder that shows the failure without jaxdbg, and without you.

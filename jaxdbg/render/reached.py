@@ -35,7 +35,9 @@ def told(reached: Sequence[Reached]) -> list[str]:
 
 
 def _leaf(leaf: Reached) -> str:
-    return f"{leaf.path}: {leaf.bad:,} of {leaf.size:,} ({_kinds(leaf.kinds)})"
+    in_part = leaf.bad < leaf.size
+    first = f", first at {list(leaf.first)}" if in_part and leaf.first else ""
+    return f"{leaf.path}: {leaf.bad:,} of {leaf.size:,} ({_kinds(leaf.kinds)}){first}"
 
 
 def _tree(name: str, leaves: Sequence[Reached]) -> str:

@@ -51,6 +51,7 @@ export interface Reached {
   bad: number;
   size: number;
   kinds: string[];
+  first: number[] | null;
 }
 
 export interface Origin {
@@ -185,6 +186,8 @@ export interface TreeData {
   paths: string[];
   /** Whether there are statistics, or only what the history holds. */
   known: boolean;
+  /** Other paths to a leaf, with its number. */
+  also: Record<string, number>;
   group: Coded;
   kind: Coded;
   shape: Coded;
@@ -218,11 +221,33 @@ export interface HistoryData {
   first_bad_call: number;
 }
 
+/** What a failing call gave: its bad leaves, and pictures of some of them. */
+export interface OutputsData {
+  /** Number of the finding, from 0. */
+  finding: number;
+  leaves: TreeData;
+  pictures: PictureData[];
+}
+
+/** The elements of a leaf, reduced; see `LeafPicture`. */
+export interface PictureData {
+  path: string;
+  shape: number[];
+  axes: [number, number];
+  step: [number, number];
+  rows: number;
+  columns: number;
+  /** A digit for each cell: 0 good, 1 infinite, 2 NaN. */
+  worst: string;
+  largest: Column;
+}
+
 export interface PanelData {
   jaxdbg_panel: 1;
   title: string;
   report: Report | null;
   trees: TreeData[];
+  outputs: OutputsData[];
 }
 
 /** What is sent while a cell runs. */
@@ -241,6 +266,9 @@ export interface TileRequest {
   id: number;
   tree: string;
   leaf: number;
+  path: string;
+  /** Number of the finding whose call gave what is asked for; -1 for what is there. */
+  finding: number;
   /** For each axis the range [from, to) that is asked for. */
   window: [number, number][];
 }

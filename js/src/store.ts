@@ -12,7 +12,17 @@ import type {
   TreeData,
 } from "./report";
 import { birthIn } from "./birth";
-import { type Badness, type Call, GOOD, INF, type Module, NAN, Tree } from "./tree";
+import {
+  type Badness,
+  type Call,
+  Failed,
+  GOOD,
+  INF,
+  type Module,
+  NAN,
+  Outputs,
+  Tree,
+} from "./tree";
 
 export type View = "map" | "icicle" | "table";
 export type Paint = "badness" | "magnitude" | "headroom" | "change";
@@ -31,7 +41,9 @@ export type Store = ReturnType<typeof newStore>;
 export function newStore(kernel: Kernel | null = null) {
   const title = signal("");
   const report = signal<Report | null>(null);
-  const trees = signal<Tree[]>([]);
+  /** The trees as they are now, and what failing calls gave, which is in none. */
+  const held = signal<Tree[]>([]);
+  const outputs = signal<Outputs[]>([]);
   const live = signal<Live | null>(null);
   /** The data of the trees, so that trees that did not change are not unpacked anew. */
   let treeData: TreeData[] = [];
@@ -40,6 +52,8 @@ export function newStore(kernel: Kernel | null = null) {
   const leaf = signal(-1);
   const subject = signal<Subject | null>(null);
   const call = signal<Call | null>(null);
+  /** Whether to look at the trees as they are, where the call has failed. */
+  const asItIs = signal(false);
   const view = signal<View>("map");
   const paint = signal<Paint>("badness");
   const query = signal("");
@@ -49,8 +63,12 @@ export function newStore(kernel: Kernel | null = null) {
   let followed = 0;
   let asked = 0;
 
+  const given = computed(() => (asItIs.value ? null : givenAt(call.value)));
+  const trees = computed(() => held.value.map((one) => asGiven(one, given.value)));
   const tree = computed(() => trees.value[shown.value] ?? null);
-  const kept = computed(() => tree.value?.keptAt(call.value) ?? -1);
+  /** The tree that is shown, as a failing call gave it; null where it is as it is. */
+  const failed = computed(() => (tree.value instanceof Failed ? tree.value : null));
+  const kept = computed(() => (asItIs.value ? -1 : (tree.value?.keptAt(call.value) ?? -1)));
   const bad = computed(() => tree.value?.bad(kept.value) ?? []);
   const root = computed(() => scoped(tree.value, inside.value));
   const findings = computed(() => report.value?.findings ?? []);
@@ -72,6 +90,7 @@ export function newStore(kernel: Kernel | null = null) {
     batch(() => {
       title.value = data.title;
       setReport(data.report);
+      outputs.value = data.outputs.map((one) => new Outputs(one));
       setTrees(data.trees);
       follow();
     });
@@ -81,8 +100,51 @@ export function newStore(kernel: Kernel | null = null) {
     report.value = next;
   }
 
+  /** What the call gave that has failed; null for a call that has not. */
+  function givenAt(at: Call | null): Outputs | null {
+    const there = outputs.value.find((one) => {
+      const finding = findings.value[one.finding];
+      return finding?.function === at?.function && finding?.call === at?.number;
+    });
+    return there ?? null;
+  }
+
+  /** A tree as a call gave it; what nothing holds is only in what some call gave. */
+  function asGiven(one: Tree, at: Outputs | null): Tree {
+    const found = at && one.after(at);
+    if (found || one.known || one.history) return found ?? one;
+    return outputs.value.map((any) => one.after(any)).find((any) => any !== null) ?? one;
+  }
+
+  /** The failing call whose results the tree that is shown can be compared with. */
+  const comparable = computed(() => {
+    const one = held.value[shown.value];
+    if (!one?.known) return null;
+    const at = givenAt(call.value);
+    const all = at ? [at, ...outputs.value] : outputs.value;
+    const found = all.find((any) => one.after(any) !== null);
+    return (found && findings.value[found.finding]) ?? null;
+  });
+
+  /** From what the failing call gave to what is there, and back. */
+  function turn(): void {
+    const finding = comparable.value;
+    if (!finding) return;
+    batch(() => {
+      asItIs.value = failed.value !== null;
+      call.value = { function: finding.function, number: finding.call };
+    });
+  }
+
+  function goToCall(next: Call | null): void {
+    batch(() => {
+      asItIs.value = false;
+      call.value = next;
+    });
+  }
+
   function setTrees(next: TreeData[]): void {
-    const before = trees.value;
+    const before = held.value;
     const name = tree.value?.name;
     const path = leaf.value >= 0 ? tree.value?.paths[leaf.value] : undefined;
     const made = next.map((data, i) => {
@@ -91,7 +153,7 @@ export function newStore(kernel: Kernel | null = null) {
     });
     treeData = next;
     for (const one of made) markFindings(one);
-    trees.value = made;
+    held.value = made;
     const same = made.findIndex((t) => t.name === name);
     shown.value = same >= 0 ? same : firstBadTree(made);
     if (path !== undefined) leaf.value = made[shown.value]?.find(path) ?? -1;
@@ -99,14 +161,16 @@ export function newStore(kernel: Kernel | null = null) {
 
   function markFindings(one: Tree): void {
     one.clearMarks();
-    for (const f of findings.value) {
+    findings.value.forEach((f, i) => {
       const kind = badnessOf(f);
-      if (kind === GOOD) continue;
+      if (kind === GOOD) return;
+      const gave = outputs.value.find((o) => o.finding === i);
+      if (gave && gave.leaves.length >= f.paths.length) return; // it tells itself
       for (const path of f.paths.length ? f.paths : [f.path]) one.mark(path, kind);
       for (const r of f.origin?.reached ?? []) {
         one.mark(r.path, r.kinds.includes("nan") ? NAN : INF);
       }
-    }
+    });
   }
 
   /** A failure takes the reader to its place, once, when it comes. */
@@ -123,6 +187,7 @@ export function newStore(kernel: Kernel | null = null) {
     if (!finding) return;
     batch(() => {
       subject.value = { kind: "finding", index };
+      asItIs.value = false;
       for (const path of [finding.path, ...finding.paths]) {
         if (path && goTo(path)) break;
       }
@@ -147,7 +212,6 @@ export function newStore(kernel: Kernel | null = null) {
   }
 
   function focusLeaf(index: number): void {
-    if (index !== leaf.value) tile.value = { state: "none" };
     leaf.value = index;
     const module = root.value;
     if (module && (index < module.start || index >= module.end)) inside.value = null;
@@ -202,18 +266,38 @@ export function newStore(kernel: Kernel | null = null) {
     );
   }
 
+  /** The bad leaf of a failing call whose elements are shown; null: what is there. */
+  const source = computed(() => {
+    const at = failed.value?.place(leaf.value) ?? -1;
+    return at < 0 || !failed.value ? null : { outputs: failed.value.outputs, at };
+  });
+
+  /** Whether the leaf is finite as it is now: a failing call has not reached it. */
+  const goodNow = computed(
+    () => held.value[shown.value]?.badness(leaf.value) === GOOD,
+  );
+
+  /** What a tile is of: it serves as long as this is looked at. */
+  const looked = computed(() => {
+    const finding = source.value?.outputs.finding ?? -1;
+    return `${finding} ${leaf.value} ${tree.value?.name}`;
+  });
+
   function askTile(window: [number, number][] = []): void {
     const t = tree.value;
     if (!kernel || !t || leaf.value < 0) return;
     asked += 1;
-    tile.value = { state: "asked", id: asked, window };
-    kernel.ask({ ask: "tile", id: asked, tree: t.name, leaf: leaf.value, window });
+    const from = source.value;
+    const path = (from ? from.outputs.leaves : t).paths[from ? from.at : leaf.value] ?? "";
+    const finding = from ? from.outputs.finding : -1;
+    tile.value = { state: "asked", id: asked, of: looked.value };
+    kernel.ask({ ask: "tile", id: asked, tree: t.name, leaf: leaf.value, path, finding, window });
   }
 
   function tileCame(answer: TileAnswer): void {
     const waiting = tile.value;
     if (waiting.state === "asked" && waiting.id === answer.id) {
-      tile.value = { state: "there", answer };
+      tile.value = { state: "there", answer, of: waiting.of };
     }
   }
 
@@ -233,6 +317,15 @@ export function newStore(kernel: Kernel | null = null) {
     moment,
     tile,
     tree,
+    failed,
+    comparable,
+    source,
+    looked,
+    goodNow,
+    given,
+    asItIs,
+    turn,
+    goToCall,
     kept,
     bad,
     root,
@@ -267,8 +360,8 @@ export interface Scope {
 
 export type Tile =
   | { state: "none" }
-  | { state: "asked"; id: number; window: [number, number][] }
-  | { state: "there"; answer: TileAnswer };
+  | { state: "asked"; id: number; of: string }
+  | { state: "there"; answer: TileAnswer; of: string };
 
 /** What a finding says of the leaves it names. */
 export function badnessOf(finding: Finding): Badness {

@@ -1,6 +1,13 @@
 // The leaves of a tree, unpacked from columns, and the modules they belong to.
 
-import type { Coded, Column, HistoryData, TreeData } from "./report";
+import type {
+  Coded,
+  Column,
+  HistoryData,
+  OutputsData,
+  PictureData,
+  TreeData,
+} from "./report";
 
 export type Numbers = ArrayLike<number>;
 
@@ -56,16 +63,21 @@ export class Tree {
   readonly known: boolean;
   readonly history: History | null;
   private readonly unpacked = new Map<string, Numbers>();
+  private readonly failed = new Map<Outputs, Failed | null>();
   private root: Module | null = null;
   private places: Map<string, number> | null = null;
   private readonly marked = new Map<number, Badness>();
 
-  constructor(readonly data: TreeData) {
+  constructor(
+    readonly data: TreeData,
+    history: History | null = null,
+  ) {
     this.name = data.name;
     this.paths = data.paths;
     this.length = data.paths.length;
     this.known = data.known;
-    this.history = data.history && unpackHistory(data.history, this.length);
+    this.history =
+      history ?? (data.history && unpackHistory(data.history, this.length));
   }
 
   /** A column of numbers, unpacked when it is first asked for. */
@@ -95,8 +107,41 @@ export class Tree {
 
   /** The leaf with this path, or -1. */
   find(path: string): number {
-    if (!this.places) this.places = new Map(this.paths.map((p, i) => [p, i]));
+    this.places ??= new Map([
+      ...Object.entries(this.data.also),
+      ...this.paths.map((p, i): [string, number] => [p, i]),
+    ]);
     return this.places.get(path) ?? -1;
+  }
+
+  /** Whether there are statistics of a leaf. */
+  knows(_leaf: number): boolean {
+    return this.known;
+  }
+
+  /** The index of the first bad element of a leaf. */
+  firstBad(leaf: number): number[] | undefined {
+    return this.data.first_bad[String(leaf)];
+  }
+
+  /** The largest magnitude of a leaf, at a kept call or at the end. */
+  largestAt(leaf: number, kept: number): number {
+    return this.history?.largest[kept]?.[leaf] ?? this.number("largest", leaf);
+  }
+
+  /** The tree with what a failing call gave; null where that is no leaf of it. */
+  after(outputs: Outputs): Failed | null {
+    let made = this.failed.get(outputs);
+    if (made === undefined) {
+      const places = new Map<number, number>();
+      outputs.leaves.paths.forEach((path, given) => {
+        const leaf = this.find(path);
+        if (leaf >= 0) places.set(leaf, given);
+      });
+      made = places.size ? new Failed(this, outputs, places) : null;
+      this.failed.set(outputs, made);
+    }
+    return made;
   }
 
   /** Marks leaves that a finding names; the last call may have left no statistics. */
@@ -116,22 +161,21 @@ export class Tree {
     this.marked.clear();
   }
 
-  /** How bad a leaf is at the end, or at a kept call of the history. */
+  /** How bad a leaf is now, or at a kept call of the history. */
   badness(leaf: number, kept = -1): Badness {
-    const history = this.history;
-    if (history && kept >= 0 && kept < history.calls.length - 1) {
-      return (history.bad[kept]?.[leaf] ?? 0) > 0 ? this.kindOf(leaf) : GOOD;
-    }
-    return this.last(leaf);
+    const then = this.history?.bad[kept];
+    if (!then) return this.last(leaf);
+    return (then[leaf] ?? 0) > 0 ? this.kindOf(leaf) : GOOD;
   }
 
-  private last(leaf: number): Badness {
+  protected last(leaf: number): Badness {
     const marked = this.marked.get(leaf) ?? GOOD;
     if (marked === NAN || this.number("nan", leaf) > 0) return NAN;
     const infinite =
       this.number("posinf", leaf) > 0 || this.number("neginf", leaf) > 0;
     if (infinite || marked === INF) return INF;
-    const bad = this.history?.bad.at(-1)?.[leaf] ?? 0;
+    // Where nobody has looked at the tree itself, its history tells.
+    const bad = this.known ? 0 : (this.history?.bad.at(-1)?.[leaf] ?? 0);
     return bad > 0 ? NAN : GOOD;
   }
 
@@ -168,6 +212,115 @@ export class Tree {
     const number = this.history?.calls[kept];
     const name = this.history?.functions[kept];
     return number === undefined || name === undefined ? null : { function: name, number };
+  }
+}
+
+/** What a failing call gave: its bad leaves, and pictures of some of them. */
+export class Outputs {
+  readonly finding: number;
+  readonly leaves: Tree;
+  private readonly pictures: Map<string, PictureData>;
+
+  constructor(data: OutputsData) {
+    this.finding = data.finding;
+    this.leaves = new Tree(data.leaves);
+    this.pictures = new Map(data.pictures.map((p) => [p.path, p]));
+  }
+
+  /** The picture of a leaf, by its number among the bad ones. */
+  picture(leaf: number): PictureData | null {
+    return this.pictures.get(this.leaves.paths[leaf] ?? "") ?? this.uniform(leaf);
+  }
+
+  /** Of a leaf that is bad throughout no picture is sent: all of it looks the same. */
+  private uniform(leaf: number): PictureData | null {
+    const { leaves } = this;
+    const size = leaves.number("size", leaf);
+    const nan = leaves.number("nan", leaf);
+    const infinite = leaves.number("posinf", leaf) + leaves.number("neginf", leaf);
+    if (!size || (nan !== size && infinite !== size)) return null;
+    const shape = (leaves.text("shape", leaf) || "").split("×").filter(Boolean).map(Number);
+    const [tall = 1, wide = 1] = shape.length > 1 ? shape.slice(-2) : [1, shape[0] ?? 1];
+    const step: [number, number] = [Math.ceil(tall / SIDE), Math.ceil(wide / SIDE)];
+    const [rows, columns] = [Math.ceil(tall / step[0]), Math.ceil(wide / step[1])];
+    return {
+      path: leaves.paths[leaf] ?? "",
+      shape,
+      axes: [shape.length > 1 ? shape.length - 2 : -1, shape.length - 1],
+      step,
+      rows,
+      columns,
+      worst: String(nan ? NAN : INF).repeat(rows * columns),
+      largest: { same: null },
+    };
+  }
+}
+
+/** Most cells of a picture down and across. */
+const SIDE = 64;
+
+/**
+ * A tree as a failing call gave it: its bad leaves are those of the call, which nothing
+ * holds now; the others are as they are, since what was good is not kept.
+ */
+export class Failed extends Tree {
+  private readonly over = new Map<string, Numbers>();
+
+  constructor(
+    readonly now: Tree,
+    readonly outputs: Outputs,
+    private readonly given: Map<number, number>,
+  ) {
+    super(now.data, now.history);
+  }
+
+  /** The number of a leaf among the bad ones; -1 for a leaf that was good. */
+  place(leaf: number): number {
+    return this.given.get(leaf) ?? -1;
+  }
+
+  override column(name: NumberColumn): Numbers {
+    let found = this.over.get(name);
+    if (!found) {
+      found = Float64Array.from(this.now.column(name));
+      const numbers = this.outputs.leaves.column(name);
+      for (const [leaf, at] of this.given) (found as Float64Array)[leaf] = numbers[at] ?? NaN;
+      this.over.set(name, found);
+    }
+    return found;
+  }
+
+  override text(name: TextColumn, leaf: number): string {
+    const at = this.place(leaf);
+    const now = this.now.text(name, leaf);
+    return at < 0 || (now && name === "group") ? now : this.outputs.leaves.text(name, at);
+  }
+
+  override find(path: string): number {
+    return this.now.find(path);
+  }
+
+  override modules(): Module {
+    return this.now.modules();
+  }
+
+  override knows(leaf: number): boolean {
+    return this.known || this.given.has(leaf);
+  }
+
+  override firstBad(leaf: number): number[] | undefined {
+    const at = this.place(leaf);
+    return at < 0 ? this.now.firstBad(leaf) : this.outputs.leaves.firstBad(at);
+  }
+
+  override largestAt(leaf: number, kept: number): number {
+    if (this.given.has(leaf)) return this.number("largest", leaf);
+    return this.now.largestAt(leaf, kept);
+  }
+
+  /** It is shown for its call alone, so there is no other to ask for. */
+  override badness(leaf: number): Badness {
+    return this.given.has(leaf) ? this.last(leaf) : this.now.badness(leaf);
   }
 }
 

@@ -1,8 +1,19 @@
 import { expect, test } from "vitest";
 import { cellOf, groups, icicle, leavesAt, waffle } from "../src/layout";
 import { matches, scoped } from "../src/store";
-import type { TreeData } from "../src/report";
-import { below, GOOD, INF, modulesOf, NAN, steps, Tree, unpack } from "../src/tree";
+import type { OutputsData, TreeData } from "../src/report";
+import {
+  below,
+  type Failed,
+  GOOD,
+  INF,
+  modulesOf,
+  NAN,
+  Outputs,
+  steps,
+  Tree,
+  unpack,
+} from "../src/tree";
 import { telling } from "../src/views/lines";
 import { fixture } from "./fixtures";
 
@@ -47,7 +58,43 @@ test("badness at the end, and at a call of the history", () => {
   expect(model.callAt(at(149))).toEqual({ function: "train_step", number: 100 });
   expect(model.history?.firstBadAt).toBe(7);
   model.mark("model.head.bias", INF);
-  expect(model.bad()).toEqual([0, 1, 5]);
+  expect(model.bad(at(192))).toEqual([0, 1, 4]);
+  expect(model.bad()).toEqual([5]); // as it is now: the last good values
+});
+
+test("a tree as a failing call gave it, beside the tree as it is", () => {
+  const now = tree("failed");
+  const outputs = new Outputs(fixture("failed").outputs[0] as OutputsData);
+  const failed = now.after(outputs) as Failed;
+  expect(now.after(outputs)).toBe(failed);
+  expect(failed.bad()).toEqual([0, 1, 4]);
+  expect(now.bad()).toEqual([]);
+  const numbers = [failed, now].map((t) => [t.number("nan", 4), t.firstBad(4)]);
+  expect(numbers).toEqual([[10, [17, 0]], [0, undefined]]);
+  expect(failed.text("group", 4)).toBe("params");
+  expect(failed.place(5)).toBe(-1);
+  expect(failed.number("largest", 5)).toBe(now.number("largest", 5));
+  expect(tree("failed", 1).after(outputs)).toBeNull();
+  const loss = tree("failed", 2);
+  expect([loss.known, loss.knows(0)]).toEqual([false, false]);
+  expect(loss.after(outputs)?.knows(0)).toBe(true);
+  expect(loss.after(outputs)?.text("dtype", 0)).toBe("float32");
+});
+
+test("a leaf that is bad throughout has a picture without one being sent", () => {
+  const outputs = new Outputs(fixture("failed").outputs[0] as OutputsData);
+  const [kernel, bias, head, loss] = [0, 1, 2, 3].map((i) => outputs.picture(i));
+  expect(kernel).toMatchObject({ rows: 1, columns: 16, axes: [2, 3], shape: [3, 3, 1, 16] });
+  expect(kernel?.worst).toBe("2".repeat(16));
+  expect(bias).toMatchObject({ rows: 1, columns: 16, axes: [-1, 0], step: [1, 1] });
+  expect(head?.worst.indexOf("2")).toBe(20);
+  expect(loss).toMatchObject({ rows: 1, columns: 1, axes: [-1, -1], shape: [] });
+});
+
+test("a shared leaf is found by any of its paths", () => {
+  const data = fixture("failed").trees[0] as TreeData;
+  const tied = new Tree({ ...data, also: { "model.tied": 4 } });
+  expect([tied.find("model.tied"), tied.find("model.head.kernel")]).toEqual([4, 4]);
 });
 
 test("the one bad leaf among 600 has a cell, and the cell has the leaf", () => {

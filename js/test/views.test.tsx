@@ -1,7 +1,7 @@
 import { render } from "preact";
 import { act } from "preact/test-utils";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import type { CompileEvent, SourceFrame, TileAnswer } from "../src/report";
+import type { CompileEvent, SourceFrame, TileAnswer, TileRequest } from "../src/report";
 import { extent, lanes, ticks } from "../src/spans";
 import { lost, newStore, type Store } from "../src/store";
 import { bytes, number, seconds } from "../src/text";
@@ -79,7 +79,7 @@ test("from a leaf its findings, and back", async () => {
   await act(() => store.selectLeaf(0));
   expect(text(".jd-leaf h3")).toContain("model.conv1.kernel");
   expect(text(".jd-leaf")).toContain("Findings that touch it");
-  await click(".jd-leaf .jd-link");
+  await click(".jd-leaf section .jd-link");
   expect(store.subject.value).toEqual({ kind: "finding", index: 1 });
 });
 
@@ -190,7 +190,9 @@ test("elements are asked for, waited for, and shown for the leaf that asked", as
   const store = await open("failed", newStore({ ask: (r) => asked.push(r) }));
   vi.useFakeTimers();
   await act(() => store.selectLeaf(5));
-  expect(asked).toEqual([{ ask: "tile", id: 1, tree: "model", leaf: 5, window: [] }]);
+  const path = "model.head.bias";
+  const what = { tree: "model", leaf: 5, path, finding: -1, window: [] };
+  expect(asked).toEqual([{ ask: "tile", id: 1, ...what }]);
   await act(() => {
     vi.advanceTimersByTime(500);
   });
@@ -200,6 +202,79 @@ test("elements are asked for, waited for, and shown for the leaf that asked", as
   expect(store.tile.value.state).toBe("asked");
   await act(() => store.tileCame({ ...TILE, id: 1 }));
   expect(text(".jd-heat")).toContain("model.head.bias");
+});
+
+test("what the failing call gave, and back to what is there", async () => {
+  const asked: TileRequest[] = [];
+  const store = await open("failed", newStore({ ask: (r) => asked.push(r) }));
+  expect(text(".jd-moment small")).toBe("3 leaves bad in call 192 of train_step");
+  await act(() => store.selectLeaf(4));
+  expect(text(".jd-shown")).toBe("What call 192 gave. show the last good values");
+  expect(text(".jd-numbers")).toContain("10 NaN of 5,120");
+  expect(text(".jd-numbers")).toContain("[17, 0]");
+  expect(text(".jd-leaf h3 .jd-copy")).toBe("copy");
+  expect(root.querySelector(".jd-leaf .jd-copy")?.getAttribute("title")).toBe(
+    'copy import jaxdbg; jaxdbg.bad_output("model.head.kernel")',
+  );
+  expect(asked.at(-1)).toMatchObject({ path: "model.head.kernel", finding: 1 });
+  await press("g");
+  expect(text(".jd-shown")).toBe(
+    "The last good values, as they are now. show what call 192 gave",
+  );
+  expect(text(".jd-moment small")).toBe("the last good values: no NaN, no Inf");
+  expect(text(".jd-numbers")).toContain("NaN, Infnone");
+  expect(asked.at(-1)).toMatchObject({ leaf: 4, finding: -1 });
+  expect(store.bad.value).toEqual([]);
+  await click(".jd-moment button");
+  expect(store.bad.value).toEqual([0, 1, 4]);
+  await act(() => store.selectLeaf(5));
+  expect(text(".jd-shown")).toContain("was finite");
+});
+
+test("the slider, too, leaves the failing call and comes back to it", async () => {
+  const store = await open("failed");
+  await act(() => store.goToCall({ function: "train_step", number: 150 }));
+  expect(store.failed.value).toBeNull();
+  expect(text(".jd-moment small")).toBe("after call 150 of train_step");
+  await act(() => store.turn());
+  expect(store.call.value?.number).toBe(192);
+  expect(store.bad.value).toEqual([0, 1, 4]);
+  await act(() => store.turn());
+  expect(store.kept.value).toBe(-1);
+  await act(() => store.goToCall({ function: "train_step", number: 192 }));
+  expect(store.bad.value).toEqual([0, 1, 4]);
+});
+
+test("the bad elements are there without a kernel", async () => {
+  const store = await open("failed");
+  await act(() => store.selectLeaf(4));
+  expect(root.querySelector(".jd-heat canvas")?.getAttribute("aria-label")).toBe(
+    "Elements of model.head.kernel, 64 by 10 cells",
+  );
+  await act(() => store.turn());
+  expect(root.querySelector(".jd-heat")).toBeNull(); // of these there is no picture
+});
+
+test("while the kernel is busy the picture stands for the elements", async () => {
+  const store = await open("failed", newStore({ ask: () => undefined }));
+  vi.useFakeTimers();
+  await act(() => store.selectLeaf(4));
+  await act(() => {
+    vi.advanceTimersByTime(500);
+  });
+  vi.useRealTimers();
+  expect(root.querySelector(".jd-heat canvas")).not.toBeNull();
+  expect(text(".jd-busy")).toBe("kernel busy – a closer look comes when the cell ends");
+});
+
+test("a result that no tree holds is a leaf like any other", async () => {
+  const store = await open("failed");
+  await act(() => void store.goTo("train_step(...)[0]"));
+  await act(() => store.selectLeaf(store.leaf.value));
+  expect(store.tree.value?.name).toBe("train_step(...)");
+  expect(text(".jd-shown")).toBe("What call 192 gave. No tree holds it.");
+  expect(text(".jd-numbers")).toContain("1 NaN of 1");
+  expect(root.querySelector(".jd-moment")).toBeNull();
 });
 
 const TILE: TileAnswer = {

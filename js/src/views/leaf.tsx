@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import type { Store } from "../store";
-import { bytes, count, element, number } from "../text";
+import { bytes, count, number } from "../text";
 import type { Tree } from "../tree";
 import { Glyph, inWords } from "./findings";
 import { badCounts } from "./map";
@@ -20,9 +20,11 @@ export function LeafDetails({ store, theme }: { store: Store; theme: number }) {
   return (
     <div class="jd-leaf">
       <h3>
-        <Mark bad={tree.badness(leaf, kept)} /> <code>{path}</code> <Copy text={path} />
+        <Mark bad={tree.badness(leaf, kept)} /> <code>{path}</code>{" "}
+        <Copy {...expressionOf(store, path)} />
       </h3>
       <p class="jd-note">{describe(tree, leaf)}</p>
+      <Shown store={store} />
       {tree.isOnlyMarked(leaf) && <Kept store={store} path={path} />}
       <Facts tree={tree} leaf={leaf} />
       {series && series.length > 1 && (
@@ -32,7 +34,7 @@ export function LeafDetails({ store, theme }: { store: Store; theme: number }) {
             values={series}
             bad={(i) => (history?.bad[i]?.[leaf] ?? 0) > 0}
             at={kept}
-            onPick={(i) => (store.call.value = tree.callAt(i))}
+            onPick={(i) => store.goToCall(tree.callAt(i))}
           />
         </section>
       )}
@@ -40,6 +42,58 @@ export function LeafDetails({ store, theme }: { store: Store; theme: number }) {
       <Elements store={store} path={path} theme={theme} />
     </div>
   );
+}
+
+/** Says of what the numbers and the elements are: of the failing call, or of now. */
+function Shown({ store }: { store: Store }) {
+  const { source, comparable, failed, goodNow } = store;
+  const from = source.value && store.findings.value[source.value.outputs.finding];
+  const other = comparable.value;
+  if (from) {
+    return (
+      <p class="jd-advice jd-shown" role="status">
+        <b>What call {count(from.call)} gave.</b>{" "}
+        {other ? <Turn store={store} /> : "No tree holds it."}
+      </p>
+    );
+  }
+  if (!other) return null;
+  if (failed.value) {
+    return (
+      <p class="jd-note jd-shown" role="status">
+        As it is now; what call {count(other.call)} gave for it was finite, and is not kept.
+      </p>
+    );
+  }
+  return (
+    <p class="jd-advice jd-shown" role="status">
+      <b>{goodNow.value ? "The last good values, as they are now." : "As it is now."}</b>{" "}
+      <Turn store={store} />
+    </p>
+  );
+}
+
+/** The way from what a failing call gave to what is there now, and back. */
+export function Turn({ store }: { store: Store }) {
+  const call = count(store.comparable.value?.call ?? 0);
+  const now = store.goodNow.value ? "the last good values" : "what it is now";
+  return (
+    <button type="button" class="jd-link" title="g" onClick={store.turn}>
+      {store.failed.value ? `show ${now}` : `show what call ${call} gave`}
+    </button>
+  );
+}
+
+/** How to get at what is shown in Python, and what to copy for it. */
+export function expressionOf(store: Store, path: string): { text: string; copied?: string } {
+  const { source } = store;
+  if (!source.value) return { text: path };
+  const { finding, leaves } = source.value.outputs;
+  const known = leaves.paths[source.value.at] ?? path;
+  const first = store.findings.value.findIndex((f) => f.paths.includes(known));
+  const which = first === finding ? "" : `, ${finding + 1}`;
+  const text = `jaxdbg.bad_output(${JSON.stringify(known)}${which})`;
+  return { text, copied: `import jaxdbg; ${text}` };
 }
 
 /** A failing call is stopped before it updates what it was given. */
@@ -61,7 +115,7 @@ function describe(tree: Tree, leaf: number): string {
   return [
     tree.text("group", leaf),
     dtype && `${dtype}[${shape}]`,
-    tree.known && bytes(tree.number("nbytes", leaf)),
+    tree.knows(leaf) && bytes(tree.number("nbytes", leaf)),
     tree.text("sharding", leaf),
   ]
     .filter(Boolean)
@@ -69,27 +123,29 @@ function describe(tree: Tree, leaf: number): string {
 }
 
 function Facts({ tree, leaf }: { tree: Tree; leaf: number }) {
-  if (!tree.known) return null;
+  if (!tree.knows(leaf)) return null;
   const kind = tree.text("kind", leaf);
   if (kind !== "float" && kind !== "complex" && kind !== "int") {
     return <p class="jd-note">It can hold no NaN and no Inf.</p>;
   }
-  const first = tree.data.first_bad[String(leaf)];
+  const first = tree.firstBad(leaf);
   const bad = badCounts(tree, leaf);
-  if (!tree.number("detailed", leaf) && !bad) {
+  const detailed = tree.number("detailed", leaf) > 0;
+  if (!detailed && !bad) {
     return <p class="jd-note">All {count(tree.number("size", leaf))} elements are finite.</p>;
   }
   const share = (n: number): string =>
     n ? `${count(n)} of ${count(tree.number("size", leaf))}` : "0";
-  const rows: [string, string][] = [
-    ["NaN, Inf", bad || "none"],
+  const measured: [string, string][] = [
     ["zeros", share(tree.number("zeros", leaf))],
     ["subnormal", share(tree.number("subnormals", leaf))],
     ["|x|", `${number(tree.number("smallest", leaf))} … ${number(tree.number("largest", leaf))}`],
     ["mean ± std", `${number(tree.number("mean", leaf))} ± ${number(tree.number("std", leaf))}`],
     ["head-room", headroom(tree.number("headroom", leaf))],
   ];
-  if (first) rows.splice(1, 0, ["first bad", element(tree.paths[leaf] ?? "", first)]);
+  const rows: [string, string][] = [["NaN, Inf", bad || "none"]];
+  if (first?.length) rows.push(["first bad at", `[${first.join(", ")}]`]);
+  if (detailed) rows.push(...measured);
   return (
     <dl class="jd-numbers">
       {rows.map(([name, value]) => (
@@ -126,16 +182,16 @@ function Touching({ store, path }: { store: Store; path: string }) {
   );
 }
 
-export function Copy({ text }: { text: string }) {
+export function Copy({ text, copied }: { text: string; copied?: string | undefined }) {
   const [done, setDone] = useState(false);
   const copy = (): void => {
-    void copyText(text).then(() => {
+    void copyText(copied ?? text).then(() => {
       setDone(true);
       setTimeout(() => setDone(false), 1200);
     });
   };
   return (
-    <button type="button" class="jd-copy" title={`copy ${text}`} onClick={copy}>
+    <button type="button" class="jd-copy" title={`copy ${copied ?? text}`} onClick={copy}>
       {done ? "copied" : "copy"}
     </button>
   );

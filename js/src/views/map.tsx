@@ -258,7 +258,7 @@ function tipOf(map: Waffle, tree: Tree, kept: number, at: Place): string[] {
 
 export function leafTip(tree: Tree, leaf: number): string[] {
   const lines = [tree.paths[leaf] ?? ""];
-  if (!tree.known) return lines;
+  if (!tree.knows(leaf)) return lines;
   const dtype = tree.text("dtype", leaf);
   const shape = tree.text("shape", leaf);
   lines.push(

@@ -38,7 +38,7 @@ export function Panel({ store }: { store: Store }) {
         </div>
       )}
       {timed && <Timeline store={store} theme={theme} />}
-      <Keys />
+      <Keys store={store} />
     </div>
   );
 }
@@ -69,12 +69,13 @@ function act(key: string, text: boolean, store: Store, root: HTMLElement | null)
   if (key === "]") store.nextBad(1);
   else if (key === "[") store.nextBad(-1);
   else if (key === "/") root?.querySelector<HTMLInputElement>(".jd-search")?.focus();
+  else if (key === "g") store.turn();
   else if (VIEW_KEYS[key]) store.view.value = VIEW_KEYS[key];
   else return false;
   return true;
 }
 
-function Keys() {
+function Keys({ store }: { store: Store }) {
   const keys: [string, string][] = [
     ["]", "next bad leaf"],
     ["[", "previous"],
@@ -83,6 +84,7 @@ function Keys() {
     ["i", "icicle"],
     ["t", "table"],
   ];
+  if (store.comparable.value) keys.push(["g", "failed call / as it is now"]);
   return (
     <div class="jd-keys">
       {keys.map(([key, what]) => (

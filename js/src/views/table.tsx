@@ -270,7 +270,6 @@ export function Mark({ bad }: { bad: Badness }) {
 function Numbers({ tree, leaf, kept }: { tree: Tree; leaf: number; kept: number }) {
   const bad =
     tree.number("nan", leaf) + tree.number("posinf", leaf) + tree.number("neginf", leaf);
-  const then = tree.history?.largest[kept]?.[leaf];
   const headroom = tree.number("headroom", leaf);
   return (
     <>
@@ -278,9 +277,9 @@ function Numbers({ tree, leaf, kept }: { tree: Tree; leaf: number; kept: number 
         {tree.text("dtype", leaf)}
         {tree.text("shape", leaf) && `[${tree.text("shape", leaf)}]`}
       </span>
-      <span>{tree.known ? bytes(tree.number("nbytes", leaf)) : ""}</span>
+      <span>{tree.knows(leaf) ? bytes(tree.number("nbytes", leaf)) : ""}</span>
       <span>{bad > 0 ? count(bad) : ""}</span>
-      <span>{number(then ?? tree.number("largest", leaf))}</span>
+      <span>{number(tree.largestAt(leaf, kept))}</span>
       <span>{Number.isNaN(headroom) ? "–" : `${headroom.toFixed(0)} bits`}</span>
     </>
   );

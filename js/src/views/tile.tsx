@@ -1,47 +1,64 @@
 // The elements of a leaf as a heat map, reduced by the kernel so that one NaN is seen.
 
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import type { Store } from "../store";
 import type { TileAnswer } from "../report";
 import { type Colours, drawBad } from "../paint";
-import { element } from "../text";
+import { number } from "../text";
 import { unpack } from "../tree";
 import { Canvas, type Place, Tip, useWidth } from "./canvas";
-import { Copy } from "./leaf";
+import { Copy, expressionOf } from "./leaf";
 
 export function Elements(props: { store: Store; path: string; theme: number }) {
   const { store } = props;
+  const looked = store.looked.value;
   const tile = store.tile.value;
-  const leaf = store.leaf.value;
-  const name = store.tree.value?.name;
   useEffect(() => {
-    if (store.tile.value.state === "none") store.askTile();
-  }, [leaf, name, store]);
-  if (!store.hasKernel) return null;
+    const now = store.tile.value;
+    if (now.state === "none" || now.of !== looked) store.askTile();
+  }, [looked, store]);
+  const answer = tile.state === "there" && tile.of === looked ? tile.answer : null;
+  const picture = useMemo(() => pictureOf(store), [looked, store]);
+  const seen = answer && !answer.error ? answer : picture;
+  if (!store.hasKernel && !picture && !store.source.value) return null;
   return (
     <section>
       <h4>Elements</h4>
-      {tile.state === "asked" && <Waiting />}
-      {tile.state === "there" &&
-        (tile.answer.error ? (
-          <p class="jd-note">{tile.answer.error}</p>
-        ) : (
-          <Heat {...props} answer={tile.answer} />
-        ))}
+      {seen && <Heat {...props} answer={seen} reduced={seen === picture} />}
+      {!seen && !store.hasKernel && <p class="jd-note">No picture of them was kept.</p>}
+      {store.hasKernel && !answer && <Waiting closer={picture !== null} />}
+      {answer?.error && <p class="jd-note">{answer.error}</p>}
     </section>
   );
 }
 
+/** The picture that came with the report, of a bad leaf of a failing call. */
+function pictureOf(store: Store): TileAnswer | null {
+  const source = store.source.value;
+  const picture = source?.outputs.picture(source.at);
+  if (!picture) return null;
+  return {
+    ...picture,
+    answer: "tile",
+    id: 0,
+    error: "",
+    window: picture.shape.map((n): [number, number] => [0, n]),
+    worst: { list: Array.from(picture.worst, Number) },
+    values: [],
+  };
+}
+
 /** Says nothing for a moment: most answers come at once. */
-function Waiting() {
+function Waiting({ closer }: { closer: boolean }) {
   const [late, setLate] = useState(false);
   useEffect(() => {
     const timer = setTimeout(() => setLate(true), 400);
     return () => clearTimeout(timer);
   }, []);
+  const what = closer ? "a closer look comes" : "the elements come";
   return (
     <p class="jd-note jd-busy" role="status">
-      {late ? "kernel busy – the elements come when the cell ends" : " "}
+      {late ? `kernel busy – ${what} when the cell ends` : " "}
     </p>
   );
 }
@@ -50,10 +67,12 @@ interface HeatProps {
   store: Store;
   path: string;
   answer: TileAnswer;
+  /** Whether it is a picture that came with the report: one cannot go into it. */
+  reduced: boolean;
   theme: number;
 }
 
-function Heat({ store, path, answer, theme }: HeatProps) {
+function Heat({ store, path, answer, reduced, theme }: HeatProps) {
   const [ref, width] = useWidth();
   const [at, setAt] = useState<Place | null>(null);
   const [picked, setPicked] = useState<number | null>(null);
@@ -101,7 +120,7 @@ function Heat({ store, path, answer, theme }: HeatProps) {
     const cell = cellAt(p);
     if (cell === null) return;
     const window = windowOf(cell);
-    if (isElement(window) && answer.values.length) setPicked(cell);
+    if (reduced || (isElement(window) && answer.values.length)) setPicked(cell);
     else store.askTile(around(answer, window));
   };
   const whole = answer.window.every(([a, b], i) => a === 0 && b === answer.shape[i]);
@@ -119,7 +138,7 @@ function Heat({ store, path, answer, theme }: HeatProps) {
         )}
       </div>
       {other.map(({ axis, size }) => (
-        <Axis key={axis} {...{ store, answer, axis, size }} />
+        <Axis key={axis} {...{ store, answer, axis, size, reduced }} />
       ))}
       <Canvas
         width={width}
@@ -130,20 +149,42 @@ function Heat({ store, path, answer, theme }: HeatProps) {
         onPoint={setAt}
         onPick={pick}
       />
-      <Tip at={at} lines={at ? tipOf(path, answer, cellAt(at), largest, worst) : []} />
-      {picked !== null && <Picked {...{ path, answer }} cell={picked} />}
+      <Tip at={at} lines={at ? tipOf(path, answer, cellAt(at)) : []} />
+      {picked !== null && <Picked {...{ store, path, answer }} cell={picked} />}
     </div>
   );
 }
 
-function Picked({ path, answer, cell }: { path: string; answer: TileAnswer; cell: number }) {
-  const index = windowAt(answer, cell).map(([from]) => from);
-  const text = element(path, index);
+interface PickedProps {
+  store: Store;
+  path: string;
+  answer: TileAnswer;
+  cell: number;
+}
+
+/** An element with its value, or what is known of some; and how to get at it. */
+function Picked({ store, path, answer, cell }: PickedProps) {
+  const { text, copied } = expressionOf(store, path);
+  const window = windowAt(answer, cell);
+  const at = (start: string): string => expression(start, window, answer.shape);
+  const value = answer.values[cell];
   return (
     <div class="jd-value">
-      <code>{text}</code> = <b>{answer.values[cell] ?? ""}</b> <Copy text={text} />
+      <code>{at(text)}</code>{" "}
+      {value === undefined ? holds(answer, cell) : <>= <b>{value}</b></>}{" "}
+      <Copy text={at(text)} copied={copied && at(copied)} />
     </div>
   );
+}
+
+/** What is known of the elements of a cell. */
+function holds(answer: TileAnswer, cell: number): string {
+  const cells = answer.rows * answer.columns;
+  const one = isElement(windowAt(answer, cell));
+  const bad = ["", "Inf", "NaN"][unpack(answer.worst, cells)[cell] ?? 0];
+  if (bad) return one ? `is ${bad}` : `holds ${bad}`;
+  const largest = unpack(answer.largest, cells)[cell] ?? NaN;
+  return `${one ? "is |x| =" : "holds |x| up to"} ${number(largest)}`;
 }
 
 interface AxisProps {
@@ -151,10 +192,11 @@ interface AxisProps {
   answer: TileAnswer;
   axis: number;
   size: number;
+  reduced: boolean;
 }
 
 /** An axis that is neither down nor across: all of it, the worst shown; or one index. */
-function Axis({ store, answer, axis, size }: AxisProps) {
+function Axis({ store, answer, axis, size, reduced }: AxisProps) {
   const [from, to] = answer.window[axis] ?? [0, size];
   const one = to - from === 1;
   const ask = (range: [number, number]): void => {
@@ -165,6 +207,7 @@ function Axis({ store, answer, axis, size }: AxisProps) {
       axis {axis}{" "}
       <select
         class="jd-select"
+        disabled={reduced}
         value={one ? String(from) : "all"}
         onChange={(e) => {
           const v = e.currentTarget.value;
@@ -229,19 +272,11 @@ export function expression(
   return parts.length ? `${path}[${parts.join(", ")}]` : path;
 }
 
-function tipOf(
-  path: string,
-  answer: TileAnswer,
-  cell: number | null,
-  largest: ArrayLike<number>,
-  worst: ArrayLike<number>,
-): string[] {
+function tipOf(path: string, answer: TileAnswer, cell: number | null): string[] {
   if (cell === null) return [];
   const window = windowAt(answer, cell);
-  const value = answer.values[cell];
-  const bad = ["", "holds Inf", "holds NaN"][worst[cell] ?? 0];
   return [
     expression(path, window, answer.shape),
-    value ?? (bad || `largest |x| ${(largest[cell] ?? NaN).toPrecision(4)}`),
+    answer.values[cell] ?? holds(answer, cell),
   ];
 }

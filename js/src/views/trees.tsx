@@ -57,6 +57,7 @@ export function Trees({ store, theme }: { store: Store; theme: number }) {
         <BadLeaves store={store} />
         <Colouring store={store} />
       </div>
+      <Moment store={store} />
       {view === "map" && <Map store={store} theme={theme} />}
       {view === "icicle" && <Icicle store={store} theme={theme} />}
       {view === "table" && <Table store={store} />}
@@ -64,6 +65,39 @@ export function Trees({ store, theme }: { store: Store; theme: number }) {
       <Lines store={store} />
     </div>
   );
+}
+
+/** What the tree is shown as: as the failing call gave it, or as it is now. */
+function Moment({ store }: { store: Store }) {
+  const finding = store.comparable.value;
+  if (!finding) return null;
+  const now = store.failed.value === null;
+  return (
+    <div class="jd-bar jd-moment">
+      <div class="jd-switch" role="group" aria-label="Shown are">
+        <button type="button" aria-pressed={!now} onClick={() => now && store.turn()}>
+          what call {count(finding.call)} gave
+        </button>
+        <button type="button" aria-pressed={now} onClick={() => now || store.turn()}>
+          as it is now
+        </button>
+      </div>
+      <small role="status">{inWords(store)}</small>
+    </div>
+  );
+}
+
+function inWords(store: Store): string {
+  const tree = store.tree.value;
+  const finding = store.comparable.value;
+  if (!tree || !finding) return "";
+  const leaves = some(store.bad.value.length);
+  if (store.failed.value) {
+    return `${leaves} bad in call ${count(finding.call)} of ${finding.function}`;
+  }
+  const at = store.call.value;
+  if (store.kept.value >= 0 && at) return `after call ${count(at.number)} of ${at.function}`;
+  return store.bad.value.length ? `${leaves} bad` : "the last good values: no NaN, no Inf";
 }
 
 function some(leaves: number): string {
@@ -224,7 +258,7 @@ function Slider({ store }: { store: Store }) {
 }
 
 function goToCall(store: Store, kept: number): void {
-  store.call.value = store.tree.value?.callAt(kept) ?? null;
+  store.goToCall(store.tree.value?.callAt(kept) ?? null);
 }
 
 function goToFirst(store: Store): void {

@@ -1,0 +1,211 @@
+"""What a failing call gave is told, pictured and kept, though nothing holds it."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxdbg
+from jaxdbg import Finding, NonFiniteError, Report, UsageError, held, outputs
+from jaxdbg.maps import bad_stats
+from jaxdbg.outputs import GROUP, Bad, Leaf, Room, bad_of
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept() -> Any:
+    yield
+    held.forget()
+
+
+@jax.jit
+def step(params: Any, x: Any) -> Any:
+    """Row 17 of `w` becomes NaN, and the loss; `b` stays good."""
+    w = params["w"] + jnp.log(x)[:, None]
+    return {"w": w, "b": params["b"] + 1}, w.sum()
+
+
+PARAMS = {"w": jnp.ones((100, 80)), "b": jnp.ones(3)}
+X = jnp.ones(100).at[17].set(-1.0)
+W, LOSS = 'step(...)[0]["w"]', "step(...)[1]"
+
+
+def failed(**options: Any) -> Finding:
+    """The finding of a region in which the second call has failed."""
+    params = PARAMS
+    with jaxdbg.checked(**options) as region:
+        try:
+            params, _ = step(params, jnp.ones(100))
+            step(params, X)
+        except NonFiniteError:
+            pass
+    return region.report.findings[0]
+
+
+def test_each_bad_result_is_measured() -> None:
+    finding = failed()
+    w, loss = finding.outputs
+    assert [w.path, loss.path] == [*finding.paths] == [W, LOSS]
+    assert (w.nan, w.posinf, w.size, w.first_bad) == (80, 0, 8000, (17, 0))
+    assert (w.largest, w.zeros, w.dtype, w.shape) == (1.0, 0, "float32", (100, 80))
+    assert (loss.nan, loss.size, loss.shape, loss.first_bad) == (1, 1, (), ())
+    assert w.group == GROUP
+
+
+def test_a_picture_shows_where() -> None:
+    (picture,) = failed().pictures  # the loss is bad throughout, and needs none
+    assert (picture.path, picture.rows, picture.columns) == (W, 50, 40)
+    assert (picture.axes, picture.step) == ((0, 1), (2, 2))
+    bad = {i // 40 for i, worst in enumerate(picture.worst) if worst == "2"}
+    assert bad == {17 // 2}
+    assert picture.largest[0] == 1.0
+
+
+def test_it_goes_to_json_and_comes_back() -> None:
+    failed()
+    report = jaxdbg.last_report()
+    assert report is not None and report.findings[0].pictures
+    assert Report.from_json(report.to_json()) == report
+
+
+def test_the_array_is_there_to_be_looked_at() -> None:
+    finding = failed()
+    array = finding.output()
+    assert array is finding.output(W) is jaxdbg.bad_output(W)
+    assert np.isnan(array[17]).all() and np.isfinite(array[:17]).all()
+    assert np.isnan(jaxdbg.bad_output(LOSS, 1))
+    assert jaxdbg.bad_output(LOSS, finding) is finding.output(LOSS)
+
+
+def test_the_error_itself_leads_to_it() -> None:
+    with pytest.raises(NonFiniteError) as caught, jaxdbg.checked():
+        step(PARAMS, X)
+    assert jaxdbg.bad_output(finding=caught.value).shape == (100, 80)
+    assert caught.value.outputs == {}  # an error that is kept keeps no arrays
+
+
+def test_where_the_program_runs_on_a_copy_is_kept() -> None:
+    @jax.jit
+    def again(w: Any) -> Any:
+        return w * 2
+
+    donating = jax.jit(again, donate_argnums=0)
+    with jaxdbg.checked(record=True) as region:
+        params, _ = step(PARAMS, X)
+        array = params["w"]
+        donating(array)
+    finding = region.report.findings[0]
+    assert array.is_deleted()
+    assert np.isnan(finding.output()[17]).all()
+
+
+def test_the_results_of_a_compiled_call_are_kept_too() -> None:
+    compiled = step.lower(PARAMS, X).compile()
+    with pytest.raises(NonFiniteError) as caught, jaxdbg.checked():
+        compiled(PARAMS, X)
+    finding = caught.value.finding
+    assert finding.path == "output 2 of step(...)"
+    assert finding.outputs[0].nan == 80 and finding.pictures
+    assert np.isnan(finding.output()[17]).all()
+
+
+def test_a_later_region_drops_it() -> None:
+    finding = failed()
+    gone = weakref.ref(finding.output())
+    with jaxdbg.checked():
+        step(PARAMS, jnp.ones(100))
+    gc.collect()
+    assert gone() is None
+    with pytest.raises(RuntimeError, match="gave is not kept") as caught:
+        finding.output()
+    assert str(caught.value) == (
+        "What call 2 of step gave is not kept (any more): it is kept of the region that "
+        "failed last, until a later checked region calls a jitted function, and never "
+        "in a file. Run the failing code again in a checked region, and look before "
+        "you go on. What it held is in `finding.outputs`."
+    )
+    assert finding.outputs[0].nan == 80
+
+
+def test_what_was_not_bad_is_not_kept() -> None:
+    finding = failed()
+    with pytest.raises(UsageError) as caught:
+        finding.output("step(...)[0]['w']")
+    assert str(caught.value) == (
+        "call 2 of step gave no bad \"step(...)[0]['w']\". Did you mean "
+        f"'{W}'? Only bad results are kept, here {W}, {LOSS}."
+    )
+
+
+def test_a_number_that_no_finding_has_is_told() -> None:
+    failed()
+    with pytest.raises(UsageError, match=r"no finding 7\. Expected .* 1 to 1\."):
+        jaxdbg.bad_output(W, 7)
+
+
+def test_a_finding_about_no_value_has_none() -> None:
+    with pytest.raises(UsageError, match="names no bad result: f was traced"):
+        Finding("traces", "f", 1, "f was traced\nagain").output()
+
+
+def test_there_is_room_for_so_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held, "OUTPUTS", 31_999)
+    finding = failed()
+    assert np.isnan(finding.output(LOSS))  # what fits is kept all the same
+    with pytest.raises(RuntimeError) as caught:
+        finding.output(W)
+    assert str(caught.value).startswith(
+        f"{W} (32 kB), as call 2 of step gave it, is not kept: of the bad results of a "
+        "region 0 MiB are, the worst leaf first."
+    )
+
+
+def test_a_clean_call_pays_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: Any) -> Bad:
+        raise AssertionError("a good call was looked at")
+
+    monkeypatch.setattr(outputs, "bad_of", never)
+    with jaxdbg.checked() as region:
+        step(PARAMS, jnp.ones(100))
+    assert region.report.ok and not region.report.notices
+
+
+def test_large_leaves_are_counted_only() -> None:
+    arrays = [np.full(10, np.nan, np.float32), np.ones((4, 5), np.float32)]
+    arrays[1][2, 3] = np.inf
+    leaves = [Leaf(str(i), GROUP, array) for i, array in enumerate(arrays)]
+    small, large = bad_stats(leaves, detail_up_to=40)
+    assert (small.nan, small.detailed) == (10, True)
+    assert (large.posinf, large.first_bad, large.detailed) == (1, (2, 3), False)
+    assert large.largest is None
+
+
+def test_a_region_keeps_so_much_and_no_more() -> None:
+    def bad(n: int) -> Bad:
+        array = np.ones((70, 3), np.float32)
+        array[5, 1] = np.inf
+        worst = array.copy()
+        worst[6] = np.nan
+        return bad_of([(f"a{i}", array) for i in range(n)] + [("b", worst)])
+
+    room = Room(leaves=6, pictures=10)
+    assert [leaf.path for leaf in room.of(bad(4))] == ["a0", "a1", "a2", "a3", "b"]
+    assert [leaf.path for leaf in room.of(bad(4))] == ["b"]
+    first = room.pictures_of(bad(20))
+    assert [p.path for p in first] == ["b", *(f"a{i}" for i in range(7))]
+    assert len(room.pictures_of(bad(20))) == 2
+    assert room.pictures_of(bad(20)) == ()
+    assert first[0].worst[: 5 * 3] == "000" * 2 + "010"[:3] + "222" + "000"
+
+
+def test_a_ref_is_kept_as_it_was() -> None:
+    ref = jax.new_ref(jnp.array([1.0, jnp.nan]))
+    bad = bad_of([("r", ref)])
+    ref[...] = jnp.zeros(2)
+    assert np.isnan(bad.arrays["r"][1])
+    assert bad.worst.first_bad == (1,)
