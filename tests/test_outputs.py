@@ -124,10 +124,10 @@ def test_a_later_region_drops_it() -> None:
     with pytest.raises(RuntimeError, match="gave is not kept") as caught:
         finding.output()
     assert str(caught.value) == (
-        "What call 2 of step gave is not kept (any more): it is kept of the region that "
-        "failed last, until a later checked region calls a jitted function, and never "
-        "in a file. Run the failing code again in a checked region, and look before "
-        "you go on. What it held is in `finding.outputs`."
+        "What call 2 of step gave is not kept (any more): it is kept of the region "
+        "that failed last, until a later checked region calls a jitted function, and "
+        "never in a file. Run the failing code again in a checked region, and look "
+        "before you go on. What it held is in `finding.outputs`."
     )
     assert finding.outputs[0].nan == 80
 
