@@ -14,8 +14,10 @@ from dataclasses import replace
 from typing import Any
 
 from jaxdbg.records import (
+    Finding,
     LeafPicture,
     LeafStats,
+    Reached,
     Report,
     TreeHistory,
     TreeStats,
@@ -85,15 +87,37 @@ def report_data(report: Report) -> Json:
 
 def outputs_data(report: Report) -> list[Json]:
     """What the failing calls gave, each as a tree of its bad leaves."""
+    told = ((i, f, _outputs(f)) for i, f in enumerate(report.findings))
     return [
         {
             "finding": i,
-            "leaves": _tree(TreeStats(finding.function, finding.outputs), None),
+            "leaves": _tree(TreeStats(finding.function, leaves), None),
             "pictures": [_picture(picture) for picture in finding.pictures],
         }
-        for i, finding in enumerate(report.findings)
-        if finding.outputs
+        for i, finding, leaves in told
+        if leaves
     ]
+
+
+def _outputs(finding: Finding) -> tuple[LeafStats, ...]:
+    """The bad leaves; of those that were not measured what the story tells of them."""
+    measured = {leaf.path for leaf in finding.outputs}
+    reached = finding.origin.reached if finding.origin else ()
+    return finding.outputs + tuple(
+        _counted(leaf) for leaf in reached if leaf.path not in measured
+    )
+
+
+def _counted(leaf: Reached) -> LeafStats:
+    is_nan = "nan" in leaf.kinds
+    return LeafStats(
+        leaf.path,
+        size=leaf.size,
+        nan=leaf.bad if is_nan else 0,
+        posinf=0 if is_nan else leaf.bad,
+        first_bad=leaf.first,
+        detailed=False,
+    )
 
 
 def _picture(picture: LeafPicture) -> Json:

@@ -98,6 +98,14 @@ def test_what_a_failing_call_gave_stands_beside_what_the_tree_holds() -> None:
     assert "outputs" not in data["report"]["findings"][1]
 
 
+def test_of_what_was_not_measured_the_story_tells() -> None:
+    finding = replace(made.NAN, outputs=made.OUTPUTS[:1], pictures=())
+    (outputs,) = panel_data(Report(findings=(finding,)))["outputs"]
+    assert sorted(outputs["leaves"]["paths"]) == sorted(made.NAN.paths)
+    assert outputs["leaves"]["nan"] == {"list": [144, 16, 10, 1]}
+    assert outputs["leaves"]["detailed"] == {"list": [1, 0, 0, 0]}
+
+
 def test_a_path_that_leads_to_a_leaf_of_another_name_is_of_that_leaf() -> None:
     shared = replace(made.MODEL.leaves[0], also=("model.tied.kernel",))
     finding = Finding("nan", "f", 1, "", path="model.tied.kernel", paths=shared.also)

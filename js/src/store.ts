@@ -152,25 +152,10 @@ export function newStore(kernel: Kernel | null = null) {
       return known && treeData[i] === data ? known : new Tree(data);
     });
     treeData = next;
-    for (const one of made) markFindings(one);
     held.value = made;
     const same = made.findIndex((t) => t.name === name);
     shown.value = same >= 0 ? same : firstBadTree(made);
     if (path !== undefined) leaf.value = made[shown.value]?.find(path) ?? -1;
-  }
-
-  function markFindings(one: Tree): void {
-    one.clearMarks();
-    findings.value.forEach((f, i) => {
-      const kind = badnessOf(f);
-      if (kind === GOOD) return;
-      const gave = outputs.value.find((o) => o.finding === i);
-      if (gave && gave.leaves.length >= f.paths.length) return; // it tells itself
-      for (const path of f.paths.length ? f.paths : [f.path]) one.mark(path, kind);
-      for (const r of f.origin?.reached ?? []) {
-        one.mark(r.path, r.kinds.includes("nan") ? NAN : INF);
-      }
-    });
   }
 
   /** A failure takes the reader to its place, once, when it comes. */

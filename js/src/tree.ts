@@ -66,7 +66,6 @@ export class Tree {
   private readonly failed = new Map<Outputs, Failed | null>();
   private root: Module | null = null;
   private places: Map<string, number> | null = null;
-  private readonly marked = new Map<number, Badness>();
 
   constructor(
     readonly data: TreeData,
@@ -144,23 +143,6 @@ export class Tree {
     return made;
   }
 
-  /** Marks leaves that a finding names; the last call may have left no statistics. */
-  mark(path: string, badness: Badness): void {
-    const leaf = this.find(path);
-    if (leaf >= 0) this.marked.set(leaf, Math.max(badness, this.last(leaf)) as Badness);
-  }
-
-  /** Whether a finding calls a leaf bad that holds no bad element itself. */
-  isOnlyMarked(leaf: number): boolean {
-    const held =
-      this.number("nan", leaf) + this.number("posinf", leaf) + this.number("neginf", leaf);
-    return this.known && held === 0 && this.marked.has(leaf);
-  }
-
-  clearMarks(): void {
-    this.marked.clear();
-  }
-
   /** How bad a leaf is now, or at a kept call of the history. */
   badness(leaf: number, kept = -1): Badness {
     const then = this.history?.bad[kept];
@@ -169,11 +151,8 @@ export class Tree {
   }
 
   protected last(leaf: number): Badness {
-    const marked = this.marked.get(leaf) ?? GOOD;
-    if (marked === NAN || this.number("nan", leaf) > 0) return NAN;
-    const infinite =
-      this.number("posinf", leaf) > 0 || this.number("neginf", leaf) > 0;
-    if (infinite || marked === INF) return INF;
+    if (this.number("nan", leaf) > 0) return NAN;
+    if (this.number("posinf", leaf) + this.number("neginf", leaf) > 0) return INF;
     // Where nobody has looked at the tree itself, its history tells.
     const bad = this.known ? 0 : (this.history?.bad.at(-1)?.[leaf] ?? 0);
     return bad > 0 ? NAN : GOOD;
@@ -228,36 +207,10 @@ export class Outputs {
   }
 
   /** The picture of a leaf, by its number among the bad ones. */
-  picture(leaf: number): PictureData | null {
-    return this.pictures.get(this.leaves.paths[leaf] ?? "") ?? this.uniform(leaf);
-  }
-
-  /** Of a leaf that is bad throughout no picture is sent: all of it looks the same. */
-  private uniform(leaf: number): PictureData | null {
-    const { leaves } = this;
-    const size = leaves.number("size", leaf);
-    const nan = leaves.number("nan", leaf);
-    const infinite = leaves.number("posinf", leaf) + leaves.number("neginf", leaf);
-    if (!size || (nan !== size && infinite !== size)) return null;
-    const shape = (leaves.text("shape", leaf) || "").split("×").filter(Boolean).map(Number);
-    const [tall = 1, wide = 1] = shape.length > 1 ? shape.slice(-2) : [1, shape[0] ?? 1];
-    const step: [number, number] = [Math.ceil(tall / SIDE), Math.ceil(wide / SIDE)];
-    const [rows, columns] = [Math.ceil(tall / step[0]), Math.ceil(wide / step[1])];
-    return {
-      path: leaves.paths[leaf] ?? "",
-      shape,
-      axes: [shape.length > 1 ? shape.length - 2 : -1, shape.length - 1],
-      step,
-      rows,
-      columns,
-      worst: String(nan ? NAN : INF).repeat(rows * columns),
-      largest: { same: null },
-    };
+  picture(leaf: number): PictureData | undefined {
+    return this.pictures.get(this.leaves.paths[leaf] ?? "");
   }
 }
-
-/** Most cells of a picture down and across. */
-const SIDE = 64;
 
 /**
  * A tree as a failing call gave it: its bad leaves are those of the call, which nothing

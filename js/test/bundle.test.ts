@@ -23,6 +23,17 @@ test("what is committed is a fresh build", () => {
   }
 });
 
+test("names are made short only where nobody else knows them", () => {
+  const built = readFileSync(join(JS, "build.mjs"), "utf8");
+  const ours = [...built.matchAll(/^ {2}\.\.\.\[(.*)\],$/gm)].flatMap((line) =>
+    [...(line[1] ?? "").matchAll(/\w+/g)].map((name) => name[0]),
+  );
+  expect(ours.length).toBeGreaterThan(30);
+  const contract = readFileSync(join(JS, "src", "report.ts"), "utf8");
+  const known = new Set([...contract.matchAll(/^ {2}(\w+)\??:/gm)].map((m) => m[1]));
+  expect(ours.filter((name) => known.has(name))).toEqual([]);
+});
+
 test("the bundle is small, asks nobody, and can stand in a page", () => {
   const script = committed("panel.js");
   const style = committed("panel-style.css");

@@ -6,7 +6,6 @@ import {
   below,
   type Failed,
   GOOD,
-  INF,
   modulesOf,
   NAN,
   Outputs,
@@ -57,9 +56,8 @@ test("badness at the end, and at a call of the history", () => {
   expect(at(149)).toBe(2);
   expect(model.callAt(at(149))).toEqual({ function: "train_step", number: 100 });
   expect(model.history?.firstBadAt).toBe(7);
-  model.mark("model.head.bias", INF);
   expect(model.bad(at(192))).toEqual([0, 1, 4]);
-  expect(model.bad()).toEqual([5]); // as it is now: the last good values
+  expect(model.bad()).toEqual([]); // as it is now: the last good values
 });
 
 test("a tree as a failing call gave it, beside the tree as it is", () => {
@@ -79,16 +77,6 @@ test("a tree as a failing call gave it, beside the tree as it is", () => {
   expect([loss.known, loss.knows(0)]).toEqual([false, false]);
   expect(loss.after(outputs)?.knows(0)).toBe(true);
   expect(loss.after(outputs)?.text("dtype", 0)).toBe("float32");
-});
-
-test("a leaf that is bad throughout has a picture without one being sent", () => {
-  const outputs = new Outputs(fixture("failed").outputs[0] as OutputsData);
-  const [kernel, bias, head, loss] = [0, 1, 2, 3].map((i) => outputs.picture(i));
-  expect(kernel).toMatchObject({ rows: 1, columns: 16, axes: [2, 3], shape: [3, 3, 1, 16] });
-  expect(kernel?.worst).toBe("2".repeat(16));
-  expect(bias).toMatchObject({ rows: 1, columns: 16, axes: [-1, 0], step: [1, 1] });
-  expect(head?.worst.indexOf("2")).toBe(20);
-  expect(loss).toMatchObject({ rows: 1, columns: 1, axes: [-1, -1], shape: [] });
 });
 
 test("a shared leaf is found by any of its paths", () => {

@@ -25,7 +25,6 @@ export function LeafDetails({ store, theme }: { store: Store; theme: number }) {
       </h3>
       <p class="jd-note">{describe(tree, leaf)}</p>
       <Shown store={store} />
-      {tree.isOnlyMarked(leaf) && <Kept store={store} path={path} />}
       <Facts tree={tree} leaf={leaf} />
       {series && series.length > 1 && (
         <section>
@@ -49,38 +48,14 @@ function Shown({ store }: { store: Store }) {
   const { source, comparable, failed, goodNow } = store;
   const from = source.value && store.findings.value[source.value.outputs.finding];
   const other = comparable.value;
-  if (from) {
-    return (
-      <p class="jd-advice jd-shown" role="status">
-        <b>What call {count(from.call)} gave.</b>{" "}
-        {other ? <Turn store={store} /> : "No tree holds it."}
-      </p>
-    );
-  }
-  if (!other) return null;
-  if (failed.value) {
-    return (
-      <p class="jd-note jd-shown" role="status">
-        As it is now; what call {count(other.call)} gave for it was finite, and is not kept.
-      </p>
-    );
-  }
+  if (!from && !other) return null;
+  const now = goodNow.value ? "The last good values, as they are now." : "As it is now.";
+  const gave = `What call ${count((from ?? other)?.call ?? 0)} gave`;
   return (
     <p class="jd-advice jd-shown" role="status">
-      <b>{goodNow.value ? "The last good values, as they are now." : "As it is now."}</b>{" "}
-      <Turn store={store} />
+      {from && `${gave}${other ? "" : ", which no tree holds"}.`}
+      {!from && (failed.value ? `As it is now. ${gave} for it was finite, and is not kept.` : now)}
     </p>
-  );
-}
-
-/** The way from what a failing call gave to what is there now, and back. */
-export function Turn({ store }: { store: Store }) {
-  const call = count(store.comparable.value?.call ?? 0);
-  const now = store.goodNow.value ? "the last good values" : "what it is now";
-  return (
-    <button type="button" class="jd-link" title="g" onClick={store.turn}>
-      {store.failed.value ? `show ${now}` : `show what call ${call} gave`}
-    </button>
   );
 }
 
@@ -94,19 +69,6 @@ export function expressionOf(store: Store, path: string): { text: string; copied
   const which = first === finding ? "" : `, ${finding + 1}`;
   const text = `jaxdbg.bad_output(${JSON.stringify(known)}${which})`;
   return { text, copied: `import jaxdbg; ${text}` };
-}
-
-/** A failing call is stopped before it updates what it was given. */
-function Kept({ store, path }: { store: Store; path: string }) {
-  const finding = store.findings.value.find((f) => f.paths.includes(path));
-  const reached = finding?.origin?.reached.find((r) => r.path === path);
-  const what = reached ? `${count(reached.bad)} of ${count(reached.size)} elements` : "it";
-  return (
-    <p class="jd-advice">
-      The failing call made {what} bad. The leaf still holds its last good values; these
-      are shown here.
-    </p>
-  );
 }
 
 function describe(tree: Tree, leaf: number): string {

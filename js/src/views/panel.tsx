@@ -84,7 +84,7 @@ function Keys({ store }: { store: Store }) {
     ["i", "icicle"],
     ["t", "table"],
   ];
-  if (store.comparable.value) keys.push(["g", "failed call / as it is now"]);
+  if (store.comparable.value) keys.push(["g", "as the failed call gave it, or as it is"]);
   return (
     <div class="jd-keys">
       {keys.map(([key, what]) => (

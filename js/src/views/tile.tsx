@@ -25,7 +25,7 @@ export function Elements(props: { store: Store; path: string; theme: number }) {
     <section>
       <h4>Elements</h4>
       {seen && <Heat {...props} answer={seen} reduced={seen === picture} />}
-      {!seen && !store.hasKernel && <p class="jd-note">No picture of them was kept.</p>}
+      {!seen && !store.hasKernel && <p class="jd-note">No picture is kept.</p>}
       {store.hasKernel && !answer && <Waiting closer={picture !== null} />}
       {answer?.error && <p class="jd-note">{answer.error}</p>}
     </section>

@@ -71,33 +71,25 @@ export function Trees({ store, theme }: { store: Store; theme: number }) {
 function Moment({ store }: { store: Store }) {
   const finding = store.comparable.value;
   if (!finding) return null;
-  const now = store.failed.value === null;
+  const now = !store.failed.value;
+  const at = store.call.value;
+  const bad = store.bad.value.length;
+  const then = store.kept.value >= 0 && at && `after call ${count(at.number)}`;
   return (
     <div class="jd-bar jd-moment">
-      <div class="jd-switch" role="group" aria-label="Shown are">
-        <button type="button" aria-pressed={!now} onClick={() => now && store.turn()}>
-          what call {count(finding.call)} gave
-        </button>
-        <button type="button" aria-pressed={now} onClick={() => now || store.turn()}>
-          as it is now
-        </button>
+      <div class="jd-switch" role="group" aria-label="Shown is" title="g">
+        {[`what call ${count(finding.call)} gave`, "as it is now"].map((name, i) => (
+          <button type="button" aria-pressed={now === !!i} onClick={() => now === !!i || store.turn()}>
+            {name}
+          </button>
+        ))}
       </div>
-      <small role="status">{inWords(store)}</small>
+      <small role="status">
+        {now && (then || (!bad && "its last good values"))}
+        {!now && `${some(bad)} bad in call ${count(finding.call)} of ${finding.function}`}
+      </small>
     </div>
   );
-}
-
-function inWords(store: Store): string {
-  const tree = store.tree.value;
-  const finding = store.comparable.value;
-  if (!tree || !finding) return "";
-  const leaves = some(store.bad.value.length);
-  if (store.failed.value) {
-    return `${leaves} bad in call ${count(finding.call)} of ${finding.function}`;
-  }
-  const at = store.call.value;
-  if (store.kept.value >= 0 && at) return `after call ${count(at.number)} of ${at.function}`;
-  return store.bad.value.length ? `${leaves} bad` : "the last good values: no NaN, no Inf";
 }
 
 function some(leaves: number): string {
