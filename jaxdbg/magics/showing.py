@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from base64 import b64encode
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from warnings import warn
 
@@ -11,10 +12,12 @@ from IPython.core.interactiveshell import InteractiveShell
 
 import jaxdbg
 from jaxdbg import caller
+from jaxdbg.contract import tree_names
 from jaxdbg.records import Report, TreeStats
 from jaxdbg.render import figure, static
 
 if TYPE_CHECKING:
+    from jaxdbg.maps import FiniteMap
     from jaxdbg.panel import Panel
 
 _TWIN_STYLE = """<style>
@@ -81,6 +84,36 @@ class Shown:
         self._shell.display_pub.publish(data=data, transient=transient, update=update)
 
 
+_last: tuple[Report, Sequence[FiniteMap]] | None = None
+
+
+def keep(report: Report, trees: Sequence[FiniteMap]) -> None:
+    """Keeps the trees that a cell's panel shows, for when it is to be shown again."""
+    global _last
+    _last = report, trees
+
+
+def _kept(report: Report) -> Sequence[FiniteMap]:
+    return _last[1] if _last is not None and _last[0] is report else ()
+
+
+def trees_of(
+    report: Report, places: Sequence[Mapping[str, Any]]
+) -> Sequence[FiniteMap]:
+    """The trees that a report tells of, as they are now.
+
+    Arguments:
+        report: of a region.
+        places: the names of the user's, outermost first.
+    """
+    found = []
+    for name in tree_names(report):
+        holders = [place for place in places if name in place]
+        if holders:
+            found.append(jaxdbg.finite_map(holders[-1][name], name))
+    return found
+
+
 def is_notebook(shell: InteractiveShell | None) -> bool:
     """Whether widgets can be shown: a kernel runs the shell."""
     return getattr(shell, "kernel", None) is not None
@@ -111,7 +144,8 @@ def show(what: object = None, name: str | None = None) -> Panel | None:
 
     Arguments:
         what: a `Report`, or a tree: any pytree, NNX module, optimizer, gradients, or
-            what `finite_map` gave; by default the report of the region that ended last.
+            what `finite_map` gave; by default the report of the region that ended last,
+            with its trees.
         name: what the tree, or the report, is called; by default what the caller has
             written.
 
@@ -122,18 +156,22 @@ def show(what: object = None, name: str | None = None) -> Panel | None:
     Raises:
         ValueError: nothing was checked yet.
     """
+    frame = sys._getframe(1)
     known = what is None or isinstance(what, Report | TreeStats)
     if name is None and not known:
-        name = caller.first_argument(sys._getframe(1), "what")
-    panel = _panel_of(what, name)
+        name = caller.first_argument(frame, "what")
     shell: Any = InteractiveShell._instance  # and not another class's, or a new one
+    places = [shell.user_ns] if shell else [frame.f_globals, frame.f_locals]
+    panel = _panel_of(what, name, places)
     if not is_notebook(shell):
         return panel
     Shown(shell, panel)
     return None
 
 
-def _panel_of(what: object, name: str | None) -> Panel:
+def _panel_of(
+    what: object, name: str | None, places: Sequence[Mapping[str, Any]]
+) -> Panel:
     from jaxdbg.panel import Panel  # not before one is shown: it needs ipywidgets
 
     if what is None:
@@ -143,8 +181,10 @@ def _panel_of(what: object, name: str | None) -> Panel:
                 "There is no report yet: no checked region has ended. Put %%checked "
                 "above a cell, or give jaxdbg.show() a report or a tree."
             )
+        maps = _kept(what) or trees_of(what, places)
+        return Panel(what, maps=maps, title=name or "")
     if isinstance(what, Report):
-        return Panel(what, title=name or "")
+        return Panel(what, maps=_kept(what), title=name or "")
     if isinstance(what, TreeStats):
         return Panel(trees=(what,), title=name or "")
     if not isinstance(what, jaxdbg.FiniteMap):

@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.interactiveshell import InteractiveShell
 
-import jaxdbg
-from jaxdbg.contract import tree_names
 from jaxdbg.errors import Failure
-from jaxdbg.magics.showing import Shown, is_notebook
+from jaxdbg.magics.showing import Shown, is_notebook, keep, trees_of
 from jaxdbg.records import Report
 
 if TYPE_CHECKING:
@@ -73,14 +71,10 @@ class CellPanel:
 
         return Shown(self._shell, Panel(self._region.report, maps=maps))
 
-    def _maps(self, report: Report, error: BaseException | None) -> list[FiniteMap]:
-        """The trees that the report tells of, as they are now."""
-        places = [self._shell.user_ns, *_locals(error)]
-        found = []
-        for name in tree_names(report):
-            holders = [place for place in places if name in place]
-            if holders:
-                found.append(jaxdbg.finite_map(holders[-1][name], name))
+    def _maps(self, report: Report, error: BaseException | None) -> Sequence[FiniteMap]:
+        """The trees that the report tells of, as they are now, for `%panel` too."""
+        found = trees_of(report, [self._shell.user_ns, *_locals(error)])
+        keep(report, found)
         return found
 
     def _follow(self) -> None:
