@@ -157,6 +157,7 @@ def _spread(history: TreeHistory, paths: Mapping[str, int]) -> TreeHistory:
         paths=tuple(paths),
         largest=tuple(spread(call, None) for call in history.largest),
         bad=tuple(spread(call, 0) for call in history.bad),
+        nan=tuple(spread(call, 0) for call in history.nan),
         first_bad=places[history.first_bad] if history.first_bad >= 0 else -1,
     )
 
@@ -234,6 +235,7 @@ def _tree(tree: TreeStats, history: TreeHistory | None, known: bool = True) -> J
     return {
         "name": tree.name,
         "seconds": tree.seconds,
+        "call": tree.call,
         "paths": [leaf.path for leaf in leaves],
         "known": known,
         "also": {path: i for i, leaf in enumerate(leaves) for path in leaf.also},
@@ -255,6 +257,7 @@ def _history(history: TreeHistory) -> Json:
         "functions": list(history.functions),
         "largest": [column(call) for call in history.largest],
         "bad": [column(call) for call in history.bad],
+        "nan": [column(call) for call in history.nan],
         "first_bad": history.first_bad,
         "first_bad_call": history.first_bad_call,
     }

@@ -29,6 +29,7 @@ from jaxdbg.containers import (
     Reader,
     a_variable,
     an_array,
+    is_flax_node,
     is_name,
     is_state,
     quoted,
@@ -93,18 +94,26 @@ class Names:
         """The nearest first."""
         return tuple(self._namespaces)
 
-    def holders(self, arrays: Sequence[object]) -> Iterator[tuple[str, object]]:
-        """What a name stands for that leads to one of the arrays, with that name.
+    def modules(self) -> Iterator[tuple[str, object, bool]]:
+        """The modules and optimizers of NNX that have a name, with it.
 
-        What the running call of an `nnx.jit` function was given comes after, under the
-        names of the parameters.
+        The flag tells whether the running call of an `nnx.jit` function was given it.
+        These come first; what has no other name bears that of the parameter.
         """
-        heads = dict.fromkeys(tree_name(path) for a in arrays if (path := self.of(a)))
-        for head in heads:
-            space = next((n for n in self._namespaces if head in n), {})
-            if head in space:
-                yield head, space[head]
-        yield from (self._call or {}).items()
+        is_module: dict[int, bool] = {}
+        named: dict[int, tuple[str, object]] = {}
+        for space in self._namespaces:
+            for name, value in _user_names(space) if space is not self._call else ():
+                cls = type(value)
+                if id(cls) not in is_module:
+                    is_module[id(cls)] = is_flax_node(value)
+                if is_module[id(cls)]:
+                    named.setdefault(id(value), (name, value))
+        for parameter, value in (self._call or {}).items():
+            if is_flax_node(value):
+                yield *named.pop(id(value), (parameter, value)), True
+        for name, value in named.values():
+            yield name, value, False
 
     def nnx_call(self, function: str) -> NnxCall | None:
         """The running call of an `nnx.jit` function, if it is that function's."""

@@ -94,6 +94,10 @@ HISTORY = TreeHistory(
         tuple({0: 144, 1: 16, 4: 10}.get(i, 0) * (call == 192) for i in range(6))
         for call in KEPT
     ),
+    nan=tuple(
+        tuple({0: 144, 1: 16, 4: 10}.get(i, 0) * (call == 192) for i in range(6))
+        for call in KEPT
+    ),
     first_bad=0,
     first_bad_call=192,
 )

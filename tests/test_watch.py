@@ -12,7 +12,7 @@ import pytest
 from flax import nnx
 
 import jaxdbg
-from jaxdbg import statistics, watch
+from jaxdbg import statistics, watch, watched
 from jaxdbg.records import Report
 
 
@@ -84,7 +84,7 @@ def test_the_call_that_fails_is_the_last_row() -> None:
             shift(model, jnp.full(2, by))
     (history,) = region.report.histories
     assert history.calls == (1, 2, 3, 4)
-    assert history.bad == ((0, 0), (0, 0), (0, 0), (2, 0))
+    assert history.bad == history.nan == ((0, 0), (0, 0), (0, 0), (2, 0))
     assert (history.first_bad, history.first_bad_call) == (0, 4)
     assert jnp.isfinite(model.b[...]).all()
 
@@ -98,6 +98,75 @@ def test_a_recorded_failure_is_seen_in_the_tree() -> None:
     assert history.paths[history.first_bad] == "model.b"
     assert history.first_bad_call == 2
     assert history.calls == (1, 2, 3)
+
+
+def test_the_kinds_are_those_of_each_call() -> None:
+    model = Net()
+    with jaxdbg.checked(record=True) as region:
+        for by in (1.0, 0.0, 1.0, -1.0):
+            shift(model, jnp.array([by, 1.0]))
+    (history,) = region.report.histories
+    assert [row[0] for row in history.bad] == [0, 1, 1, 1]
+    assert [row[0] for row in history.nan] == [0, 0, 0, 1]
+
+
+def test_a_layer_that_is_replaced_is_followed() -> None:
+    model = Net()
+    with jaxdbg.checked() as region:
+        double(model)
+        double(model)
+        model.w = nnx.Param(jnp.full(3, 100.0))
+        double(model)
+        double(model)
+    (history,) = region.report.histories
+    assert [row[1] for row in history.largest] == [2, 100, 200, 400]
+
+
+def test_a_layer_that_is_new_begins_another_history() -> None:
+    model = Net()
+    with jaxdbg.checked() as region:
+        double(model)
+        double(model)
+        model.more = nnx.Param(jnp.ones(1))
+        double(model)
+        double(model)
+    (history,) = region.report.histories
+    assert history.paths == ("model.b", "model.more", "model.w")
+    assert history.calls[-1] == 4
+
+
+def test_a_tree_is_taken_apart_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = []
+    plain = watched.leaves_of
+    monkeypatch.setattr(
+        watched, "leaves_of", lambda *args: times.append(1) or plain(*args)
+    )
+    model = Net()
+    params = {"layers": [{"w": jnp.ones(2)}, {"w": jnp.ones(3)}], "it's": jnp.ones(1)}
+    with jaxdbg.checked(watch="model,params") as region:
+        for _ in range(60):
+            double(model)
+            params = halve(params)  # and their keys are in another order
+    assert [len(h.calls) for h in region.report.histories] == [60, 61]
+    assert len(times) < 20
+
+
+def test_a_tree_with_a_path_that_leads_nowhere_is_taken_apart_each_time() -> None:
+    class Box:
+        def __init__(self, x: Any) -> None:
+            self.x = x
+
+    jax.tree_util.register_pytree_with_keys(
+        Box,
+        lambda b: ([(jax.tree_util.GetAttrKey("y"), b.x)], None),
+        lambda _, x: Box(*x),
+    )
+    box = Box(jnp.ones(2))
+    with jaxdbg.checked(watch="box") as region:
+        for _ in range(3):
+            box = halve(box)
+    (history,) = region.report.histories
+    assert (history.paths, history.calls) == (("box.y",), (1, 2, 3))
 
 
 def test_a_tree_can_be_watched_by_its_name() -> None:
@@ -131,7 +200,7 @@ def test_what_has_not_changed_is_not_kept_again() -> None:
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "MAX_CALLS", 16)
+    monkeypatch.setattr(watched, "MAX_CALLS", 16)
     model = Net()
     with jaxdbg.checked() as region:
         for _ in range(100):
@@ -160,7 +229,7 @@ def test_a_break_is_told_and_the_program_runs_on(
     def broken(*_: Any) -> Any:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr(watch, "leaves_of", broken)
+    monkeypatch.setattr(watched, "leaves_of", broken)
     model = Net()
     with jaxdbg.checked() as region:
         double(model)

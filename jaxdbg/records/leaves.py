@@ -69,11 +69,14 @@ class TreeStats:
         name: of the tree, as the user would type it: `model`.
         leaves: what each leaf holds.
         seconds: what it took to look.
+        call: after which call of a region this was, as "train_step (call 12 in this
+            cell)"; empty where it is of no call.
     """
 
     name: str
     leaves: tuple[LeafStats, ...] = ()
     seconds: float = 0.0
+    call: str = ""
 
     @property
     def bad(self) -> tuple[LeafStats, ...]:
@@ -94,6 +97,7 @@ class TreeHistory:
         largest: for each kept call, the largest finite magnitude of each leaf; None
             where there is none.
         bad: for each kept call, how many elements of each leaf were NaN or infinite.
+        nan: how many of these were NaN; empty where that was not kept.
         first_bad: index into `paths` of the leaf that went bad first, -1 for none.
         first_bad_call: in which call it did, 0 for none.
     """
@@ -104,6 +108,7 @@ class TreeHistory:
     functions: tuple[str, ...] = ()
     largest: tuple[tuple[float | None, ...], ...] = ()
     bad: tuple[tuple[int, ...], ...] = ()
+    nan: tuple[tuple[int, ...], ...] = ()
     first_bad: int = -1
     first_bad_call: int = 0
 

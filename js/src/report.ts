@@ -183,6 +183,8 @@ export interface Coded {
 export interface TreeData {
   name: string;
   seconds: number;
+  /** After which call of a region the statistics were taken; empty for none. */
+  call: string;
   paths: string[];
   /** Whether there are statistics, or only what the history holds. */
   known: boolean;
@@ -217,6 +219,8 @@ export interface HistoryData {
   functions: string[];
   largest: Column[];
   bad: Column[];
+  /** How many of the bad elements are NaN; empty where that was not kept. */
+  nan: Column[];
   first_bad: number;
   first_bad_call: number;
 }

@@ -51,6 +51,8 @@ export interface History {
   functions: string[];
   largest: Numbers[];
   bad: Numbers[];
+  /** How many of these are NaN; empty where that was not kept. */
+  nan: Numbers[];
   firstBad: number;
   /** Position of the call in which it went bad; -1 for none. */
   firstBadAt: number;
@@ -145,23 +147,21 @@ export class Tree {
 
   /** How bad a leaf is now, or at a kept call of the history. */
   badness(leaf: number, kept = -1): Badness {
-    const then = this.history?.bad[kept];
-    if (!then) return this.last(leaf);
-    return (then[leaf] ?? 0) > 0 ? this.kindOf(leaf) : GOOD;
+    return this.history?.bad[kept] ? this.past(leaf, kept) : this.last(leaf);
   }
 
   protected last(leaf: number): Badness {
     if (this.number("nan", leaf) > 0) return NAN;
     if (this.number("posinf", leaf) + this.number("neginf", leaf) > 0) return INF;
     // Where nobody has looked at the tree itself, its history tells.
-    const bad = this.known ? 0 : (this.history?.bad.at(-1)?.[leaf] ?? 0);
-    return bad > 0 ? NAN : GOOD;
+    return this.known ? GOOD : this.past(leaf, (this.history?.calls.length ?? 0) - 1);
   }
 
-  /** A history tells how many elements are bad, and not of which kind. */
-  private kindOf(leaf: number): Badness {
-    const last = this.last(leaf);
-    return last === GOOD ? NAN : last;
+  private past(leaf: number, kept: number): Badness {
+    const history = this.history;
+    if (!((history?.bad[kept]?.[leaf] ?? 0) > 0)) return GOOD;
+    const nan = history?.nan[kept];
+    return nan && !((nan[leaf] ?? 0) > 0) ? INF : NAN;
   }
 
   /** The leaves that are bad, in the order of the tree. */
@@ -292,6 +292,7 @@ function unpackHistory(data: HistoryData, length: number): History {
     functions: data.functions,
     largest: data.largest.map((c) => unpack(c, length)),
     bad,
+    nan: data.nan.map((c) => unpack(c, length)),
     firstBad,
     firstBadAt: firstBad < 0 ? -1 : bad.findIndex((call) => (call[firstBad] ?? 0) > 0),
   };

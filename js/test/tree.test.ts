@@ -1,11 +1,12 @@
 import { expect, test } from "vitest";
 import { cellOf, groups, icicle, leavesAt, waffle } from "../src/layout";
 import { matches, scoped } from "../src/store";
-import type { OutputsData, TreeData } from "../src/report";
+import type { HistoryData, OutputsData, TreeData } from "../src/report";
 import {
   below,
   type Failed,
   GOOD,
+  INF,
   modulesOf,
   NAN,
   Outputs,
@@ -83,6 +84,17 @@ test("a shared leaf is found by any of its paths", () => {
   const data = fixture("failed").trees[0] as TreeData;
   const tied = new Tree({ ...data, also: { "model.tied": 4 } });
   expect([tied.find("model.tied"), tied.find("model.head.kernel")]).toEqual([4, 4]);
+});
+
+test("a call of the past has the kinds of then", () => {
+  const data = fixture("failed").trees[0] as TreeData;
+  const history = data.history as HistoryData;
+  const bad = history.bad.map((c, i) => (i === 4 ? { list: [9, 9, 0, 0, 0, 0] } : c));
+  const nan = history.nan.map((c, i) => (i === 4 ? { list: [0, 1, 0, 0, 0, 0] } : c));
+  const then = (told: Partial<HistoryData>) =>
+    new Tree({ ...data, history: { ...history, bad, ...told } });
+  expect([0, 1, 2].map((leaf) => then({ nan }).badness(leaf, 4))).toEqual([INF, NAN, GOOD]);
+  expect(then({ nan: [] }).badness(0, 4)).toBe(NAN);
 });
 
 test("the one bad leaf among 600 has a cell, and the cell has the leaf", () => {
