@@ -347,7 +347,7 @@ class Checker:
         if not masks.know(bad, inputs):
             diagnosis = self._diagnosis(checked)
             failure = diagnosis.of_outputs({i: kinds_of(c) for i, c in bad.items()})
-            if failure is not None or diagnosis.follows:
+            if failure is not None or diagnosis.silent:
                 return failure
             masks.learn(bad, inputs)
         self._note_placed(checked, suspects)

@@ -90,6 +90,7 @@ class Diagnosis:
         aftermath: of its earlier failures.
         again: runs the call once more with other arguments, and gives its outputs.
         follows: whether the call only went on with what an earlier finding tells.
+        silent: whether that has been told for its function, and need not be again.
     """
 
     checked: Checked
@@ -98,6 +99,7 @@ class Diagnosis:
     aftermath: Aftermath
     again: Callable[[Sequence[Any]], list[Any]]
     follows: bool = field(default=False, init=False)
+    silent: bool = field(default=False, init=False)
     _patience: Patience = field(init=False)
 
     def __post_init__(self) -> None:
@@ -115,9 +117,12 @@ class Diagnosis:
         output = self._failing(found)
         if output is not None:
             self.follows = self._only_follows(found[output])
-            if self.follows:
+            self.silent = self.follows and self._was_told()
+            if self.silent:
                 return None
-            return self._told(self._story(found[output], output), kinds)
+            failure = self._told(self._story(found[output], output), kinds)
+            failure.follows = self.follows
+            return failure
         doubtful = [i for i in kinds if _is_in_doubt(found.get(i), kinds[i])]
         if not doubtful or not self._was_good():
             return None
@@ -194,17 +199,20 @@ class Diagnosis:
         return not (checked.lost or any(kinds_in(v) for v in values))
 
     def _only_follows(self, found: Found) -> bool:
-        """Whether this only goes on with what an earlier finding has told.
+        """Whether this only goes on with what an earlier finding has told."""
+        call, after = self.checked.call, self.aftermath
+        made = self._made(found.argument) if found.verdict == "came in" else None
+        follows = made is not None and _key(made.call) in after.calls
+        after.calls.add(_key(call))
+        return follows
+
+    def _was_told(self) -> bool:
+        """Whether a call of this function that only follows was told before.
 
         Of each function of the user's one such call is told, and then no more: after a
         NaN in the model each step of a loop that runs on would be one.
         """
         call, after = self.checked.call, self.aftermath
-        made = self._made(found.argument) if found.verdict == "came in" else None
-        follows = made is not None and _key(made.call) in after.calls
-        after.calls.add(_key(call))
-        if not follows:
-            return False
         if not call.function.user:
             return True
         if call.function in after.told:

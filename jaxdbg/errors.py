@@ -20,6 +20,7 @@ class Failure(Exception):
             still open it is a snapshot; when the region ends it is its last report.
         held: what the failing call was given, until the session has put it away.
         outputs: what it gave that is bad, by path, until then.
+        follows: whether the call only went on with what an earlier failure tells.
     """
 
     def __init__(self, message: str, finding: Finding, report: Report | None = None):
@@ -28,6 +29,7 @@ class Failure(Exception):
         self.report = report
         self.held: Held | None = None
         self.outputs: Mapping[str, Any] = {}
+        self.follows = False
 
     def __str__(self) -> str:
         # A user's own exception type may be mixed in, and say it in another way.

@@ -293,8 +293,19 @@ def raise_together(failures: Sequence[Failure], session: Session) -> None:
         return
     first, *rest = failures
     for failure in rest:
-        first.add_note(f"and {failure.finding.message}")
+        first.add_note(f"and {_following(failure) or failure.finding.message}")
     session.failed(first, *rest)
+
+
+def _following(failure: Failure) -> str:
+    """What there is to say of a failure that only follows; empty of any other."""
+    origin = failure.finding.origin
+    if not failure.follows or origin is None:
+        return ""
+    return (
+        f"{origin.headline}\n"
+        f"  it only follows: came in through {origin.argument}, from {origin.made_by}"
+    )
 
 
 def _next(call: Call, options: Options, written: bool = False) -> str:

@@ -287,6 +287,25 @@ def test_async_raises_at_the_end_all_failures_together() -> None:
     assert "log (call 3" in "".join([str(caught.value), *caught.value.__notes__])
 
 
+def test_async_tells_what_only_follows_from_another_failure_as_that() -> None:
+    total = jax.jit(lambda y: y.sum())
+    with (
+        pytest.raises(jaxdbg.NonFiniteError) as caught,
+        jaxdbg.checked(async_=True) as region,
+        _held_back(),
+    ):
+        logs = log(BAD)
+        total(logs)
+        log(-GOOD)
+    assert functions(region) == [("log", 1), ("<lambda>", 1), ("log", 2)]
+    follows, own = caught.value.__notes__
+    assert follows == (
+        "and NaN in <lambda>(...), from <lambda> (call 1 in this region)\n"
+        "  it only follows: came in through logs[1], from log (call 1)"
+    )
+    assert "NaN was born in `jnp.log`" in own
+
+
 class _held_back:
     """Nothing is ready while this is open, as on a busy device."""
 
