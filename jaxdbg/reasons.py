@@ -389,7 +389,8 @@ def _seen_together(
         return first, ""
     if growing := _growing(first.where, [*there, now]):
         return first, f"grows with each call: {', '.join(map(str, growing))}"
-    if _is_partial(now, before):
+    # In a loop it is one line that gets both; elsewhere it may be any other batch.
+    if now.line == before.line and _is_partial(now, before):
         return replace(first, cause="partial batch"), "likely the last partial batch"
     return first, ""
 

@@ -424,8 +424,14 @@ class _Hub:
     def began(self, phase: Phase) -> None:
         if phase.phase == "trace":
             self._chex.traced(phase.fun)
-        for region in self._watching():
-            region.session.began(phase)
+        watching = self._watching()
+        for n, region in enumerate(watching, 1):
+            try:
+                region.session.began(phase)
+            except Failure:
+                for counted in watching[:n]:
+                    counted.session.refused(phase)
+                raise
 
     @_ours_to_report
     def ended(self, phase: Phase) -> None:

@@ -93,6 +93,14 @@ class Session:
         with self._lock:
             self._phases.append(phase)
 
+    def refused(self, phase: Phase) -> None:
+        """Forgets a phase that began, and that a budget has stopped."""
+        with self._lock:
+            if phase.phase == "trace" and not phase.hidden:
+                self._traces[phase.function] -= 1
+            if phase in self._phases:
+                self._phases.remove(phase)
+
     def ended(self, phase: Phase) -> None:
         """Counts a compilation that ended well, and the time a phase took."""
         with self._lock:
@@ -208,6 +216,6 @@ class Session:
 def _by_name(counts: Counter[Function]) -> Mapping[str, int]:
     named: Counter[str] = Counter()
     for function, n in counts.items():
-        if function.user:
+        if function.user and n:
             named[function.name] += n
     return MappingProxyType(dict(named))

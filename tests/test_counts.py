@@ -359,3 +359,27 @@ def test_a_last_partial_batch_is_found() -> None:
     ):
         for i in range(0, 10, 4):
             train_step(data[i : i + 4])
+
+
+def test_a_trace_that_a_budget_refuses_is_not_counted() -> None:
+    @jax.jit
+    def step(x):
+        return x + 1
+
+    with jaxdbg.checked() as outer:
+        with (
+            pytest.raises(jaxdbg.TraceBudgetError) as caught,
+            jaxdbg.checked(max_traces=1) as inner,
+        ):
+            step(jnp.ones(3))
+            step(jnp.ones(4))
+        for region in (outer, inner):
+            assert region.report.traces == region.report.compiles == {"step": 1}
+        assert caught.value.report == inner.report
+        step(jnp.ones(4))
+    assert outer.report.traces == {"step": 2}
+    assert [e.phase for e in inner.report.compilations if e.user].count("trace") == 1
+    assert [e.phase for e in outer.report.compilations if e.user].count("trace") == 2
+    with pytest.raises(jaxdbg.TraceBudgetError), jaxdbg.checked(max_traces=0) as none:
+        jax.jit(lambda x: x)(jnp.ones(3))
+    assert none.report.traces == {}

@@ -53,6 +53,15 @@ def test_a_partial_batch_is_only_that():
     assert reasons.explain(call(x=(40, 8), y=(40,)), [full]).cause == "shape"
 
 
+def test_a_smaller_batch_of_another_line_is_no_last_one():
+    full, other = call(x=(32, 8)), call(x=(1, 8))
+    full.line, other.line = ("train.py", 3), ("train.py", 9)
+    reason = reasons.explain(other, [full])
+    assert (reason.cause, reason.note) == ("shape", "")
+    other.line = full.line
+    assert reasons.explain(other, [full]).note == "likely the last partial batch"
+
+
 def test_nothing_known_is_said_to_be_unknown():
     before, now = call(x=(3,)), call(x=(3,))
     before.exact = False
