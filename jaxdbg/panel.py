@@ -31,6 +31,10 @@ _STATIC = Path(__file__).parent / "static"
 _HOT = bool(os.environ.get("ANYWIDGET_HMR"))
 
 
+_NOT_KEPT = "The elements of this tree were not kept."
+_LATER = "The elements can be seen when the cell has ended."
+
+
 class Panel(anywidget.AnyWidget):
     """The panel of a region or of trees.
 
@@ -66,12 +70,17 @@ class Panel(anywidget.AnyWidget):
         super().__init__(data=self._told())
         self.on_msg(self._asked)
 
-    def show(self, report: Report, maps: Iterable[FiniteMap] = ()) -> None:
-        """Shows a later state of the region."""
+    def show(
+        self,
+        report: Report,
+        trees: Iterable[TreeStats] = (),
+        maps: Iterable[FiniteMap] = (),
+    ) -> None:
+        """Shows a later state of the region; arguments as of the class."""
         with self._lock:
             self.report = report
             self.maps = {one.name: one for one in maps}
-            self.trees = tuple(one.stats for one in self.maps.values())
+            self.trees = (*trees, *(one.stats for one in self.maps.values()))
             self.data = self._told()
 
     def tell(self, progress: dict[str, Any] | None) -> None:
@@ -103,7 +112,8 @@ class Panel(anywidget.AnyWidget):
         if asked.get("finding", -1) >= 0:
             return self._failed_tile(asked)
         if asked["tree"] not in self.maps:
-            return {"error": "The elements of this tree were not kept."}
+            runs = self.progress != "null"
+            return {"error": _LATER if runs else _NOT_KEPT}
         try:
             array = self.maps[asked["tree"]].array(asked["leaf"])
             return tiles.tile(array, asked["window"])

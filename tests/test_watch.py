@@ -223,6 +223,57 @@ def test_looking_takes_its_share_only(monkeypatch: pytest.MonkeyPatch) -> None:
     assert history.calls == (1, 10)  # the first, and what the region has left
 
 
+def test_statistics_are_taken_between_calls_when_they_are_asked_for() -> None:
+    model = Net()
+    with jaxdbg.checked() as region:
+        double(model)
+        double(model)
+        assert region.watcher.statistics() == ()  # nobody has asked before
+        assert region.watcher.statistics() == ()  # and no other call has begun since
+        double(model)
+        (now,) = region.watcher.statistics()
+        assert (now.name, now.call) == ("model", "double (call 2 in this region)")
+        assert {leaf.path: leaf.largest for leaf in now.leaves}["model.w"] == 4
+        double(model)
+        (later,) = region.watcher.statistics()
+        assert later.call == "double (call 3 in this region)"
+
+
+def test_statistics_take_their_share_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "SHARE", 1e-9)
+    monkeypatch.setattr(watch, "ALLOWANCE", 0)
+    model = Net()
+    with jaxdbg.checked() as region:
+        for _ in range(3):
+            double(model)
+            assert region.watcher.statistics() == ()
+
+
+def test_another_thread_may_ask_while_arrays_are_donated() -> None:
+    import threading
+
+    params = {"w": jnp.ones(100)}
+    step = jax.jit(lambda p: jax.tree.map(lambda x: x + 1, p), donate_argnums=0)
+    told: list[str] = []
+    stop = threading.Event()
+    with jaxdbg.checked(watch="params") as region:
+
+        def follow() -> None:
+            while not stop.is_set():
+                told.extend(one.call for one in region.watcher.statistics())
+                region.session.report()
+
+        thread = threading.Thread(target=follow)
+        thread.start()
+        for _ in range(200):
+            params = step(params)
+        stop.set()
+        thread.join()
+    assert len(set(told)) > 1
+    assert params["w"][0] == 201
+    assert region.report.notices == ()
+
+
 def test_a_break_is_told_and_the_program_runs_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -59,7 +59,7 @@ class CellPanel:
         report = self._region.report
         if self._shown is not None:
             self._shown.panel.tell(None)
-            self._shown.panel.show(report, self._maps(report, error))
+            self._shown.panel.show(report, maps=self._maps(report, error))
             self._shown.update()
         elif isinstance(error, Failure):
             self._shown = self._open(self._maps(report, error))
@@ -81,7 +81,8 @@ class CellPanel:
         """Looks at the region now and then; the region itself knows nothing of it."""
         assert self._shown is not None
         panel, session = self._shown.panel, self._region.session
-        before, seen, pause = 0, (0, 0, 0), EVERY
+        before, pause = 0, EVERY
+        seen: tuple[object, ...] = ()
         while not self._stopped.wait(pause):
             began = time.perf_counter()
             report = session.report()
@@ -96,9 +97,10 @@ class CellPanel:
                     "seconds": report.seconds,
                 }
             )
-            now = (len(report.findings), len(report.compilations), report.calls)
+            trees = self._region.watcher.statistics()
+            now = (len(report.findings), len(report.compilations), report.calls, trees)
             if now != seen:
-                panel.show(report)
+                panel.show(report, trees)
             before, seen = report.calls, now
             pause = max(EVERY, (time.perf_counter() - began) / SHARE)
 

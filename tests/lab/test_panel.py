@@ -152,11 +152,18 @@ def test_it_lives_while_the_cell_runs(open_notebook: Open, tmp_path: Path) -> No
     expect(shown.locator(".jd-running")).to_be_visible(timeout=60_000)
     expect(shown.locator(".jd-facts")).to_contain_text("calls/s", timeout=20_000)
     expect(shown.locator(".jd-timeline")).to_be_visible()
+    # Its leaves with their numbers, as of a call of a moment ago.
+    shown.locator(".jd-map canvas").click(position={"x": 140, "y": 14})
+    expect(shown.locator(".jd-leaf")).to_contain_text("As of train_step (call ")
+    expect(shown.locator(".jd-leaf")).to_contain_text("mean ± std")
+    expect(shown.locator(".jd-busy")).to_contain_text("kernel busy")
     shown.screenshot(path=tmp_path / "live.png")
     assert notebook.cell(1)["execution_count"] is None  # it still runs
     notebook.wait_until_idle()
     expect(shown.locator(".jd-chip")).to_have_text("✓ clean")
     expect(shown.locator(".jd-facts")).to_contain_text("16 calls")
+    expect(shown.locator(".jd-leaf")).not_to_contain_text("As of")
+    expect(shown.locator(".jd-heat canvas")).to_be_visible()
 
 
 def run_without_waiting(notebook: Notebook) -> None:

@@ -25,6 +25,9 @@ export function LeafDetails({ store, theme }: { store: Store; theme: number }) {
       </h3>
       <p class="jd-note">{describe(tree, leaf)}</p>
       <Shown store={store} />
+      {tree.data.call && !store.source.value && (
+        <p class="jd-note">As of {tree.data.call}:</p>
+      )}
       <Facts tree={tree} leaf={leaf} />
       {series && series.length > 1 && (
         <section>
