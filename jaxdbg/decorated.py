@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from jaxdbg.region import Region
 
 Function = Callable[..., Any]
@@ -28,16 +30,34 @@ def decorated(function: Function, new_region: Callable[[], Region]) -> Function:
 
     @functools.wraps(function)
     def checked(*args: Any, **kwargs: Any) -> Any:
-        with new_region():
+        __tracebackhide__ = True
+        with new_region(), _NOT_IN_TRACEBACKS:
             return function(*args, **kwargs)
 
     return checked
 
 
+class _NotInTracebacks:
+    """Takes the frame that it is used in out of the tracebacks of what passes."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, _: object, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        if error is not None and tb is not None:
+            error.__traceback__ = tb.tb_next
+
+
+_NOT_IN_TRACEBACKS = _NotInTracebacks()
+
+
 def _coroutine(function: Function, new_region: Callable[[], Region]) -> Function:
     @functools.wraps(function)
     async def checked(*args: Any, **kwargs: Any) -> Any:
-        with new_region():
+        __tracebackhide__ = True
+        with new_region(), _NOT_IN_TRACEBACKS:
             return await function(*args, **kwargs)
 
     return checked
@@ -46,7 +66,8 @@ def _coroutine(function: Function, new_region: Callable[[], Region]) -> Function
 def _generator(function: Function, new_region: Callable[[], Region]) -> Function:
     @functools.wraps(function)
     def checked(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        with new_region() as region:
+        __tracebackhide__ = True
+        with new_region() as region, _NOT_IN_TRACEBACKS:
             steps = function(*args, **kwargs)
             resume = functools.partial(next, steps)
             while True:
@@ -66,7 +87,8 @@ def _generator(function: Function, new_region: Callable[[], Region]) -> Function
 def _async_generator(function: Function, new_region: Callable[[], Region]) -> Function:
     @functools.wraps(function)
     async def checked(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-        with new_region() as region:
+        __tracebackhide__ = True
+        with new_region() as region, _NOT_IN_TRACEBACKS:
             steps = function(*args, **kwargs)
             resume = steps.__anext__
             while True:

@@ -49,6 +49,22 @@ class Call:
     number: int
     scope: str
 
+    @property
+    def in_cell(self) -> bool:
+        """Whether the user has written `%%checked`, and not Python."""
+        return self.scope == "this cell"
+
+    def option(self, name: str, value: str = "=True") -> str:
+        """An option of the region as the user would type it.
+
+        Arguments:
+            name: its name in Python.
+            value: what follows the name in Python.
+        """
+        if self.in_cell:
+            return f"--{name.rstrip('_').replace('_', '-')}"
+        return f"{name}{value}"
+
     def __str__(self) -> str:
         name = self.function.name
         what = f"eager op {name}" if self.function.eager else name
@@ -133,8 +149,8 @@ def inside(call: Call, origin: Origin) -> NonFiniteError:
     lines = [
         headline,
         *told.short(origin),
-        "  next: the value may never reach a result; without --every-op only what\n"
-        "    leaves a jitted call counts.",
+        "  next: the value may never reach a result; without "
+        f"{call.option('every_op')} only what\n    leaves a jitted call counts.",
     ]
     return _of_no_leaf("nan" if origin.kind == "nan" else "inf", call, origin, lines)
 
@@ -231,7 +247,7 @@ def over_budget(
     where = f" in {call.scope}" if call.scope else ""
     lines = [
         f"{name} is being {done} for the {_ordinal(times)} time{where}; "
-        f"{limit or f'--max-{kind}'} allows {budget}.",
+        f"{limit or call.option(f'max_{kind}', '')} allows {budget}.",
         *(_changed(reason) + _advice(reason) if reason is not None else []),
     ]
     finding = Finding(
@@ -309,23 +325,29 @@ def _following(failure: Failure) -> str:
 
 
 def _next(call: Call, options: Options, written: bool = False) -> str:
-    ask = "%origin" if call.scope == "this cell" else "jaxdbg.origin()"
+    ask, rewind, debug = (
+        ("%origin", "%rewind", "%debug")
+        if call.in_cell
+        else ("jaxdbg.origin()", "region.rewind()", "pdb.pm()")
+    )
     rest = f"{ask} tells the whole story"
     if options.async_:
+        late = call.option("async_")
         return (
-            "--async noticed this after the call: what that updated is overwritten.\n"
-            "    Run the cell again without --async to stop before, or %rewind. "
-            f"{rest}."
+            f"{late} noticed this after the call: what that updated is overwritten.\n"
+            f"    Run {call.scope} again without {late} to stop before, or {rewind}.\n"
+            f"    {rest}."
         )
     if options.record:
-        return f"--record let the program run on with these values. {rest}."
+        record = call.option("record")
+        return f"{record} let the program run on with these values. {rest}."
     if not call.function.user:
-        return f"{rest}; %debug stands in your frame."
+        return f"{rest}; {debug} stands in your frame."
     if written:
         return f"the Ref holds these values now. {rest}."
     return (
         "the results were not used, so what the call would have updated still holds\n"
-        f"    its last good values. {rest}; %debug stands in your frame."
+        f"    its last good values. {rest}; {debug} stands in your frame."
     )
 
 

@@ -41,7 +41,7 @@ def test_a_nan():
         "         scale without `softplus` or `exp`\n"
         "  next: the results were not used, so what the call would have updated still "
         "holds\n"
-        "    its last good values. jaxdbg.origin() tells the whole story; %debug "
+        "    its last good values. jaxdbg.origin() tells the whole story; pdb.pm() "
         "stands in your frame."
     )
 
@@ -86,7 +86,7 @@ def test_an_eager_operation():
     assert lines[2].startswith(f"  NaN was born in `jnp.log` at {__file__}:")
     assert lines[5] == "    argument of log `np.float32(-1)` is -1"
     assert lines[-1] == (
-        "  next: jaxdbg.origin() tells the whole story; %debug stands in your frame."
+        "  next: jaxdbg.origin() tells the whole story; pdb.pm() stands in your frame."
     )
 
 
@@ -118,7 +118,7 @@ def test_in_async_and_record_it_says_what_has_happened_since():
         logs(BAD)
     first, second = region.report.findings
     assert first.message.endswith(
-        "next: --record let the program run on with these values. "
+        "next: record=True let the program run on with these values. "
         "jaxdbg.origin() tells the whole story."
     )
     assert (first.call, second.call) == (1, 2)
@@ -156,7 +156,7 @@ def test_budgets():
         step(np.zeros(2, np.float32))
         step(np.zeros(3, np.float32))
     assert str(caught.value) == (
-        "step is being traced for the 2nd time in this region; --max-traces allows 1.\n"
+        "step is being traced for the 2nd time in this region; max_traces allows 1.\n"
         "  since the earlier time that is most like it:\n"
         "    x f32[2] → f32[3]\n"
         "  next: give it its final size from the start, or pad it to few sizes\n"
@@ -183,7 +183,7 @@ def test_a_function_that_is_made_again():
         for _ in range(3):
             jax.jit(lambda x: x + 1)(1.0)
     assert str(caught.value) == (
-        "<lambda> is being traced for the 3rd time in this region; --max-traces allows "
+        "<lambda> is being traced for the 3rd time in this region; max_traces allows "
         "2.\n"
         "  since the earlier time that is most like it:\n"
         "    the function: a lambda → another lambda of the same code\n"

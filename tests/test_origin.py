@@ -108,7 +108,7 @@ def test_what_cannot_be_told(monkeypatch):
         jaxdbg.origin()
     assert str(caught.value) == (
         "This finding has no origin, it is about tracing: <lambda> is being traced for "
-        "the 1st time in this region; --max-traces allows 0."
+        "the 1st time in this region; max_traces allows 0."
     )
 
 

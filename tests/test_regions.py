@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
+import traceback
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -548,3 +549,59 @@ def test_a_float_division_by_zero_is_an_inf() -> None:
     f = jax.jit(lambda a, b: a / b)
     with pytest.raises(jaxdbg.NonFiniteError), jaxdbg.checked(errors=("div",)):
         f(1.0, 0.0)
+
+
+# -- tracebacks -----------------------------------------------------------------------
+
+
+def frames(run: Any) -> list[tuple[str, str]]:
+    """File and function of each frame of what this raises, below this test file's."""
+    with pytest.raises(Exception) as caught:
+        run()
+    every = traceback.extract_tb(caught.value.__traceback__)
+    return [(f.filename, f.name) for f in every if f.name not in ("run", "__call__")]
+
+
+def calls_back(x):
+    raise ValueError("of the user's")
+
+
+@pytest.mark.parametrize(
+    "fails",
+    [
+        lambda: jax.jit(lambda x: {}["in a trace"])(1.0),
+        lambda: jax.jit(jnp.log)("no array"),
+        lambda: jax.jit(
+            lambda x: jax.pure_callback(
+                calls_back, jax.ShapeDtypeStruct((), x.dtype), x
+            )
+        )(np.float32(1)).block_until_ready(),
+    ],
+    ids=["in a trace", "at the call", "as it runs"],
+)
+def test_an_error_of_the_users_own_has_the_traceback_it_would_have(fails: Any) -> None:
+    def in_region() -> None:
+        with jaxdbg.checked():
+            fails()
+
+    plain = frames(fails)
+    assert [f for f in frames(in_region) if f[1] != "in_region"] == plain
+    assert frames(jaxdbg.checked()(fails)) == plain
+
+
+def test_a_decorated_function_leaves_no_frame_of_ours() -> None:
+    @jaxdbg.checked()
+    def plain(x):
+        return log(x)
+
+    @jaxdbg.checked()
+    def steps(x):
+        yield log(x)
+
+    @jaxdbg.checked()
+    async def waits(x):
+        return log(x)
+
+    runs = (lambda: plain(BAD), lambda: next(steps(BAD)), lambda: waits(BAD).send(None))
+    for run in runs:
+        assert {file for file, _ in frames(run)} == {__file__}

@@ -177,11 +177,12 @@ def is_jax_file(path: str) -> bool:
     return path.startswith(os.path.dirname(jax.__file__) + os.sep)
 
 
-def hide_from_tracebacks(path: str) -> None:
-    """JAX leaves frames of this file out of the tracebacks it shows, as its own."""
+def hide_from_tracebacks() -> None:
+    """JAX leaves frames of jaxdbg out of the tracebacks it shows, as its own."""
     traceback_util = importlib.import_module("jax._src.traceback_util")
-    if path not in traceback_util._exclude_paths:
-        traceback_util.register_exclusion(path)
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    if package not in traceback_util._exclude_paths:
+        traceback_util.register_exclusion(package)
 
 
 def trace_context() -> tuple[tuple[str, ...], tuple[Any, ...]]:

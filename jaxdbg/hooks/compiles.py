@@ -274,7 +274,7 @@ class _Listener:
                 if caller is not None and caller.f_code in codes:
                     traced(name, tracing, caller)
 
-        _compat.hide_from_tracebacks(__file__)
+        _compat.hide_from_tracebacks()
         util.test_event_listener = hook
         pjit._trace_for_jit = self._wrapped(plain)
         try:
