@@ -278,18 +278,19 @@ class Checker:
         except Exception:
             return None  # the computation failed: the user meets that where they look
         began = time.perf_counter()
+        failure = None
         try:
             with our_own_work():
                 failure = self._judge(checked)
                 if failure is not None:
                     self._hold(failure, checked)
                     self._hold_outputs(failure)
-                return failure
         except Exception as error:
             self._session.broke(f"checking {checked.call.function.name}", error)
-            return None
-        finally:
-            self._session.spent(checking=time.perf_counter() - began)
+            failure = None
+        took = time.perf_counter() - began
+        self._session.spent(took, failed=failure is not None)
+        return failure
 
     def _judge(self, checked: Checked) -> Failure | None:
         """The failure of a call, or None: its checks first, they were asked for."""

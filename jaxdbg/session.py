@@ -58,6 +58,7 @@ class Session:
         self._notices: dict[str, None] = {}
         self._compile_seconds = 0.0
         self._check_seconds = 0.0
+        self._origin_seconds = 0.0
         self._began = time.perf_counter()
         self._began_at = time.time()
         self._ended: float | None = None
@@ -109,10 +110,16 @@ class Session:
             if phase.parent is None:
                 self._compile_seconds += phase.duration
 
-    def spent(self, checking: float) -> None:
-        """Adds seconds to what checking has cost."""
+    def spent(self, checking: float, failed: bool = False) -> None:
+        """Adds seconds to what checking has cost.
+
+        Arguments:
+            checking: seconds.
+            failed: whether a failure was found, and its origin looked for.
+        """
         with self._lock:
             self._check_seconds += checking
+            self._origin_seconds += checking if failed else 0.0
 
     def placed(self, function: str, path: str) -> None:
         """Notes a leaf that holds NaN or Inf and is no failure."""
@@ -184,6 +191,7 @@ class Session:
                 seconds=(self._ended or time.perf_counter()) - self._began,
                 compile_seconds=self._compile_seconds,
                 check_seconds=self._check_seconds,
+                origin_seconds=self._origin_seconds,
                 cell=self.cell,
                 options=str(self.options),
                 compilations=frozen(self._phases),

@@ -225,3 +225,17 @@ def test_what_has_changed_is_listed():
     ]
     assert told[4] == "how: (not there) → Awkward object"
     assert region.report.traces == {"step": 6}
+
+
+def test_finding_the_origin_is_told_apart_from_checking() -> None:
+    log, good, bad = jax.jit(jnp.log), jnp.ones(3), -jnp.ones(3)
+    with jaxdbg.checked(record=True) as region:
+        log(good)
+        assert region.report.origin_seconds == 0 < region.report.check_seconds
+        before = region.report.check_seconds
+        log(bad)
+    report = region.report
+    assert 0 < report.origin_seconds == pytest.approx(report.check_seconds - before)
+    assert f" checking · {report.origin_seconds:.2f} s finding the origin" in str(
+        report
+    )

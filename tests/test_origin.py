@@ -62,7 +62,7 @@ def test_the_whole_story(failed):
         "or a\n"
         "        scale without `softplus` or `exp`\n"
         "  reached\n"
-        '    logs(...)["log"]: 1 of 4 (NaN)'
+        '    logs(...)["log"]: 1 of 4 (NaN), first at [0, 1]'
     )
 
 

@@ -38,7 +38,8 @@ REPORT = Report(
     notices=("something to know.",),
     seconds=3.0,
     compile_seconds=1.25,
-    check_seconds=0.031,
+    check_seconds=0.831,
+    origin_seconds=0.8,
     cell=5,
     options="--max-traces 3",
 )
@@ -73,7 +74,7 @@ def test_text_of_a_failure():
     assert str(REPORT) == (
         "✗ 1 finding, 17 calls and 2 eager ops checked · train_step traced twice, "
         "compiled once, evaluate traced and compiled once · 1.25 s compiling · "
-        "0.03 s checking\n"
+        "0.03 s checking · 0.80 s finding the origin\n"
         "  NaN in model.w, from train_step (call 17 in this region)\n"
         "  NaN or Inf that was placed or came in, no failure: attend: attend(...)[1]\n"
         "  jaxdbg: something to know."

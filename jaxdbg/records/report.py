@@ -137,6 +137,8 @@ class Report:
             that was not possible).
         seconds: wall time of the region; `compile_seconds` and `check_seconds` are
             the parts spent compiling and checking.
+        origin_seconds: the part of `check_seconds` that went into calls that failed:
+            into finding the origin of what is bad.
         cell: IPython's number of the cell, or None.
         options: the options of the region, as typed.
         compilations: each trace, lowering and compilation, in the order they began.
@@ -166,6 +168,7 @@ class Report:
     remarks: tuple[Remark, ...] = ()
     histories: tuple[TreeHistory, ...] = ()
     began: float = 0.0
+    origin_seconds: float = 0.0
 
     @property
     def ok(self) -> bool:

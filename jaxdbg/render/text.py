@@ -56,8 +56,11 @@ def _times(n: int) -> str:
 
 
 def _seconds(report: Report) -> str:
-    compiling = f"{report.compile_seconds:.2f} s compiling"
-    return f"{compiling} · {report.check_seconds:.2f} s checking"
+    checking = report.check_seconds - report.origin_seconds
+    parts = [f"{report.compile_seconds:.2f} s compiling", f"{checking:.2f} s checking"]
+    if report.origin_seconds:
+        parts.append(f"{report.origin_seconds:.2f} s finding the origin")
+    return " · ".join(parts)
 
 
 def _placed(placed: tuple[str, ...]) -> str:

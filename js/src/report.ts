@@ -156,6 +156,7 @@ export interface Report {
   seconds: number;
   compile_seconds: number;
   check_seconds: number;
+  origin_seconds: number;
   cell: number | null;
   options: string;
   compilations: CompileEvent[];

@@ -20,7 +20,10 @@ export function Header({ store }: { store: Store }) {
             {report.compile_seconds > 0 && (
               <span>{seconds(report.compile_seconds)} compiling</span>
             )}
-            <span>{seconds(report.check_seconds)} checking</span>
+            <span>{seconds(report.check_seconds - report.origin_seconds)} checking</span>
+            {report.origin_seconds > 0 && (
+              <span>{seconds(report.origin_seconds)} finding the origin</span>
+            )}
           </span>
         )
       )}
