@@ -91,9 +91,7 @@ def test_a_failure_opens_the_panel_at_its_leaf(
     # From the story to a leaf, its elements, one element; and back to the finding.
     shown.locator(".jd-leaves .jd-link").first.click()
     expect(shown.locator(".jd-leaf h3")).to_contain_text("model.layers")
-    expect(shown.locator(".jd-leaf")).to_contain_text(
-        "still holds its last good values"
-    )
+    expect(shown.locator(".jd-shown")).to_have_text("What call 3 gave.")
     shown.locator(".jd-heat canvas").click(position={"x": 3, "y": 3})
     expect(shown.locator(".jd-heat .jd-value")).to_contain_text("] = ")
     shown.screenshot(path=tmp_path / "leaf.png")

@@ -16,11 +16,14 @@ export function LeafDetails({ store, theme }: { store: Store; theme: number }) {
   const path = tree.paths[leaf] ?? "";
   const kept = store.kept.value;
   const history = tree.history;
+  const bad = tree.badness(leaf, kept);
+  // Where something is wrong, one wants to see where.
+  const elements = <Elements store={store} path={path} theme={theme} />;
   const series = history?.largest.map((call) => call[leaf] ?? NaN);
   return (
     <div class="jd-leaf">
       <h3>
-        <Mark bad={tree.badness(leaf, kept)} /> <code>{path}</code>{" "}
+        <Mark bad={bad} /> <code>{path}</code>{" "}
         <Copy {...expressionOf(store, path)} />
       </h3>
       <p class="jd-note">{describe(tree, leaf)}</p>
@@ -28,6 +31,7 @@ export function LeafDetails({ store, theme }: { store: Store; theme: number }) {
       {tree.data.call && !store.source.value && (
         <p class="jd-note">As of {tree.data.call}:</p>
       )}
+      {bad > 0 && elements}
       <Facts tree={tree} leaf={leaf} />
       {series && series.length > 1 && (
         <section>
@@ -41,7 +45,7 @@ export function LeafDetails({ store, theme }: { store: Store; theme: number }) {
         </section>
       )}
       <Touching store={store} path={path} />
-      <Elements store={store} path={path} theme={theme} />
+      {bad > 0 || elements}
     </div>
   );
 }
@@ -110,7 +114,7 @@ function Facts({ tree, leaf }: { tree: Tree; leaf: number }) {
   ];
   const rows: [string, string][] = [["NaN, Inf", bad || "none"]];
   if (first?.length) rows.push(["first bad at", `[${first.join(", ")}]`]);
-  if (detailed) rows.push(...measured);
+  if (detailed && tree.number("largest", leaf) >= 0) rows.push(...measured);
   return (
     <dl class="jd-numbers">
       {rows.map(([name, value]) => (

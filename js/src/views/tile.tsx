@@ -5,7 +5,7 @@ import type { Store } from "../store";
 import type { TileAnswer } from "../report";
 import { type Colours, drawBad } from "../paint";
 import { number } from "../text";
-import { unpack } from "../tree";
+import { NAN, unpack } from "../tree";
 import { Canvas, type Place, Tip, useWidth } from "./canvas";
 import { Copy, expressionOf } from "./leaf";
 
@@ -94,15 +94,15 @@ function Heat({ store, path, answer, reduced, theme }: HeatProps) {
   };
   const draw = (ctx: CanvasRenderingContext2D, colours: Colours): void => {
     const known = Array.from(largest, (v) => Math.log10(v)).filter(Number.isFinite);
-    const low = Math.min(...known);
-    const high = Math.max(...known);
+    const least = Math.min(...known);
+    const span = Math.max(...known) - least || 1;
     const gap = square >= 6 ? 1 : 0;
     for (let i = 0; i < cells; i++) {
       const x = (i % columns) * wide;
       const y = Math.floor(i / columns) * high;
       const bad = worst[i] ?? 0;
       if (bad) continue;
-      const t = (Math.log10(largest[i] ?? NaN) - low) / (high - low || 1);
+      const t = (Math.log10(largest[i] ?? NaN) - least) / span;
       ctx.fillStyle = Number.isFinite(t)
         ? (colours.ramp[Math.round(t * (colours.ramp.length - 1))] ?? colours.unknown)
         : colours.unknown;
@@ -112,6 +112,10 @@ function Heat({ store, path, answer, reduced, theme }: HeatProps) {
       const bad = worst[i] ?? 0;
       if (bad !== 1 && bad !== 2) continue;
       const [x, y] = [(i % columns) * wide, Math.floor(i / columns) * high];
+      ctx.fillStyle = colours.nan;
+      const tall = Math.max(high - gap, 4);
+      // A row of them is one line.
+      if (bad === NAN) ctx.fillRect(x, y + (high - gap - tall) / 2, wide - gap, tall);
       drawBad(ctx, bad, x, y, Math.min(wide, high) - gap, colours);
     }
   };

@@ -238,7 +238,13 @@ function Slider({ store }: { store: Store }) {
         )}
       </span>
       <small>
-        call <b>{count(calls[at] ?? 0)}</b> {history.functions[at]}
+        {store.asItIs.value ? (
+          <b>now</b>
+        ) : (
+          <>
+            call <b>{count(calls[at] ?? 0)}</b> {history.functions[at]}
+          </>
+        )}
       </small>
       {first >= 0 && (
         <button type="button" class="jd-link" onClick={() => goToFirst(store)}>
