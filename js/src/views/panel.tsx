@@ -1,9 +1,9 @@
 // The whole panel, and its keys.
 
-import { useLayoutEffect, useRef } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 import type { Store, View } from "../store";
 import { coloursOf } from "../paint";
-import { useTheme } from "./canvas";
+import { useTheme, useWidth } from "./canvas";
 import { Details } from "./details";
 import { Findings } from "./findings";
 import { Header } from "./header";
@@ -11,12 +11,12 @@ import { Trees } from "./trees";
 import { Timeline } from "./timeline";
 
 export function Panel({ store }: { store: Store }) {
-  const root = useRef<HTMLDivElement>(null);
+  const [root, width] = useWidth();
   const theme = useTheme();
   useLayoutEffect(() => {
     const element = root.current;
     if (element) element.dataset.jdDark = String(coloursOf(element).dark);
-  }, [theme]);
+  }, [theme, width]); // before it has a width it is in no page, and has no theme
   const timed = store.compilations.value.length > 0;
   const seen = store.trees.value.length > 0 || store.subject.value !== null;
   return (
