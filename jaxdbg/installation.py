@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import platform
 from importlib import metadata
+from pathlib import Path
 
 import jax
 
+from jaxdbg import __version__
 from jaxdbg.hooks import _compat
 
-_PACKAGES = ("jaxdbg", "jax", "jaxlib", "chex", "flax", "numpy", "ipython")
+_PACKAGES = ("jax", "jaxlib", "chex", "flax", "numpy", "ipython", "anywidget")
 
 _CAPABILITIES = {
     "interpose": "jitted calls and eager ops are checked",
@@ -19,6 +21,8 @@ _CAPABILITIES = {
     "chex": "chex assertions and checkify.check are live in jitted code",
     "origin": "the line where a bad value was born is found",
     "modules": "the module in which it was born is found",
+    "origins": "a value born inside shard_map is followed into it",
+    "chex counts": "a diagnosis does not count for chex.assert_max_traces",
 }
 
 
@@ -29,6 +33,7 @@ def doctor() -> str:
     and chex offer what it needs, and what is lost where they do not.
     """
     lines = [f"Python {platform.python_version()} on {platform.system()}"]
+    lines += [f"jaxdbg {__version__}, in {Path(__file__).parent}"]
     lines += [f"{name} {_version(name)}" for name in _PACKAGES]
     lines += [f"devices: {', '.join(map(str, jax.devices()))}", ""]
     for capability, told in _CAPABILITIES.items():

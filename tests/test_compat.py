@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import jaxdbg
+from jaxdbg import installation
 from jaxdbg.hooks import _compat
 
 NEEDED = {
@@ -29,6 +30,7 @@ NEEDED = {
     "jax._src.interpreters.partial_eval.trace_to_jaxpr.evict_weakref",
     "jax._src.interpreters.batching.fancy_primitive_batchers",
     "chex._src.asserts_internal.CHEXIFY_STORAGE",
+    "chex._src.asserts_internal.TRACE_COUNTER",
     "jax._src.source_info_util.raw_frame_to_frame",
     "jax._src.config.hlo_source_file_canonicalization_regex",
     "jax._src.source_info_util._source_info_context",
@@ -54,6 +56,12 @@ def test_the_doctor_is_content():
     told = jaxdbg.doctor()
     assert "✓ jitted calls and eager ops are checked" in told
     assert "✗" not in told
+
+
+def test_the_doctor_looks_at_all_that_is_needed():
+    assert set(installation._CAPABILITIES) == {
+        r.capability for r in _compat.REQUIREMENTS
+    }
 
 
 def lacking(monkeypatch, capability):

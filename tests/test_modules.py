@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from chex._src import asserts_internal
 from flax import nnx
 
 from jaxdbg.hooks.calls import running_call
@@ -304,6 +305,31 @@ def test_traces_are_not_counted_for_chex():
 
     located(step, X)
     step(X)
+
+
+def test_chex_counts_in_other_threads_meanwhile():
+    chex.clear_trace_counter()
+    counter = asserts_internal.TRACE_COUNTER
+
+    @chex.assert_max_traces(n=1)
+    def step(x):
+        return x + 1
+
+    def traces() -> None:
+        jax.make_jaxpr(lambda x: step(x))(1.0)
+
+    def refused() -> None:
+        with pytest.raises(AssertionError, match="is traced > 1 times"):
+            traces()
+
+    with ThreadPoolExecutor(1) as elsewhere, fresh_traces():
+        traces()
+        elsewhere.submit(traces).result()
+        with fresh_traces():
+            traces()
+        elsewhere.submit(refused).result()
+    assert asserts_internal.TRACE_COUNTER is counter
+    assert list(counter.values()) == [2]
 
 
 # What is not certain is said.

@@ -12,7 +12,6 @@ import functools
 import importlib
 import inspect
 import os
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import CodeType
@@ -103,6 +102,11 @@ REQUIREMENTS = (
         "chex",
         "chex._src.asserts_internal.CHEXIFY_STORAGE",
         "chex assertions are not live in jitted code",
+    ),
+    Requirement(
+        "chex counts",
+        "chex._src.asserts_internal.TRACE_COUNTER",
+        "traces for a diagnosis count for chex.assert_max_traces",
     ),
     Requirement(
         "origin",
@@ -413,22 +417,6 @@ def own_traceback() -> Iterator[Any]:
         yield outside
     finally:
         here.context = before
-
-
-@contextlib.contextmanager
-def uncounted_by_chex() -> Iterator[None]:
-    """Traces made inside do not count for `chex.assert_max_traces`."""
-    if "chex" not in sys.modules:
-        yield
-        return
-    counter = chex_internal().TRACE_COUNTER
-    before = dict(counter)
-    counter.clear()
-    try:
-        yield
-    finally:
-        counter.clear()
-        counter.update(before)
 
 
 def jax_version() -> str:

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import jax
 
 from jaxdbg.hooks import _compat
+from jaxdbg.hooks.chex_counts import uncounted
 
 RULE = "jaxdbg:rule:"
 """How the scope of a derivative rule begins; its number in `Rules` follows."""
@@ -62,7 +63,7 @@ def fresh_traces() -> Iterator[Rules]:
     rules = Rules()
     with contextlib.ExitStack() as undo:
         undo.enter_context(_compat.other_trace_context(_CONTEXT))
-        undo.enter_context(_compat.uncounted_by_chex())
+        undo.enter_context(uncounted())
         undo.enter_context(_own_lines.kept_for(rules))
         yield rules
 
