@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import cmath
 import contextlib
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -230,6 +231,24 @@ def is_bad(x: Any) -> bool:
         if isinstance(x, jax.Array) and x.is_deleted():  # nothing is left to read
             return False
         raise
+
+
+def here(x: Any) -> Host | None:
+    """An array where it lies; None where it is not whole in the memory of the CPU."""
+    if isinstance(x, np.ndarray):
+        return x
+    if not _has_values(x) or not _is_whole_here(x.sharding):
+        return None
+    try:
+        return np.asarray(x) if isinstance(x.dtype, np.dtype) else None
+    except RuntimeError:  # deleted
+        return None
+
+
+@functools.lru_cache(maxsize=256)
+def _is_whole_here(sharding: Any) -> bool:
+    on_cpu = next(iter(sharding.device_set)).platform == "cpu"
+    return bool(on_cpu and sharding.is_fully_replicated)
 
 
 REF: Any = getattr(jax, "Ref", ())

@@ -8,9 +8,10 @@ import sys
 import time
 import weakref
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property, lru_cache
 from itertools import accumulate
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import jax
@@ -18,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdbg import caller, finite, pictures, statistics
+from jaxdbg.blocks import Measured
 from jaxdbg.errors import UsageError
 from jaxdbg.garbage import no_collection
 from jaxdbg.hooks.interpose import our_own_work
@@ -26,7 +28,6 @@ from jaxdbg.naming import element
 from jaxdbg.options import did_you_mean
 from jaxdbg.records import LeafStats, TreeStats
 from jaxdbg.records.serial import plain
-from jaxdbg.statistics import Measured
 
 DETAIL_UP_TO = 1 << 26
 """Bytes up to which a tree is measured in detail unasked: some tenths of a second."""
@@ -56,11 +57,18 @@ def finite_map(
     began = time.perf_counter()
     name = name or caller.first_argument(sys._getframe(1), "tree") or "tree"
     with our_own_work(), no_collection():
-        leaves, shared = leaves_of(tree, name)
-        also = defaultdict(list)
-        for path, first in shared.items():
-            also[first].append(path)
-        stats = tuple(_stats(leaves, also, detail))
+        # In a call of its own, so that little is left to search when this ends.
+        return _looked_through(tree, name, detail, began)
+
+
+def _looked_through(
+    tree: object, name: str, detail: bool | None, began: float
+) -> FiniteMap:
+    leaves, shared = leaves_of(tree, name)
+    also = defaultdict(list)
+    for path, first in shared.items():
+        also[first].append(path)
+    stats = tuple(_stats(leaves, also, detail))
     seconds = time.perf_counter() - began
     return FiniteMap(TreeStats(name, stats, seconds), leaves, shared)
 
@@ -82,9 +90,12 @@ class FiniteMap:
         shared: Mapping[str, str] | None = None,
     ):
         self.stats = stats
-        self._index = {leaf.path: i for i, leaf in enumerate(stats.leaves)}
         self._shared = dict(shared or {})
-        self._values = [_weakly(leaf.value) for leaf in leaves]
+        self._values = _weakly([leaf.value for leaf in leaves])
+
+    @cached_property
+    def _index(self) -> dict[str, int]:
+        return {leaf.path: i for i, leaf in enumerate(self.stats.leaves)}
 
     @property
     def name(self) -> str:
@@ -226,10 +237,17 @@ def _common(a: str, b: str) -> int:
     return next((i for i, (x, y) in enumerate(pairs) if x != y), min(len(a), len(b)))
 
 
-def _weakly(value: Any) -> Any:
+def _weakly(values: Sequence[Any]) -> list[Callable[[], Any]]:
+    try:
+        return [*map(weakref.ref, values)]
+    except TypeError:  # numbers and strings among them
+        return [_weak(value) for value in values]
+
+
+def _weak(value: Any) -> Callable[[], Any]:
     try:
         return weakref.ref(value)
-    except TypeError:  # a number, a string
+    except TypeError:
         return lambda: value
 
 
@@ -237,11 +255,7 @@ def _weakly(value: Any) -> Any:
 
 
 class _Fixed(NamedTuple):
-    """What is known of a leaf without reading it.
-
-    Attributes:
-        array: what there is to read; None where there is nothing.
-    """
+    """What is known of a leaf without reading it."""
 
     kind: str
     shape: tuple[int, ...] = ()
@@ -249,28 +263,24 @@ class _Fixed(NamedTuple):
     nbytes: int = 0
     sharding: str = ""
     size: int = 0
-    array: Any = None
 
 
 def _stats(
     leaves: Sequence[Leaf], also: Mapping[str, list[str]], detail: bool | None
 ) -> Iterator[LeafStats]:
-    fixed = [_fixed(leaf.value) for leaf in leaves]
-    measures = _measures(fixed, detail)
+    fixed, arrays = _all_fixed(leaves)
+    measures = _measures(arrays, fixed, detail)
     for i, (leaf, what) in enumerate(zip(leaves, fixed, strict=True)):
-        others = tuple(also[leaf.path]) if leaf.path in also else ()
-        measure = measures.get(i)
-        numbers = {"detailed": False} if measure is None else _numbers(measure, what)
+        path, group, _ = leaf
+        if i in measures:
+            numbers = _numbers(measures[i], what, arrays[i])
+        else:
+            numbers = {"detailed": False}
         yield LeafStats(
-            leaf.path,
-            "rng" if what.kind == "key" else leaf.group,
-            what.kind,
-            what.shape,
-            what.dtype,
-            what.nbytes,
-            what.sharding,
-            what.size,
-            also=others,
+            path,
+            "rng" if what.kind == "key" else group,
+            *what,
+            also=tuple(also[path]) if path in also else (),
             **numbers,
         )
 
@@ -282,30 +292,20 @@ def bad_stats(leaves: Sequence[Leaf], detail_up_to: int) -> tuple[LeafStats, ...
         leaves: in the order in which they matter.
         detail_up_to: bytes, taken together, after which bad elements are only counted.
     """
-    fixed = [_fixed(leaf.value) for leaf in leaves]
+    fixed, arrays = _all_fixed(leaves)
     ends = accumulate(what.nbytes for what in fixed)
-    readable = [(i, end) for i, end in enumerate(ends) if fixed[i].array is not None]
+    readable = [(i, end) for i, end in enumerate(ends) if arrays[i] is not None]
     near = [i for i, end in readable if end <= detail_up_to]
-    measures = statistics.measured([fixed[i].array for i in near])
+    measures = statistics.measured([arrays[i] for i in near])
     numbers = {
-        i: _numbers(measure, fixed[i])
+        i: _numbers(measure, fixed[i], arrays[i])
         for i, measure in zip(near, measures, strict=True)
     }
     for i, end in readable:
         if end > detail_up_to:
-            numbers[i] = _counts(fixed[i].array)
+            numbers[i] = _counts(arrays[i])
     return tuple(
-        LeafStats(
-            leaf.path,
-            leaf.group,
-            what.kind,
-            what.shape,
-            what.dtype,
-            what.nbytes,
-            what.sharding,
-            what.size,
-            **numbers.get(i, {"detailed": False}),
-        )
+        LeafStats(leaf.path, leaf.group, *what, **numbers.get(i, {"detailed": False}))
         for i, (leaf, what) in enumerate(zip(leaves, fixed, strict=True))
     )
 
@@ -323,7 +323,7 @@ def _counts(array: Any) -> dict[str, Any]:
     }
 
 
-def _numbers(m: Measured, what: _Fixed) -> dict[str, Any]:
+def _numbers(m: Measured, what: _Fixed, array: Any) -> dict[str, Any]:
     """What was measured, by name of the attribute of `LeafStats`."""
     largest = m.largest if m.largest >= 0 else None
     has_moments = m.good and math.isfinite(m.mean) and math.isfinite(m.squares)
@@ -337,7 +337,7 @@ def _numbers(m: Measured, what: _Fixed) -> dict[str, Any]:
         "largest": largest,
         "mean": m.mean if has_moments else None,
         "std": math.sqrt(m.squares / m.good) if has_moments else None,
-        "headroom": _headroom(what.array.dtype, largest),
+        "headroom": _headroom(array.dtype, largest),
         "first_bad": _index(m.first, what.shape) if m.first >= 0 else None,
     }
 
@@ -359,50 +359,68 @@ def _log2_of_largest(dtype: Any) -> float | None:
     return math.log2(limits(dtype).max)
 
 
-def _measures(fixed: Sequence[_Fixed], detail: bool | None) -> dict[int, Measured]:
+def _measures(
+    arrays: Sequence[Any], fixed: Sequence[_Fixed], detail: bool | None
+) -> dict[int, Measured]:
     """What those leaves hold that are to be measured, by index."""
-    readable = [i for i, what in enumerate(fixed) if what.array is not None]
+    readable = [i for i, array in enumerate(arrays) if array is not None]
     if detail is None:
         nbytes = sum(fixed[i].nbytes for i in readable)
         detail = nbytes <= DETAIL_UP_TO and len(readable) <= DETAIL_LEAVES
     wanted = readable
     if not detail:
-        found = statistics.suspects([fixed[i].array for i in readable])
+        found = statistics.suspects([arrays[i] for i in readable])
         wanted = [readable[k] for k in found]
-    held = statistics.measured([fixed[i].array for i in wanted])
+    held = statistics.measured([arrays[i] for i in wanted])
     return dict(zip(wanted, held, strict=True))
 
 
-def _fixed(value: Any) -> _Fixed:
-    cls = type(value)
-    if cls not in _IS_ARRAY:
-        _IS_ARRAY[cls] = isinstance(value, ARRAYS)
-    if _IS_ARRAY[cls]:
+def _all_fixed(leaves: Sequence[Leaf]) -> tuple[list[_Fixed], list[Any]]:
+    """What is known of leaves, and what there is to read of them."""
+    fixed, arrays = [], []
+    for leaf in leaves:
+        what, array = _fixed(leaf.value)
+        fixed.append(what)
+        arrays.append(array)
+    return fixed, arrays
+
+
+def _fixed(value: Any) -> tuple[_Fixed, Any]:
+    """What is known of a value, and what there is to read: None where nothing is."""
+    if isinstance(value, ARRAYS):
         return _fixed_array(value)
+    cls = type(value)
     if isinstance(value, float | complex):
-        return _Fixed(cls.__name__, size=1, array=np.asarray(value))
+        return _Fixed(cls.__name__, size=1), np.asarray(value)
     if isinstance(value, jax.ShapeDtypeStruct):
-        return _described(value, "abstract")
+        return _described(value, "abstract"), None
     kind = _PLAIN.get(cls, "other")
-    return _Fixed(kind, size=int(kind not in ("none", "other")))
+    return _Fixed(kind, size=int(kind not in ("none", "other"))), None
 
 
 _PLAIN = {type(None): "none", str: "str", bool: "bool", int: "int"}
 
-_IS_ARRAY: weakref.WeakKeyDictionary[type, bool] = weakref.WeakKeyDictionary()
 
-
-def _fixed_array(value: Any) -> _Fixed:
+def _fixed_array(value: Any) -> tuple[_Fixed, Any]:
     if isinstance(value, jax.core.Tracer):
-        return _described(value, "abstract")
+        return _described(value, "abstract"), None
     if _is_gone(value):
-        return _described(value, "deleted")
-    what = _described(value, _kind(value.dtype))
-    if not what.size or not statistics.is_number(value.dtype):
-        return what
+        return _described(value, "deleted"), None
+    dtype = value.dtype
+    what = _like(value.shape, dtype, getattr(value, "sharding", None))
+    if not what.size or not statistics.is_number(dtype):
+        return what, None
     if not _is_computed(value):
-        return what._replace(kind="other")
-    return what._replace(array=value)
+        return what._replace(kind="other"), None
+    return what, value
+
+
+@lru_cache(maxsize=1024)
+def _like(shape: tuple[int, ...], dtype: Any, sharding: Any) -> _Fixed:
+    """Any array of this shape, dtype and sharding: trees hold many that are alike."""
+    return _described(
+        SimpleNamespace(shape=shape, dtype=dtype, sharding=sharding), _kind(dtype)
+    )
 
 
 def _described(array: Any, kind: str) -> _Fixed:
@@ -410,12 +428,7 @@ def _described(array: Any, kind: str) -> _Fixed:
     size = math.prod(shape)
     nbytes = size * getattr(array.dtype, "itemsize", 0)
     sharding = _sharding(getattr(array, "sharding", None))
-    return _Fixed(kind, shape, _name(array.dtype), nbytes, sharding, size)
-
-
-@lru_cache(maxsize=256)
-def _name(dtype: Any) -> str:
-    return str(dtype)
+    return _Fixed(kind, shape, str(array.dtype), nbytes, sharding, size)
 
 
 @lru_cache(maxsize=256)

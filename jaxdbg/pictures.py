@@ -16,8 +16,8 @@ import jax
 import numpy as np
 
 from jaxdbg import finite
+from jaxdbg.blocks import computable
 from jaxdbg.errors import UsageError
-from jaxdbg.statistics import computable
 
 Host = finite.Host
 Slices = Sequence[slice | int]

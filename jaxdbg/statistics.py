@@ -15,93 +15,48 @@ from __future__ import annotations
 import math
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxdbg import finite
+from jaxdbg.blocks import (
+    BLOCK,
+    Gauge,
+    Measured,
+    computable,
+    segments,
+    smallest_normal,
+)
 from jaxdbg.finite import Host
 
 _R = TypeVar("_R")
 
-_BLOCK = 1 << 16
-"""Elements measured at once: what is made of them stays in the L2 cache."""
-
 _PIECE = 1 << 20
 """Elements that a thread is handed at a time."""
 
-_SUMMED_AT_ONCE = 1 << 22
-"""Elements that a thread sums at a time; adding is so quick that more pays."""
+_SHORT = 1 << 11
+"""Elements up to which arrays are laid side by side: more are worth the calls."""
+
+_TOGETHER = 1 << 8
+"""How many of these are read together to see whether they are finite."""
+
+_READ_AT_ONCE = 1 << 22
+"""Elements of which a thread sees at a time whether they are finite: that is quick."""
+
+_COLUMNS = 1 << 13
+"""How many sums are made of an array: they stay in the L1 cache."""
 
 _IN_THREADS = 4
 """From how many tasks on threads are worth their start."""
 
 _MAX_THREADS = 8
 """The memory is no faster for more."""
-
-
-@dataclass(slots=True)
-class Measured:
-    """What an array holds, or some part of it.
-
-    Attributes:
-        size: how many elements were read.
-        nan, posinf, neginf: how many are NaN, +Inf and -Inf.
-        zeros: how many are 0.
-        subnormals: how many are not, and below the type's smallest normal number.
-        smallest: the smallest nonzero magnitude of a finite element; Inf for none.
-        largest: the largest magnitude of a finite element; -1 for none.
-        mean: of the finite elements; NaN for complex numbers.
-        squares: sum of the squared distances of the finite elements from their mean.
-        first: the first bad element's index in C order; -1 for none.
-    """
-
-    size: int = 0
-    nan: int = 0
-    posinf: int = 0
-    neginf: int = 0
-    zeros: int = 0
-    subnormals: int = 0
-    smallest: float = math.inf
-    largest: float = -1.0
-    mean: float = 0.0
-    squares: float = 0.0
-    first: int = -1
-
-    @property
-    def bad(self) -> int:
-        """How many elements are not finite."""
-        return self.nan + self.posinf + self.neginf
-
-    @property
-    def good(self) -> int:
-        """How many elements are finite."""
-        return self.size - self.bad
-
-    def add(self, other: Measured, offset: int = 0) -> None:
-        """Takes in another part, which begins `offset` elements into the whole."""
-        if other.good:
-            # Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for
-            # computing sample variances" (1979).
-            apart, share = other.mean - self.mean, other.good / (self.good + other.good)
-            self.squares += other.squares + apart * apart * self.good * share
-            self.mean += apart * share
-        if other.first >= 0 and not 0 <= self.first < other.first + offset:
-            self.first = other.first + offset
-        self.size += other.size
-        self.nan += other.nan
-        self.posinf += other.posinf
-        self.neginf += other.neginf
-        self.zeros += other.zeros
-        self.subnormals += other.subnormals
-        self.smallest = min(self.smallest, other.smallest)
-        self.largest = max(self.largest, other.largest)
 
 
 @lru_cache(maxsize=256)
@@ -118,20 +73,38 @@ def is_float(dtype: Any) -> bool:
 
 def suspects(arrays: Sequence[Any]) -> list[int]:
     """Indices of the arrays that hold NaN or Inf; as `finite.suspects`, in threads."""
-    large = [i for i, array in enumerate(arrays) if _is_worth_threads(array)]
-    tasks = [
-        (i, piece)
-        for i in large
-        for _, part in finite.parts(arrays[i])
-        for _, piece in _pieces(part, _SUMMED_AT_ONCE)
-    ]
-    proved = _mapped(_sum_is_finite, [piece for _, piece in tasks])
-    unproved = [t for t, proof in zip(tasks, proved, strict=True) if not proof]
-    bad = {i for i, piece in unproved if finite.suspects([piece])}
-    rest = [*arrays]
-    for i in large:
-        rest[i] = None
-    return sorted(bad.union(finite.suspects(rest)))
+    bad: list[int] = []
+    left: list[int] = []
+    pieces: list[_Piece] = []
+    short: dict[Any, list[tuple[int, Host]]] = defaultdict(list)
+    for i, array in enumerate(arrays):
+        part = finite.here(array)
+        if part is None:
+            left.append(i)
+        elif not is_float(part.dtype):
+            continue
+        elif part.size <= _SHORT:
+            alike = short[part.dtype]
+            alike.append((i, part))
+            if len(alike) == _TOGETHER:
+                bad += _bad_ones(short.pop(part.dtype))
+        elif part.size > _PIECE:
+            pieces += _pieces(i, part, _READ_AT_ONCE)
+        elif finite.is_bad(part):
+            bad.append(i)
+    for alike in short.values():
+        bad += _bad_ones(alike)
+    good = _mapped(_is_good, pieces)
+    bad += [p.array for p, is_good in zip(pieces, good, strict=True) if not is_good]
+    bad += [left[k] for k in finite.suspects([arrays[i] for i in left])]
+    return sorted({*bad})
+
+
+def _bad_ones(arrays: Sequence[tuple[int, Host]]) -> list[int]:
+    """Which of some short arrays of a dtype hold NaN or Inf; all are read at once."""
+    if not finite.is_bad(np.concatenate([a for _, a in arrays], axis=None)):
+        return []
+    return [i for i, a in arrays if finite.is_bad(a)]
 
 
 def peaks(arrays: Sequence[Any]) -> list[float]:
@@ -174,7 +147,7 @@ def _peak_there(x: jax.Array) -> jax.Array:
 def _peak(part: Host) -> float:
     if not part.size:
         return -1.0
-    if part.size <= _BLOCK:
+    if part.size <= BLOCK:
         return _peak_of_block(part)
     return _highest([_peak_of_block(block) for block in _blocks(part)])
 
@@ -196,7 +169,7 @@ def _peak_of_block(block: Host) -> float:
 
 def _blocks(part: Host) -> Iterator[Host]:
     flat: Any = part.reshape(-1) if part.flags.c_contiguous else part.flat
-    return (flat[i : i + _BLOCK] for i in range(0, part.size, _BLOCK))
+    return (flat[i : i + BLOCK] for i in range(0, part.size, BLOCK))
 
 
 def measured(arrays: Sequence[Any]) -> list[Measured]:
@@ -252,7 +225,7 @@ def _shards_measured(shards: Sequence[jax.Array]) -> list[Measured]:
 @jax.jit
 def _measure_there(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """NaN, +Inf, -Inf, zeros, subnormals and the first bad; then the magnitudes."""
-    normal = _smallest_normal(x.dtype)
+    normal = smallest_normal(x.dtype)
     if not is_float(x.dtype) or x.dtype.itemsize < 4:
         x = x.astype(jnp.float32)
     is_complex = jnp.issubdtype(x.dtype, jnp.complexfloating)
@@ -284,42 +257,61 @@ def _measure_there(x: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 # -- on the host -----------------------------------------------------------------------
 
-_Piece = tuple[int, int, Host]
-"""Of which part, where it begins in it, and its elements, as a flat array."""
+
+class _Piece(NamedTuple):
+    """A part of an array, or a piece of one, by the elements in C order.
+
+    Attributes:
+        array: which of a list it is of.
+        part: the array; start, size: which of its elements.
+    """
+
+    array: int
+    part: Host
+    start: int
+    size: int
+
+    def values(self) -> Host:
+        """The elements, flat: a copy only where they do not lie in this order."""
+        part = self.part
+        flat: Any = part.reshape(-1) if part.flags.c_contiguous else part.flat
+        values: Host = flat[self.start : self.start + self.size]
+        return values
 
 
 def _parts_measured(parts: Sequence[Host]) -> list[Measured]:
     found = [Measured() for _ in parts]
-    batches = [*_batches(parts)]
+    batches = [*_batches(enumerate(parts), _PIECE)]
     for batch, measures in zip(batches, _mapped(_measure, batches), strict=True):
-        for (i, offset, _), measure in zip(batch, measures, strict=True):
-            found[i].add(measure, offset)
+        for piece, measure in zip(batch, measures, strict=True):
+            found[piece.array].add(measure, piece.start)
     return found
 
 
-def _batches(parts: Sequence[Host]) -> Iterator[list[_Piece]]:
-    """Pieces that are measured together: small ones of a dtype, or one large piece."""
+def _batches(parts: Iterable[tuple[int, Host]], longest: int) -> Iterator[list[_Piece]]:
+    """Pieces for a thread: of one dtype, and all of them short or none."""
     waiting: dict[Any, list[_Piece]] = defaultdict(list)
     lengths: dict[Any, int] = defaultdict(int)
-    for i, part in enumerate(parts):
-        if part.size > _BLOCK // 2:
-            yield from ([(i, offset, piece)] for offset, piece in _pieces(part))
-        elif part.size:
-            dtype = part.dtype
-            waiting[dtype].append((i, 0, part.reshape(-1)))
-            lengths[dtype] += part.size
-            if lengths[dtype] > _BLOCK // 2:
-                yield waiting.pop(dtype)
-                del lengths[dtype]
+    for i, part in parts:
+        short = _is_short(part)
+        key = part.dtype, short
+        for piece in _pieces(i, part, longest):
+            waiting[key].append(piece)
+            lengths[key] += piece.size
+            if lengths[key] >= (BLOCK if short else longest):
+                yield waiting.pop(key)
+                del lengths[key]
     yield from waiting.values()
 
 
-def _pieces(part: Host, length: int = _PIECE) -> Iterator[tuple[int, Host]]:
-    """An array as flat pieces in C order, each with where it begins."""
-    # Slices of `.flat` are copies, but no longer than a piece.
-    flat: Any = part.reshape(-1) if part.flags.c_contiguous else part.flat
-    for start in range(0, part.size, length):
-        yield start, flat[start : start + length]
+def _is_short(part: Host) -> bool:
+    return part.size <= _SHORT or not Gauge.fits(part.dtype)
+
+
+def _pieces(array: int, part: Host, longest: int) -> Iterator[_Piece]:
+    size = part.size
+    for start in range(0, size, longest):
+        yield _Piece(array, part, start, min(longest, size - start))
 
 
 def _mapped(function: Callable[[Any], _R], tasks: Sequence[Any]) -> list[_R]:
@@ -336,108 +328,25 @@ def _cores() -> int:
     return min(len(affinity(0)) if affinity else os.cpu_count() or 1, _MAX_THREADS)
 
 
-def _is_worth_threads(array: Any) -> bool:
-    """Whether an array is large, and NumPy sums it at the speed of memory."""
-    if math.prod(getattr(array, "shape", ())) <= _PIECE:
-        return False
-    return array.dtype in _SUMMED and not finite.is_remote(array)
+def _measure(batch: Sequence[_Piece]) -> list[Measured]:
+    if _is_short(batch[0].part):
+        values = np.concatenate([piece.part for piece in batch], axis=None)
+        return segments(values, [piece.size for piece in batch])
+    gauge = Gauge(batch[0].part.dtype)
+    return [gauge.measured(piece.values()) for piece in batch]
+
+
+def _is_good(piece: _Piece) -> bool:
+    """Whether all is finite: finite sums prove it; where one overflows, `finite`."""
+    values = piece.values()
+    if values.dtype in _SUMMED:
+        # Columns are added row by row, several elements in one instruction.
+        rows = len(values) // _COLUMNS
+        most = values[: rows * _COLUMNS].reshape(rows, _COLUMNS)
+        sums = np.add.reduce(most, axis=0), np.add.reduce(values[most.size :])
+        if all(np.isfinite(s).all() for s in sums):
+            return True
+    return not finite.is_bad(values)
 
 
 _SUMMED = frozenset(map(np.dtype, ("f4", "f8", "c8", "c16")))
-
-
-def _sum_is_finite(piece: Host) -> bool:
-    return bool(np.isfinite(np.add.reduce(piece)))
-
-
-def _measure(batch: Sequence[_Piece]) -> list[Measured]:
-    if len(batch) > 1:
-        lengths = [len(piece) for _, _, piece in batch]
-        return _segments(np.concatenate([piece for _, _, piece in batch]), lengths)
-    whole, (_, _, piece) = Measured(), batch[0]
-    for start in range(0, len(piece), _BLOCK):
-        block = piece[start : start + _BLOCK]
-        whole.add(_segments(block, [len(block)])[0], start)
-    return [whole]
-
-
-def _segments(values: Host, lengths: Sequence[int]) -> list[Measured]:
-    """What the segments of a flat array hold; none of their lengths is 0."""
-    normal = _smallest_normal(values.dtype)
-    values = computable(values)
-    sizes = np.asarray(lengths)
-    starts = np.cumsum(sizes) - sizes
-
-    def count(which: Host) -> Host:
-        return np.add.reduceat(which, starts, dtype=np.int64)
-
-    good = np.isfinite(values)
-    if all_good := bool(good.all()):
-        bad = [(0, 0, 0, -1)] * len(sizes)
-    else:
-        bad = _bad(values, ~good, starts, count)
-        values = np.where(good, values, values.dtype.type(0))
-    magnitude = np.abs(values)
-    tiny, zero = magnitude < normal, magnitude == 0
-    zeros = count(zero)
-    subnormals = count(tiny) - zeros
-    largest = np.maximum.reduceat(magnitude, starts)
-    magnitude[zero] = np.inf
-    smallest = np.minimum.reduceat(magnitude, starts)
-    number = sizes if all_good else count(good)
-    mean, squares = _moments(values, None if all_good else good, starts, sizes, number)
-    return [
-        Measured(size, nan, positive, negative, z - size + n, s, low, high, m, q, first)
-        if n
-        else Measured(size, nan, positive, negative, first=first)
-        for size, (nan, positive, negative, first), n, z, s, low, high, m, q in zip(
-            lengths,
-            bad,
-            *(c.tolist() for c in (number, zeros, subnormals)),
-            *(c.tolist() for c in (smallest, largest, mean, squares)),
-            strict=True,
-        )
-    ]
-
-
-def _bad(
-    values: Host, bad: Host, starts: Host, count: Callable[[Host], Host]
-) -> list[tuple[int, int, int, int]]:
-    """For each segment: NaN, +Inf, -Inf, and where the first of any is, else -1."""
-    counts = [count(kind).tolist() for kind in finite.kinds(values)]
-    where = np.append(np.flatnonzero(bad), len(bad))
-    first = where[np.searchsorted(where, starts)]
-    ends = np.append(starts[1:], len(bad))
-    firsts = np.where(first < ends, first - starts, -1).tolist()
-    return [*zip(*counts, firsts, strict=True)]
-
-
-def _moments(
-    values: Host, good: Host | None, starts: Host, sizes: Host, number: Host
-) -> tuple[Host, Host]:
-    """Mean of the good elements, and the sum of the squared distances from it."""
-    if values.dtype.kind == "c":
-        return np.full(len(sizes), np.nan), np.full(len(sizes), np.nan)
-    mean = np.add.reduceat(values, starts, dtype=np.float64) / np.maximum(number, 1)
-    apart = values - (np.repeat(mean, sizes) if len(sizes) > 1 else mean)
-    if good is not None:
-        apart[~good] = 0
-    return mean, np.add.reduceat(np.square(apart, out=apart), starts)
-
-
-def computable(values: Host) -> Host:
-    """The values in a type in which NumPy computes at speed, without rounding them."""
-    dtype = values.dtype
-    if dtype.kind in "fc" and dtype.itemsize >= 4:
-        return values if dtype.isnative else values.astype(dtype.newbyteorder("="))
-    if jnp.issubdtype(dtype, np.inexact):
-        return values.astype(np.float32)
-    return values.astype(np.float64)
-
-
-@lru_cache(maxsize=64)
-def _smallest_normal(dtype: Any) -> float:
-    if not jnp.issubdtype(dtype, np.inexact):
-        return 1.0
-    limits: Any = jnp.finfo
-    return float(limits(dtype).smallest_normal)

@@ -18,6 +18,7 @@ from flax import nnx
 
 import jaxdbg
 from jaxdbg import finite, finite_map, statistics
+from jaxdbg.blocks import BLOCK
 from jaxdbg.records import LeafStats, TreeStats
 from jaxdbg.records.serial import record
 
@@ -35,6 +36,9 @@ DTYPES = (
     np.uint32,
     np.bool_,
 )
+
+BYTES = [dtype for dtype in DTYPES if dtype != ml_dtypes.int4]
+"""Those of which each bit pattern of so many bytes is a number."""
 
 
 class Block(nnx.Module):
@@ -128,6 +132,84 @@ def test_a_large_array_is_measured_in_pieces(dtype: Any, order: Any) -> None:
     leaf = finite_map(x, detail=True)[0]
     assert_agrees(leaf, x)
     assert leaf.first_bad == (700, 3)
+
+
+def special_values(rng: np.random.Generator, dtype: Any, size: int) -> Any:
+    """Random bit patterns, so that every kind of number is among them."""
+    if np.dtype(dtype) == np.bool_:
+        return rng.random(size) < 0.5
+    bits = rng.integers(0, 256, size * np.dtype(dtype).itemsize, np.uint8)
+    values = bits.view(dtype)
+    # Both parts may be finite where the length of the number is not.
+    return values / values.dtype.type(2) if values.dtype.kind == "c" else values
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("kind", ["any", "finite", "zeros", "constant", "bad"])
+@pytest.mark.parametrize("dtype", BYTES, ids=lambda d: np.dtype(d).name)
+def test_counts_of_a_block_are_exact_and_its_spread_is_near(
+    dtype: Any, kind: str
+) -> None:
+    rng = np.random.default_rng(11)
+    for size in (statistics._SHORT + 1, BLOCK, BLOCK + 1, 3 * BLOCK + 5):
+        x = special_values(rng, dtype, size)
+        finite_ones = np.isfinite(x.astype(np.complex128))
+        if kind == "finite":
+            x = np.where(finite_ones, x, x.dtype.type(1))
+        if kind == "zeros":
+            x = np.where(finite_ones & (rng.random(size) < 0.5), x, x.dtype.type(0))
+        if kind == "constant":
+            x = np.full(size, 3.1).astype(dtype)
+        if kind == "bad" and finite_ones.all():
+            continue
+        if kind == "bad":
+            x = np.full(size, x[np.argmin(finite_ones)])
+        leaf = finite_map(x, detail=True)[0]
+        expected = plainly(x)
+        mean, std = expected.pop("mean"), expected.pop("std")
+        if mean is None or not math.isfinite(std):  # no double holds it
+            assert leaf.std is None
+        else:
+            assert leaf.mean == pytest.approx(mean, rel=1e-9, abs=1e-12 * std)
+            assert leaf.std == pytest.approx(std, rel=1e-9, abs=1e-12)
+        if np.dtype(dtype).kind == "c":  # a length is rounded
+            for name in ("largest", "smallest"):
+                value = expected.pop(name)
+                assert value is None or getattr(leaf, name) == pytest.approx(value)
+        assert {name: getattr(leaf, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_spread_is_that_around_a_mean_far_from_it(dtype: Any) -> None:
+    values = np.random.default_rng(3).normal(1e4, 1e-2, 3 * BLOCK).astype(dtype)
+    values[::7] = np.nan
+    leaf = finite_map(values, detail=True)[0]
+    wide = values[np.isfinite(values)].astype(np.longdouble)
+    assert leaf.mean == pytest.approx(float(wide.mean()), rel=1e-12)
+    assert leaf.std == pytest.approx(float(wide.std()), rel=1e-6)
+
+
+@pytest.mark.parametrize("at", [0, 8192, (1 << 20) + 8191, (1 << 22) + 7])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64, "bfloat16"])
+def test_a_bad_element_anywhere_in_a_large_leaf(dtype: Any, bad: Any, at: int) -> None:
+    x = np.ones((1 << 22) + 9, np.dtype(dtype))
+    x[at] = bad
+    (leaf,) = finite_map(x, detail=False).bad
+    assert leaf.first_bad == (at,)
+    assert leaf.bad == 1
+
+
+def test_which_of_many_short_leaves_are_bad() -> None:
+    rng = np.random.default_rng(5)
+    dtypes = [np.float32, ml_dtypes.bfloat16, np.int32, np.complex64, np.float16]
+    tree = [np.ones(1 + i % 40, dtypes[i % 5]) for i in range(3000)]
+    chosen = sorted({2995, *rng.choice(3000, 25).tolist()})
+    wrong = [i for i in chosen if dtypes[i % 5] != np.int32]
+    for i in wrong:
+        tree[i][-1] = (np.nan, np.inf, -np.inf)[i % 3]
+    found = finite_map([jnp.asarray(x) for x in tree], "t", detail=False)
+    assert [leaf.path for leaf in found.bad] == [f"t[{i}]" for i in wrong]
 
 
 def test_without_detail_only_the_bad_are_measured() -> None:
