@@ -77,11 +77,13 @@ def panel_data(
 
 def report_data(report: Report) -> Json:
     """A report without its histories and outputs, which go with the trees."""
-    findings = tuple(replace(f, outputs=(), pictures=()) for f in report.findings)
+    findings = tuple(
+        replace(f, outputs=(), pictures=(), detail="") for f in report.findings
+    )
     data: Json = plain(replace(report, histories=(), findings=findings))
     del data["histories"]
     for finding in data["findings"]:
-        del finding["outputs"], finding["pictures"]
+        del finding["outputs"], finding["pictures"], finding["detail"]
     return data
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from jaxdbg import naming, outputs, places
 from jaxdbg.advice import judged
+from jaxdbg.check_texts import text_of
 from jaxdbg.errors import CheckError, Failure, NonFiniteError, TraceBudgetError
 from jaxdbg.hooks.chex_mode import exception_type
 from jaxdbg.hooks.compiles import Function, is_user_file
@@ -186,19 +187,20 @@ def failed_check(
         call: in which it failed; None for code that is not jitted.
         origin: the story of the value it caught, where it is about one.
     """
-    text = str(exception).removesuffix(" (`check` failed)").strip()
+    text = text_of(exception)
     kind = {"OOBError": "index", "DivisionByZeroError": "div"}.get(
         type(exception).__name__, "check"
     )
     wanted: type[Exception] = AssertionError
-    title, location = text, _raised_at(exception)
-    chex = _CHEX.search(text)
+    title, location = text.short, _raised_at(exception)
+    chex = _CHEX.search(text.short)
     if chex:
         file, line = chex["file"], int(chex["line"])
         # Where chex's text ends in a full stop, its wrapper adds another.
         title = f"chex.{chex['name']}: {re.sub('[.][.]$', '.', chex['text'].strip())}"
         location, wanted = places.describe(file, line), exception_type(file, line)
-    lines = [title, f"  in {call or 'code that is not jitted'}"]
+    lines = [title, *text.differences]
+    lines += [f"  in {call or 'code that is not jitted'}"]
     lines += [f"  at {location}"] if location else []
     if origin is not None:
         origin = replace(origin, headline=f"{title} in {call}")
@@ -210,6 +212,7 @@ def failed_check(
         message="\n".join(lines),
         location=location,
         origin=origin,
+        detail=text.full,
     )
     return _check_error(wanted)(finding.message, finding)
 

@@ -22,7 +22,7 @@ TYPES = (ROOT / "js" / "src" / "report.ts").read_text()
 
 APART = {
     "Report": {"histories"},  # they go with the trees
-    "Finding": {"outputs", "pictures"},  # so do they
+    "Finding": {"outputs", "pictures", "detail"},  # so do they; and the panel is short
 }
 
 

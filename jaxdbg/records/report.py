@@ -51,6 +51,7 @@ class Finding:
             many or large only a part is measured, see `jaxdbg.outputs`.
         pictures: the elements of the first of these, reduced, so that they can be seen
             when the arrays are gone.
+        detail: what a failed check says in full, where the message has it in short.
     """
 
     kind: str
@@ -70,6 +71,7 @@ class Finding:
     time: float = 0.0
     outputs: tuple[LeafStats, ...] = ()
     pictures: tuple[LeafPicture, ...] = ()
+    detail: str = ""
 
     def output(self, path: str | None = None) -> Any:
         """The array that the failing call gave, with its bad elements.
