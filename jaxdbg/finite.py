@@ -20,10 +20,8 @@ no suspect: nothing here raises for what it is given.
 from __future__ import annotations
 
 import cmath
-import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -42,27 +40,6 @@ while the next step wants the cores. It does not touch NumPy's error state."""
 
 _FLAGS = 1024
 """Answers that one array of flags holds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Badness:
-    """How an array is not finite.
-
-    Attributes:
-        nan, posinf, neginf: how many elements are NaN, +Inf, -Inf. A complex element
-            counts once: as NaN if a part is NaN, else as +Inf if a part is +Inf.
-        size: how many elements there are at all.
-        first: index of the first bad element in C order; () if there is none.
-        shape, dtype: of the array.
-    """
-
-    nan: int
-    posinf: int
-    neginf: int
-    size: int
-    first: tuple[int, ...]
-    shape: tuple[int, ...]
-    dtype: str
 
 
 def suspects(arrays: Sequence[object]) -> list[int]:
@@ -118,29 +95,6 @@ class Pending:
     def suspects(self) -> list[int]:
         """Indices of the arrays that hold a NaN or an Inf; blocks until known."""
         return sorted([*self._known, *(i for flags in self._asked for i in flags)])
-
-
-def describe(array: object) -> Badness:
-    """Counts what is not finite in an array, and finds the first of it.
-
-    Exact and slow, so for suspects only. A sharded array is read shard by shard, and a
-    shard on the CPU where it lies; of an array that spans processes, the part in this
-    one is counted.
-    """
-    dtype = getattr(array, "dtype", None)
-    shape = tuple(getattr(array, "shape", ()))
-    if dtype is None:
-        array = np.asarray(array)
-        dtype, shape = array.dtype, array.shape
-    counts: Host = np.zeros(3, np.int64)
-    first: tuple[int, ...] = ()
-    if _TESTS[dtype] is not None:
-        # What was deleted since has nothing left to count.
-        with contextlib.suppress(RuntimeError), np.errstate(all="ignore"):
-            counts, first = _counted(array)
-    nan, posinf, neginf = counts.tolist()
-    size = int(np.prod(shape, dtype=np.int64))
-    return Badness(nan, posinf, neginf, size, first, shape, str(dtype))
 
 
 # -- on the host -----------------------------------------------------------------------
@@ -274,33 +228,6 @@ def shards(x: Any) -> Iterator[tuple[tuple[int, ...], Any]]:
         if origin not in seen:  # the others are replicas
             seen.add(origin)
             yield origin, shard.data if far else np.asarray(shard.data)
-
-
-def _counted(x: Any) -> tuple[Host, tuple[int, ...]]:
-    """NaN, +Inf and -Inf of an array, and the index of the first of any."""
-    total = np.zeros(3, np.int64)
-    firsts = []
-    for origin, part in parts(x):
-        counts, first = _counted_in(part)
-        total += counts
-        if first is not None:
-            here = np.unravel_index(first, part.shape)
-            firsts.append(tuple(int(a + b) for a, b in zip(origin, here, strict=True)))
-    return total, min(firsts, default=())  # tuples compare as C order does
-
-
-def _counted_in(a: Host) -> tuple[Host, int | None]:
-    """The same for an array of the host; the index is flat, in C order."""
-    counts = np.zeros(3, np.int64)
-    first = None
-    step = _BLOCK // a.itemsize
-    for i in range(0, a.size, step):
-        block = a.flat[i : i + step]  # copies no more than the block
-        found = kinds(block)
-        counts += [k.sum() for k in found]
-        if first is None and (bad := np.logical_or.reduce(found)).any():
-            first = i + int(bad.argmax())
-    return counts, first
 
 
 def kinds(block: Host) -> tuple[Host, Host, Host]:

@@ -10,7 +10,6 @@ import weakref
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
-from itertools import accumulate
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -285,42 +284,9 @@ def _stats(
         )
 
 
-def bad_stats(leaves: Sequence[Leaf], detail_up_to: int) -> tuple[LeafStats, ...]:
-    """What some leaves hold that are known to be bad.
-
-    Arguments:
-        leaves: in the order in which they matter.
-        detail_up_to: bytes, taken together, after which bad elements are only counted.
-    """
-    fixed, arrays = _all_fixed(leaves)
-    ends = accumulate(what.nbytes for what in fixed)
-    readable = [(i, end) for i, end in enumerate(ends) if arrays[i] is not None]
-    near = [i for i, end in readable if end <= detail_up_to]
-    measures = statistics.measured([arrays[i] for i in near])
-    numbers = {
-        i: _numbers(measure, fixed[i], arrays[i])
-        for i, measure in zip(near, measures, strict=True)
-    }
-    for i, end in readable:
-        if end > detail_up_to:
-            numbers[i] = _counts(arrays[i])
-    return tuple(
-        LeafStats(leaf.path, leaf.group, *what, **numbers.get(i, {"detailed": False}))
-        for i, (leaf, what) in enumerate(zip(leaves, fixed, strict=True))
-    )
-
-
-def _counts(array: Any) -> dict[str, Any]:
-    """How many elements are bad, at a third of the time that measuring takes."""
-    bad = finite.describe(array)
-    found = bad.nan + bad.posinf + bad.neginf
-    return {
-        "nan": bad.nan,
-        "posinf": bad.posinf,
-        "neginf": bad.neginf,
-        "first_bad": bad.first if found else None,
-        "detailed": False,
-    }
+def stats_of(leaves: Sequence[Leaf]) -> tuple[LeafStats, ...]:
+    """What some leaves hold, in detail."""
+    return tuple(_stats(leaves, {}, detail=True))
 
 
 def _numbers(m: Measured, what: _Fixed, array: Any) -> dict[str, Any]:

@@ -22,7 +22,7 @@ import numpy as np
 from jaxdbg import pictures
 from jaxdbg.finite import REF
 from jaxdbg.leaves import Leaf
-from jaxdbg.maps import ARRAYS, bad_stats
+from jaxdbg.maps import ARRAYS, stats_of
 from jaxdbg.records import LeafPicture, LeafStats
 
 GROUP = "results"
@@ -30,9 +30,6 @@ GROUP = "results"
 
 SIDE = 64
 """Most tiles of a picture down and across: it takes some kilobytes."""
-
-DETAIL_UP_TO = 1 << 28
-"""Bytes of bad results that are measured in detail; in others the bad are counted."""
 
 PICTURES = 8
 """Most pictures of one finding."""
@@ -86,7 +83,7 @@ def bad_of(results: Sequence[tuple[str, Any]]) -> Bad:
         Leaf(path, GROUP, value)
         for (path, _), value in zip(results, values, strict=True)
     ]
-    return Bad(bad_stats(leaves, DETAIL_UP_TO), tuple(values))
+    return Bad(stats_of(leaves), tuple(values))
 
 
 @dataclass(slots=True)

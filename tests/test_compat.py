@@ -197,7 +197,7 @@ def test_whatever_breaks_the_program_goes_on(monkeypatch, part):
 
 
 @pytest.mark.parametrize(
-    "part", ["naming.output_names", "finite.describe", "diagnosis.search"]
+    "part", ["naming.output_names", "outputs.bad_of", "diagnosis.search"]
 )
 def test_a_diagnosis_that_breaks_does_not_lose_the_failure(monkeypatch, part):
     def broken(*args, **kwargs):

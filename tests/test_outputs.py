@@ -13,8 +13,7 @@ import pytest
 
 import jaxdbg
 from jaxdbg import Finding, NonFiniteError, Report, UsageError, held, outputs
-from jaxdbg.maps import bad_stats
-from jaxdbg.outputs import GROUP, Bad, Leaf, Room, bad_of
+from jaxdbg.outputs import GROUP, Bad, Room, bad_of
 
 
 @pytest.fixture(autouse=True)
@@ -173,16 +172,6 @@ def test_a_clean_call_pays_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     with jaxdbg.checked() as region:
         step(PARAMS, jnp.ones(100))
     assert region.report.ok and not region.report.notices
-
-
-def test_large_leaves_are_counted_only() -> None:
-    arrays = [np.full(10, np.nan, np.float32), np.ones((4, 5), np.float32)]
-    arrays[1][2, 3] = np.inf
-    leaves = [Leaf(str(i), GROUP, array) for i, array in enumerate(arrays)]
-    small, large = bad_stats(leaves, detail_up_to=40)
-    assert (small.nan, small.detailed) == (10, True)
-    assert (large.posinf, large.first_bad, large.detailed) == (1, (2, 3), False)
-    assert large.largest is None
 
 
 def test_a_region_keeps_so_much_and_no_more() -> None:

@@ -47,8 +47,8 @@ class Finding:
         origin: where the bad value was born and the way it took; None where no value
             is concerned or nothing could be found out.
         time: when it was found, in seconds since the epoch; 0 where that was not kept.
-        outputs: what the failing call gave at each of `paths`; of leaves that are
-            many or large only a part is measured, see `jaxdbg.outputs`.
+        outputs: what the failing call gave at each of `paths`; after 200,000 leaves
+            of a region, only at `path`.
         pictures: the elements of the first of these, reduced, so that they can be seen
             when the arrays are gone.
         detail: what a failed check says in full, where the message has it in short.
@@ -69,8 +69,8 @@ class Finding:
     location: str = ""
     origin: Origin | None = None
     time: float = 0.0
-    outputs: tuple[LeafStats, ...] = ()
-    pictures: tuple[LeafPicture, ...] = ()
+    outputs: tuple[LeafStats, ...] = field(default=(), repr=False)
+    pictures: tuple[LeafPicture, ...] = field(default=(), repr=False)
     detail: str = ""
 
     def output(self, path: str | None = None) -> Any:
