@@ -36,7 +36,10 @@ _BLOCK = 1 << 18
 
 _ROW = 1 << 13
 """Elements that BLAS sums in one go: for so few it starts no threads, which would spin
-while the next step wants the cores. It does not touch NumPy's error state."""
+while the next step wants the cores."""
+
+_FEW_ROWS = 8
+"""So many are sooner summed one by one."""
 
 _FLAGS = 1024
 """Answers that one array of flags holds."""
@@ -54,7 +57,7 @@ def suspects(arrays: Sequence[object]) -> list[int]:
     for i, x in enumerate(arrays):
         if is_remote(x):
             remote.append(i)
-        elif is_bad(x):
+        elif not _is_finite_at_once(x) and is_bad(x):
             bad.append(i)
     if remote:
         found = pending([arrays[i] for i in remote]).suspects()
@@ -134,9 +137,9 @@ def _maxima_test(part: np.dtype[Any]) -> Test:
     in_blas = part.char in "fd"
 
     def test(a: Host) -> bool:
-        flat = a.ravel("K")
-        if in_blas and _squares_are_finite(flat):
+        if in_blas and _squares_are_finite(a):
             return False
+        flat = a.ravel("K")
         s, u = flat.view(signed), flat.view(unsigned)
         for i in range(0, len(s), step):
             if s[i : i + step].max() >= positive or u[i : i + step].max() >= negative:
@@ -146,13 +149,19 @@ def _maxima_test(part: np.dtype[Any]) -> Test:
     return test
 
 
-def _squares_are_finite(flat: Host) -> bool:
+def _squares_are_finite(a: Host) -> bool:
     """Whether no sum of squares overflows; then all is finite."""
-    for i in range(0, len(flat), _ROW):
-        row = flat[i : i + _ROW]
-        if not cmath.isfinite(np.vdot(row, row)):
-            return False
-    return True
+    if a.size <= _ROW:
+        return cmath.isfinite(np.vdot(a, a))
+    flat = a.ravel("K")
+    if a.size <= _FEW_ROWS * _ROW:
+        parts = (flat[i : i + _ROW] for i in range(0, len(flat), _ROW))
+        return all(cmath.isfinite(np.vdot(part, part)) for part in parts)
+    whole = len(flat) // _ROW * _ROW
+    rows, rest = flat[:whole].reshape(-1, _ROW), flat[whole:]
+    with np.errstate(all="ignore"):
+        total = np.add.reduce(np.vecdot(rows, rows))
+    return cmath.isfinite(total) and cmath.isfinite(np.vdot(rest, rest))
 
 
 def _table_test(dtype: np.dtype[Any]) -> Test | None:
@@ -168,6 +177,18 @@ def _table_test(dtype: np.dtype[Any]) -> Test | None:
     return test if bad.any() else None
 
 
+def _is_finite_at_once(x: Any) -> bool:
+    """Proves small arrays finite, of which a step gives many; False says nothing."""
+    if type(x) is not _implementation or not x.is_fully_replicated:
+        return False
+    try:
+        a = np.asarray(x)
+    except RuntimeError:  # deleted
+        return False
+    few = a.size <= _FEW_ROWS * _ROW and a.dtype.char in "fdFD"
+    return few and _squares_are_finite(a)
+
+
 def is_bad(x: Any) -> bool:
     """Whether a value of any kind holds NaN or Inf, read on the host."""
     if isinstance(x, (float, complex)):
@@ -175,10 +196,13 @@ def is_bad(x: Any) -> bool:
     dtype = getattr(x, "dtype", None)
     # The dtypes of keys, and of what others call arrays, are none of NumPy's.
     test = _TESTS[dtype] if isinstance(dtype, np.dtype) else None
-    if test is None or isinstance(x, jax.core.Tracer):
+    if test is None:
+        return False
+    has_values = _has_values(x)
+    if not has_values and isinstance(x, jax.core.Tracer):
         return False
     try:
-        if isinstance(x, jax.Array) and x.is_fully_replicated:
+        if has_values and x.is_fully_replicated:
             return test(np.asarray(x))  # its first shard, and on the CPU no copy
         return any(test(part) for _, part in parts(x))
     except RuntimeError:
@@ -274,12 +298,26 @@ class _Flags:
         return (i for i, bad in zip(self._asked, answers, strict=True) if bad)
 
 
+_PLACES: dict[int, tuple[Any, bool]] = {}
+"""Shardings that were met, by id, and whether they lie elsewhere than on the CPU: what
+one program gives shares them."""
+
+_MANY_PLACES = 256
+
+
 def is_remote(x: Any) -> bool:
     """Whether an array is on devices other than the CPU."""
     if not _has_values(x):
         return False
-    # Not x.platform(), which kills the process where x is deleted (JAX 0.10).
-    return bool(next(iter(x.sharding.device_set)).platform != "cpu")
+    where: Any = x.sharding
+    known = _PLACES.get(id(where))
+    if known is None or known[0] is not where:
+        if len(_PLACES) >= _MANY_PLACES:
+            _PLACES.clear()
+        # Not x.platform(), which kills the process where x is deleted (JAX 0.10).
+        device: Any = next(iter(where.device_set))
+        known = _PLACES[id(where)] = where, device.platform != "cpu"
+    return known[1]
 
 
 def _is_late(x: Any) -> bool:
@@ -292,7 +330,18 @@ def _is_late(x: Any) -> bool:
 
 def _has_values(x: Any) -> bool:
     """Whether something is an array of JAX; a tracer is one without values."""
-    return isinstance(x, _ARRAY) and not isinstance(x, jax.core.Tracer)
+    global _implementation
+    if type(x) is _implementation:
+        return True
+    if not isinstance(x, _ARRAY) or isinstance(x, jax.core.Tracer):
+        return False
+    if isinstance(x.dtype, np.dtype):  # typed keys are of another class
+        _implementation = type(x)
+    return True
+
+
+_implementation: Any = None
+"""The class that arrays of JAX are of: asking `isinstance` takes ten times longer."""
 
 
 def _ask(asked: list[_Flags], index: int, x: Any) -> bool:

@@ -40,7 +40,7 @@ class Invocation:
         try:
             # What JAX does with a jit that it meets while it evaluates: this finds the
             # fast path again, and costs a tenth of the way through Python.
-            with _running():
+            with _Running():
                 outs: list[Any] = _compat.pjit()._pjit_call_impl(*args, **params)
         except BaseException as error:
             self.error = error
@@ -73,15 +73,9 @@ class _Here(threading.local):
 _here = _Here()
 
 
-@contextlib.contextmanager
-def our_own_work() -> Iterator[None]:
+def our_own_work() -> contextlib.AbstractContextManager[None]:
     """What runs inside is jaxdbg's own use of JAX: neither checked nor counted."""
-    _here.ours += 1
-    try:
-        with _running():
-            yield
-    finally:
-        _here.ours -= 1
+    return _Running(ours=1)
 
 
 def is_ours() -> bool:
@@ -89,17 +83,27 @@ def is_ours() -> bool:
     return _here.ours > 0
 
 
-@contextlib.contextmanager
-def _running() -> Iterator[None]:
-    """Calls of this thread go JAX's own way, as outside of any region."""
-    state = _compat.region_state()
-    before = state.swap_local(False)
-    _here.running += 1
-    try:
-        yield
-    finally:
+class _Running:
+    """Calls of this thread go JAX's own way, as outside of any region.
+
+    A class, since it is entered several times in each call: a generator takes longer.
+    """
+
+    __slots__ = ("_before", "_ours", "_state")
+
+    def __init__(self, ours: int = 0):
+        self._ours = ours
+
+    def __enter__(self) -> None:
+        self._state = _compat.region_state()
+        self._before = self._state.swap_local(False)
+        _here.running += 1
+        _here.ours += self._ours
+
+    def __exit__(self, *_: object) -> None:
+        _here.ours -= self._ours
         _here.running -= 1
-        state.set_local(before)
+        self._state.set_local(self._before)
 
 
 @contextlib.contextmanager
