@@ -43,6 +43,7 @@ STDLIB_ONLY = (
     "records.origins",
     "records.report",
     "records.serial",
+    "render.growth",
     "render.leaves",
     "render.leaves_html",
     "render.compiles",

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
 from jaxdbg.records import Finding, Report, TreeStats
-from jaxdbg.render import compiles_html, leaves, leaves_html, story
+from jaxdbg.render import compiles_html, growth, leaves, leaves_html, story
 
 MAX_STORIES = 5
 """How many stories are told in full."""
@@ -31,6 +31,8 @@ def render(report: Report | None, trees: Iterable[TreeStats] = ()) -> str:
     """The report, the stories of its findings, the trees, and what was compiled."""
     parts = [] if report is None else [*_findings(report)]
     parts += [_tree(tree) for tree in trees]
+    if report is not None:
+        parts += [_details(*told) for told in growth.tables(report)]
     if report is not None and report.compilations:
         table = compiles_html.render(report.compilations)
         parts.append(_details("compilations", table))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from jaxdbg.records import Report
+from jaxdbg.render import growth
 
 MAX_NAMED = 4
 """How many functions the quiet line names."""
@@ -14,6 +15,7 @@ def render(report: Report) -> str:
     """The report as text, without a line break at its end."""
     lines = [_headline(report)]
     lines += [f"  {_first_line(f.message)}" for f in report.findings]
+    lines += [f"  {line}" for line in growth.lines(report)]
     lines += [_placed(report.placed)] if report.placed else []
     lines += [f"  {remark}" for remark in report.remarks]
     lines += [f"  jaxdbg: {n}" for n in report.notices]

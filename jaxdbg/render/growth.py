@@ -1,0 +1,178 @@
+"""How the leaves of watched trees grew over the calls, until one went bad.
+
+In words where it tells something, and as a small line of characters for each leaf, for
+places where no panel lives. Nothing but the standard library is needed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from html import escape
+from typing import NamedTuple
+
+from jaxdbg.records import Report, TreeHistory
+
+WINDOW = 64
+"""How many kept calls before a failure are looked through for growth."""
+
+FACTOR = 10.0
+"""So much a leaf has grown where it is told in words,"""
+
+LARGE = 1e3
+"""and so large it is then: what begins at 0 grows a lot, and means nothing."""
+
+MAX_LEAVES = 6
+"""For how many leaves of a tree there is a line."""
+
+_WIDTH = 24
+_LEVELS = "▁▂▃▄▅▆▇█"
+_CELL = "text-align: left; padding: 0 1.2em 0 0; background: none; white-space: nowrap"
+
+
+class _Growth(NamedTuple):
+    """A leaf that grew: from which kept call to which, and how large it was then."""
+
+    leaf: int
+    since: int
+    until: int
+    low: float
+    high: float
+
+
+def lines(report: Report) -> list[str]:
+    """For a report of a NaN or an Inf: which leaf of each tree grew most before."""
+    found = next((f for f in report.findings if f.kind in ("nan", "inf")), None)
+    if found is None:
+        return []
+    told = [_line(history) for history in report.histories]
+    return [line for line in told if line]
+
+
+def tables(report: Report) -> list[tuple[str, str]]:
+    """For each tree that was kept over some calls a headline, and a table as HTML."""
+    return [
+        (headline(history), _table(history))
+        for history in report.histories
+        if len(history.calls) > 2 and telling(history)
+    ]
+
+
+def headline(history: TreeHistory) -> str:
+    """`model up to call 192 of train_step: model.head.kernel went bad in call 192`."""
+    function, last = history.functions[-1], history.calls[-1]
+    text = f"{history.name} up to call {last:,} of {function}"
+    return f"{text}: {_went_bad(history)}" if history.first_bad >= 0 else text
+
+
+def _went_bad(history: TreeHistory) -> str:
+    """`model.head.kernel went bad in call 192`, of what went bad first."""
+    row = next(row for row in history.bad if any(row))
+    n = sum(map(bool, row))
+    what = history.paths[history.first_bad] if n == 1 else f"{n:,} leaves"
+    return f"{what} went bad in call {history.first_bad_call:,}"
+
+
+def telling(history: TreeHistory) -> list[int]:
+    """The leaves whose lines tell most: first what went bad, then what grew most."""
+    ranked = []
+    for leaf in range(len(history.paths)):
+        bad = (i for i, row in enumerate(history.bad) if row[leaf])
+        values = [v for row in history.largest if (v := row[leaf])]
+        since = next(bad, len(history.calls))
+        if values or since < len(history.calls):
+            grown = values[-1] / values[0] if len(values) > 1 else 0.0
+            ranked.append((since, -grown, leaf))
+    return [leaf for _, _, leaf in sorted(ranked)][:MAX_LEAVES]
+
+
+def spark(history: TreeHistory, leaf: int) -> str:
+    """A leaf's magnitude over the calls, `·▁▁▂▃▅█✗`, on a logarithmic scale.
+
+    A dot is for nothing but zeros, a cross for what is not finite.
+    """
+    n = len(history.calls)
+    ends = [round(i * n / min(n, _WIDTH)) for i in range(min(n, _WIDTH) + 1)]
+    spans = list(itertools.pairwise(ends))
+    peaks = [max(row[leaf] or 0 for row in history.largest[a:b]) for a, b in spans]
+    logs = [math.log10(peak) for peak in peaks if peak]
+    low, high = min(logs, default=0.0), max(logs, default=0.0)
+    return "".join(
+        "✗"
+        if any(row[leaf] for row in history.bad[a:b])
+        else _level(math.log10(peak), low, high)
+        if peak
+        else "·"
+        for (a, b), peak in zip(spans, peaks, strict=True)
+    )
+
+
+def _level(value: float, low: float, high: float) -> str:
+    share = (value - low) / (high - low) if high > low else 0.0
+    return _LEVELS[min(int(share * len(_LEVELS)), len(_LEVELS) - 1)]
+
+
+def _line(history: TreeHistory) -> str:
+    grown = _most_grown(history)
+    if grown is None:
+        return ""
+    path = history.paths[grown.leaf]
+    since, until = history.calls[grown.since], history.calls[grown.until]
+    text = (
+        f"{path} grew from {grown.low:.2g} to {grown.high:.2g} over calls {since:,} to "
+        f"{until:,} of {history.functions[grown.until]}"
+    )
+    if history.first_bad < 0:
+        return text
+    return f"{text}; {_went_bad(history).replace(path, 'it')}"
+
+
+def _most_grown(history: TreeHistory) -> _Growth | None:
+    """The leaf that grew most in the calls before the first bad one."""
+    went_bad = (i for i, row in enumerate(history.bad) if any(row))
+    until = next(went_bad, len(history.calls)) - 1
+    rows = range(max(0, until - WINDOW), until + 1)
+    grown = []
+    for leaf in range(len(history.paths)):
+        values = [(history.largest[i][leaf] or 0.0, i) for i in rows]
+        sizes = [(value, -i) for value, i in values if value]
+        high = values[-1][0] if values else 0.0
+        if not sizes or high < LARGE:
+            continue
+        low, since = min(sizes)  # of the same the latest
+        if high >= FACTOR * low:
+            grown.append(_Growth(leaf, -since, until, low, high))
+    return max(grown, key=lambda g: g.high / g.low, default=None)
+
+
+def _table(history: TreeHistory) -> str:
+    shown = telling(history)
+    body = "".join(_row(_cells(history, leaf)) for leaf in shown)
+    rest = len(history.paths) - len(shown)
+    more = f"<div>and {rest:,} more leaves</div>" if rest else ""
+    head = _row(("", "largest |x|", "first", "last", ""), "th")
+    return (
+        '<table style="border-collapse: collapse; margin: 0.3em 0; font-size: inherit">'
+        f"{head}{body}</table>{more}"
+    )
+
+
+def _cells(history: TreeHistory, leaf: int) -> Sequence[str]:
+    values = [v for row in history.largest if (v := row[leaf]) is not None]
+    ends = [f"{values[i]:.3g}" for i in (0, -1)] if values else ["", ""]
+    bad = (
+        call for call, row in zip(history.calls, history.bad, strict=True) if row[leaf]
+    )
+    since = next(bad, 0)
+    return (
+        history.paths[leaf],
+        spark(history, leaf),
+        *ends,
+        f"✗ bad in call {since:,}" if since else "",
+    )
+
+
+def _row(cells: Sequence[str], tag: str = "td") -> str:
+    inside = "".join(f'<{tag} style="{_CELL}">{escape(c)}</{tag}>' for c in cells)
+    return f'<tr style="background: none">{inside}</tr>'
