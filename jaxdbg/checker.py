@@ -72,6 +72,7 @@ class Checked:
         number: which call of the region it was, of any function.
         memory: the calls of the region.
         stands: where the user's program stood.
+        began: when it began, by `perf_counter`.
     """
 
     plan: Plan
@@ -84,6 +85,7 @@ class Checked:
     number: int = 0
     memory: Memory = None  # type: ignore[assignment]  # set once it has run
     stands: Stands = field(default_factory=Stands)
+    began: float = 0.0
     error: Any = None
     marks: Any = None
     flags: finite.Pending | None = None
@@ -125,11 +127,14 @@ class Checker:
         plan = self._plan(call, which.function)
         args, kept = self._arguments(call.args, plan)
         lost = self._is_bad_and_lost(call.args, plan)
+        began = time.perf_counter()
         checked = self._run(call, plan, which, args, kept)
+        checked.began = began
         checked.lost = lost
         checked.given, checked.memory = call.args, self._session.memory
         checked.number = checked.memory.note(which, checked.jaxpr, kept, checked.outs)
         if self._options.async_:
+            self._session.ran(which, began, time.perf_counter())
             self._enqueue(checked)
         else:
             self._settle(checked)
@@ -278,6 +283,8 @@ class Checker:
         except Exception:
             return None  # the computation failed: the user meets that where they look
         began = time.perf_counter()
+        if not self._options.async_:
+            self._session.ran(checked.call, checked.began, began)
         failure = None
         try:
             with our_own_work():

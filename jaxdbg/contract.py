@@ -6,14 +6,14 @@ gets a few megabytes, and no Python object for each number.
 
 from __future__ import annotations
 
-import sys
-from array import array
-from base64 import b64encode
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from jaxdbg.columns import column
+from jaxdbg.history import Compilations
 from jaxdbg.records import (
+    CallTimes,
     Finding,
     LeafPicture,
     LeafStats,
@@ -24,12 +24,10 @@ from jaxdbg.records import (
     tree_name,
 )
 from jaxdbg.records.serial import plain
+from jaxdbg.timeline_data import timeline_data
 
 FORMAT = 1
 """Version of the contract; the panel refuses another."""
-
-FEW = 64
-"""Up to so many numbers a column is written in the open."""
 
 _NUMBERS = (
     "nbytes",
@@ -55,6 +53,7 @@ def panel_data(
     report: Report | None = None,
     trees: Iterable[TreeStats] = (),
     title: str = "",
+    compilations: Compilations | None = None,
 ) -> Json:
     """All that a panel shows.
 
@@ -62,7 +61,12 @@ def panel_data(
         report: of a region; its histories join the trees of the same name and leaves.
         trees: statistics of trees, in the order they are shown.
         title: what the panel is about; by default the cell of the report.
+        compilations: those to show without a region.
     """
+    events = report.compilations if report else ()
+    what = ""
+    if compilations is not None:
+        events, what = compilations.events, compilations.what
     told = trees_data(trees, report.histories if report else ())
     shown = {path for tree in told for path in (*tree["paths"], *tree["also"])}
     results = [_tree(tree, None, known=False) for tree in _results(report, shown)]
@@ -71,17 +75,22 @@ def panel_data(
         "title": title or _title(report),
         "report": report and report_data(report),
         "trees": told + results,
+        "timeline": timeline_data(report, events, what),
         "outputs": outputs_data(report) if report else [],
     }
 
 
 def report_data(report: Report) -> Json:
-    """A report without its histories and outputs, which go with the trees."""
+    """A report without its histories and outputs, which go with the trees.
+
+    Its compilations and calls go with the timeline.
+    """
     findings = tuple(
         replace(f, outputs=(), pictures=(), detail="") for f in report.findings
     )
-    data: Json = plain(replace(report, histories=(), findings=findings))
-    del data["histories"]
+    told = replace(report, histories=(), compilations=(), findings=findings)
+    data: Json = plain(replace(told, call_times=CallTimes()))
+    del data["histories"], data["compilations"], data["call_times"]
     for finding in data["findings"]:
         del finding["outputs"], finding["pictures"], finding["detail"]
     return data
@@ -162,35 +171,6 @@ def _spread(history: TreeHistory, paths: Mapping[str, int]) -> TreeHistory:
         nan=tuple(spread(call, 0) for call in history.nan),
         first_bad=places[history.first_bad] if history.first_bad >= 0 else -1,
     )
-
-
-def column(values: Sequence[float | None]) -> Json:
-    """Numbers, one for each leaf, as the panel unpacks them."""
-    if len(set(values)) == 1:
-        return {"same": _json(values[0])}
-    if len(values) <= FEW:
-        return {"list": [_json(v) for v in values]}
-    full = array("d", [float("nan") if v is None else v for v in values])
-    packed = array("f", full) if _fits_in_32_bits(full) else full
-    if sys.byteorder == "big":
-        packed.byteswap()
-    return {f"f{8 * packed.itemsize}": b64encode(packed.tobytes()).decode()}
-
-
-def _json(value: float | None) -> float | None:
-    """A number; one that is infinite becomes the largest there is."""
-    if value is None or value != value:
-        return None
-    if isinstance(value, bool):
-        return int(value)
-    return max(-sys.float_info.max, min(sys.float_info.max, value))
-
-
-def _fits_in_32_bits(values: array[float]) -> bool:
-    """Whether counts stay exact, and nothing becomes 0 or infinite."""
-    sizes = [abs(v) for v in values if v]
-    sizes = [v for v in sizes if v == v]
-    return not sizes or (min(sizes) > 1e-37 and max(sizes) < 2**24)
 
 
 def _title(report: Report | None) -> str:

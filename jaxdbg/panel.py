@@ -21,6 +21,7 @@ import traitlets
 from jaxdbg import results, tiles
 from jaxdbg.contract import panel_data
 from jaxdbg.errors import UsageError
+from jaxdbg.history import Compilations
 from jaxdbg.maps import FiniteMap
 from jaxdbg.records import Report, TreeStats
 from jaxdbg.render import leaves, page
@@ -44,6 +45,7 @@ class Panel(anywidget.AnyWidget):
         maps: the same, with the arrays, of which the page may ask elements.
         title: what the panel is about; by default the cell of the report, or the name
             of the first tree.
+        compilations: those to show without a region.
     """
 
     _esm: ClassVar[Any] = _STATIC / "panel.js" if _HOT else page.script()
@@ -59,8 +61,10 @@ class Panel(anywidget.AnyWidget):
         trees: Iterable[TreeStats] = (),
         maps: Iterable[FiniteMap] = (),
         title: str = "",
+        compilations: Compilations | None = None,
     ):
         self.report = report
+        self.compilations = compilations
         self.maps = {one.name: one for one in maps}
         self.trees = (*trees, *(one.stats for one in self.maps.values()))
         named = self.trees[0].name if report is None and self.trees else ""
@@ -94,11 +98,11 @@ class Panel(anywidget.AnyWidget):
         super().close()
 
     def __repr__(self) -> str:
-        told = [str(self.report)] if self.report else []
+        told = [str(x) for x in (self.report, self.compilations) if x is not None]
         return "\n".join([*told, *map(leaves.render, self.trees)])
 
     def _told(self) -> str:
-        data = panel_data(self.report, self.trees, self.name)
+        data = panel_data(self.report, self.trees, self.name, self.compilations)
         return json.dumps(data, allow_nan=False)
 
     def _asked(self, _: Any, content: Any, buffers: Any) -> None:

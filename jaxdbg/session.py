@@ -14,6 +14,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from jaxdbg import findings, held
+from jaxdbg.calltimes import CallLog
 from jaxdbg.errors import Failure
 from jaxdbg.hooks.compiles import Function, Phase
 from jaxdbg.options import Options
@@ -50,6 +51,7 @@ class Session:
         self._lock = threading.Lock()
         self.latest: tuple[str, int] = ("", 0)
         self._calls: Counter[Function] = Counter()
+        self._call_log = CallLog()
         self._traces: Counter[Function] = Counter()
         self._compiles: Counter[Function] = Counter()
         self._remarks: list[Remark] = []
@@ -78,6 +80,13 @@ class Session:
             if function.user:
                 self.latest = function.name, times
             return times
+
+    def ran(self, call: findings.Call, began: float, ended: float) -> None:
+        """Notes when a call of a function of the user's ran, by `perf_counter`."""
+        if call.function.user:
+            name, start = call.function.name, began - self._began
+            with self._lock:
+                self._call_log.add(name, call.number, start, ended - began)
 
     def began(self, phase: Phase) -> None:
         """Counts a phase; raises TraceBudgetError where its budget is spent."""
@@ -198,6 +207,7 @@ class Session:
                 remarks=tuple(self._remarks),
                 began=self._began_at,
                 histories=histories,
+                call_times=self._call_log.frozen(),
             )
 
     def _retraces(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxdbg import finite, statistics
-from jaxdbg.contract import column
+from jaxdbg.columns import column
 from jaxdbg.finite import Host
 from jaxdbg.hooks.interpose import our_own_work
 from jaxdbg.pictures import MAX_TILES, NAN, picture

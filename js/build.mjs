@@ -14,7 +14,10 @@ const OURS = [
   ...["selectLeaf", "selectFinding", "selectCompilation", "goToCall", "showTree"],
   ...["nextBad", "nextFound", "findingsOf", "askTile", "tileCame", "hasKernel"],
   ...["firstBad", "firstBadAt", "largestAt", "callAt", "keptAt", "badness", "asItIs"],
-  ...["comparable", "goodNow", "onPick", "onPoint"],
+  ...["comparable", "goodNow", "onPick", "onPoint", "onDown", "onTwice", "moment"],
+  ...["compilations", "picked", "birth", "query", "paint", "accent", "ground", "folds"],
+  ...["expressionOf", "indents", "deeper", "siblings", "slabs", "knows", "grown"],
+  ...["lengths", "goTo", "setData", "modules", "brush", "lanes", "axis", "shown"],
 ];
 
 const here = fileURLToPath(new URL(".", import.meta.url));

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from jaxdbg.contract import panel_data
+from jaxdbg.history import Compilations
 from jaxdbg.records import (
+    CallTimes,
     CompileEvent,
     Finding,
     LeafPicture,
@@ -296,7 +298,20 @@ REPORT = Report(
     compilations=COMPILATIONS,
     histories=(HISTORY,),
     began=BEGAN,
+    call_times=CallTimes(
+        functions=("train_step", "accuracy"),
+        which=(0, 0, 1, 0),
+        numbers=(1, 2, 1, 192),
+        starts=(0.1, 1.6, 1.9, 3.3),
+        seconds=(1.5, 0.004, 0.8, 0.0045),
+    ),
 )
+
+EVERY = Compilations(
+    (*COMPILATIONS, replace(COMPILATIONS[0], start=BEGAN + 7200, cell=9)),
+    "since jaxdbg was loaded",
+)
+"""Two cells, hours apart."""
 
 CLEAN = Report(calls=3, seconds=0.2, cell=4, began=BEGAN)
 
@@ -331,6 +346,7 @@ def all_fixtures() -> dict[str, str]:
     panels = {
         "failed": panel_data(REPORT, (MODEL, OPTIMIZER)),
         "clean": panel_data(CLEAN),
+        "compilations": panel_data(None, (), "compilations", EVERY),
         "tree": panel_data(None, (many(600, 417),), "model"),
     }
     texts = {f"{name}.json": _pretty(data) for name, data in panels.items()}

@@ -151,7 +151,7 @@ def test_saved_and_compared(shell: Shell, tmp_path: Path) -> None:
         (
             "%compiles --egaer",
             "UsageError: Unknown option: '--egaer'. Did you mean '--eager'? Expected "
-            "--cell, --diff, --eager, --save, --help.",
+            "--cell, --diff, --eager, --panel, --save, --help.",
         ),
         (
             "%compiles --save all.csv",

@@ -14,14 +14,16 @@ import panel_fixtures as made
 import pytest
 
 from jaxdbg import records
-from jaxdbg.contract import FEW, column, panel_data
+from jaxdbg.columns import FEW, column
+from jaxdbg.contract import panel_data
 from jaxdbg.records import Finding, Report
 
 ROOT = made.FIXTURES.parents[1]
 TYPES = (ROOT / "js" / "src" / "report.ts").read_text()
 
 APART = {
-    "Report": {"histories"},  # they go with the trees
+    # They go with the trees, and with the timeline.
+    "Report": {"histories", "compilations", "call_times"},
     "Finding": {"outputs", "pictures", "detail"},  # so do they; and the panel is short
 }
 
@@ -55,6 +57,9 @@ def test_the_whole_has_the_keys_of_its_types() -> None:
     data = panel_data(made.REPORT, (made.MODEL,))
     assert set(data) == typed("PanelData")
     assert set(data["report"]) == typed("Report")
+    assert set(data["timeline"]) == typed("TimelineData")
+    assert set(data["timeline"]["calls"]) == typed("CallsData")
+    assert set(data["timeline"]["cells"][0]) == typed("Cell")
     assert set(data["trees"][0]) == typed("TreeData")
     assert set(data["trees"][0]["history"]) == typed("HistoryData")
     (outputs,) = data["outputs"]

@@ -38,6 +38,8 @@ STDLIB_ONLY = (
     "options",
     "places",
     "records",
+    "columns",
+    "records.calls",
     "records.compilations",
     "records.leaves",
     "records.origins",
@@ -53,6 +55,7 @@ STDLIB_ONLY = (
     "render.static",
     "render.story",
     "render.text",
+    "timeline_data",
 )
 """The modules that a machine needs to show a saved report; they do without JAX."""
 

@@ -29,11 +29,12 @@ from jaxdbg.costs import Cost, often
 from jaxdbg.differences import Difference
 from jaxdbg.history import Compilations, compilations
 from jaxdbg.magics.installed import Installed, say, unknown
+from jaxdbg.magics.showing import show
 from jaxdbg.options import did_you_mean
 from jaxdbg.render.compiles import warning
 
 COMMANDS = ("on", "off", "forget")
-FLAGS = ("--cell", "--diff", "--eager", "--save", "--help")
+FLAGS = ("--cell", "--diff", "--eager", "--panel", "--save", "--help")
 
 
 @magics_class
@@ -78,6 +79,7 @@ class Compiles(Installed):
         "last two runs of a cell that was run again",
     )
     @argument("--save", metavar="FILE", help="write .json, or .trace for Perfetto")
+    @argument("--panel", action="store_true", help="show the timeline in the panel")
     @argument("-h", "--help", action="store_true", help="show this text")
     @line_magic
     def compiles(self, line: str) -> Compilations | Difference | None:
@@ -89,6 +91,7 @@ class Compiles(Installed):
           %compiles train_step         of one function
           %compiles --cell 12          of one cell
           %compiles --diff 12 14       cell 14, compared with cell 12
+          %compiles --panel            as a timeline, to look into
           %compiles --save all.trace   for https://ui.perfetto.dev
           %compiles forget             begin anew
           %compiles off                record no more; `on` goes on
@@ -137,11 +140,17 @@ class Compiles(Installed):
     def _shown(self, chosen: Compilations, args: Namespace) -> Compilations | None:
         if args.save is not None:
             _save(chosen, args.save)
+        elif args.panel:
+            return self._in_panel(chosen)
         elif args.eager:
             print(chosen.text(eager=True))
         else:
             return chosen
         return None
+
+    def _in_panel(self, chosen: Compilations) -> Compilations | None:
+        panel = show(chosen, name="compilations")
+        return None if panel is None else chosen  # a terminal has the table
 
     def _diff(self, which: Sequence[str]) -> Difference:
         if not which:

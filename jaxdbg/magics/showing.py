@@ -13,6 +13,7 @@ from IPython.core.interactiveshell import InteractiveShell
 import jaxdbg
 from jaxdbg import caller
 from jaxdbg.contract import tree_names
+from jaxdbg.history import Compilations
 from jaxdbg.records import Report, TreeStats
 from jaxdbg.render import figure, static
 
@@ -71,7 +72,8 @@ class Shown:
             self._publish(bundle, self._twin, update=True)
 
     def _twin_bundle(self) -> dict[str, Any]:
-        html = static.render(self.panel.report, self.panel.trees)
+        panel = self.panel
+        html = static.render(panel.report, panel.trees, panel.compilations)
         return {
             "text/html": f'{_TWIN_STYLE}<div class="jd-twin">{html}</div>',
             "text/plain": "",
@@ -144,8 +146,8 @@ def show(what: object = None, name: str | None = None) -> Panel | None:
 
     Arguments:
         what: a `Report`, or a tree: any pytree, NNX module, optimizer, gradients, or
-            what `finite_map` gave; by default the report of the region that ended last,
-            with its trees.
+            what `finite_map` gave; `jaxdbg.compilations()`, for the timeline of all
+            cells; by default the report of the region that ended last, with its trees.
         name: what the tree, or the report, is called; by default what the caller has
             written.
 
@@ -157,7 +159,7 @@ def show(what: object = None, name: str | None = None) -> Panel | None:
         ValueError: nothing was checked yet.
     """
     frame = sys._getframe(1)
-    known = what is None or isinstance(what, Report | TreeStats)
+    known = what is None or isinstance(what, Report | TreeStats | Compilations)
     if name is None and not known:
         name = caller.first_argument(frame, "what")
     shell: Any = InteractiveShell._instance  # and not another class's, or a new one
@@ -185,6 +187,8 @@ def _panel_of(
         return Panel(what, maps=maps, title=name or "")
     if isinstance(what, Report):
         return Panel(what, maps=_kept(what), title=name or "")
+    if isinstance(what, Compilations):
+        return Panel(compilations=what, title=name or "compilations")
     if isinstance(what, TreeStats):
         return Panel(trees=(what,), title=name or "")
     if not isinstance(what, jaxdbg.FiniteMap):

@@ -4,6 +4,7 @@ Only the standard library is imported here, so that a saved report can be read o
 machine without JAX.
 """
 
+from jaxdbg.records.calls import CallTimes as CallTimes
 from jaxdbg.records.compilations import (
     CompileEvent as CompileEvent,
     Reason as Reason,

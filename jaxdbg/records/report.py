@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from jaxdbg.records.calls import CallTimes
 from jaxdbg.records.compilations import CompileEvent, Remark
 from jaxdbg.records.leaves import LeafPicture, LeafStats, TreeHistory
 from jaxdbg.records.origins import Origin
@@ -149,6 +150,7 @@ class Report:
         histories: of each watched tree, a few numbers per leaf over the calls.
         began: when the region began, in seconds since the epoch; 0 where that was not
             kept.
+        call_times: when the calls of the user's functions ran.
     """
 
     calls: int = 0
@@ -171,6 +173,7 @@ class Report:
     histories: tuple[TreeHistory, ...] = ()
     began: float = 0.0
     origin_seconds: float = 0.0
+    call_times: CallTimes = field(default_factory=CallTimes)
 
     @property
     def ok(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
+from jaxdbg.history import Compilations
 from jaxdbg.records import Finding, Report, TreeStats
 from jaxdbg.render import compiles_html, growth, leaves, leaves_html, story
 
@@ -27,7 +28,11 @@ _TEXT = (
 _INSIDE = "margin: 0.2em 0 0.5em 1.1em; line-height: 1.45; max-width: 62em"
 
 
-def render(report: Report | None, trees: Iterable[TreeStats] = ()) -> str:
+def render(
+    report: Report | None,
+    trees: Iterable[TreeStats] = (),
+    compilations: Compilations | None = None,
+) -> str:
     """The report, the stories of its findings, the trees, and what was compiled."""
     parts = [] if report is None else [*_findings(report)]
     parts += [_tree(tree) for tree in trees]
@@ -36,6 +41,9 @@ def render(report: Report | None, trees: Iterable[TreeStats] = ()) -> str:
     if report is not None and report.compilations:
         table = compiles_html.render(report.compilations)
         parts.append(_details("compilations", table))
+    if compilations is not None:
+        what = compilations.what
+        parts.append(compiles_html.render(compilations.events, what))
     return f'<div style="{_ALL}">{"".join(_fitting(parts))}</div>'
 
 

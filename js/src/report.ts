@@ -159,7 +159,6 @@ export interface Report {
   origin_seconds: number;
   cell: number | null;
   options: string;
-  compilations: CompileEvent[];
   remarks: Remark[];
   began: number;
 }
@@ -247,11 +246,41 @@ export interface PictureData {
   largest: Column;
 }
 
+/** When calls of the user's functions ran, in seconds after `began` of the report. */
+export interface CallsData {
+  functions: string[];
+  length: number;
+  /** For each call, whose it is: an index into `functions`. */
+  which: Column;
+  numbers: Column;
+  starts: Column;
+  seconds: Column;
+  /** Of so many calls the slowest one was kept. */
+  share: number;
+}
+
+export interface Cell {
+  name: string;
+  start: number;
+  end: number;
+}
+
+export interface TimelineData {
+  events: CompileEvent[];
+  /** What was spent, and what of it in vain, in one line. */
+  headline: string;
+  /** Seconds of avoidable compilations. */
+  lost: number;
+  cells: Cell[];
+  calls: CallsData;
+}
+
 export interface PanelData {
   jaxdbg_panel: 1;
   title: string;
   report: Report | null;
   trees: TreeData[];
+  timeline: TimelineData;
   outputs: OutputsData[];
 }
 

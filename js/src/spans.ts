@@ -13,8 +13,15 @@ export interface Lane {
 const MAX_LANES = 12;
 export const REST = "library and eager ops";
 
-/** One lane for each function of the user's, by the seconds it took; one for the rest. */
-export function lanes(events: readonly CompileEvent[]): Lane[] {
+/**
+ * One lane for each function of the user's, by the seconds it took; one for the rest.
+ *
+ * `called` names functions that have calls, which may have no events.
+ */
+export function lanes(
+  events: readonly CompileEvent[],
+  called: readonly string[] = [],
+): Lane[] {
   const byName = new Map<string, Lane>();
   events.forEach((event, i) => {
     const name = event.user ? event.function : REST;
@@ -23,6 +30,9 @@ export function lanes(events: readonly CompileEvent[]): Lane[] {
     lane.seconds += event.self_time || (event.parent < 0 ? event.duration : 0);
     byName.set(name, lane);
   });
+  for (const name of called) {
+    if (!byName.has(name)) byName.set(name, { name, user: true, events: [], seconds: 0 });
+  }
   const all = [...byName.values()];
   const users = all.filter((l) => l.user).sort((a, b) => b.seconds - a.seconds);
   const rest = all.filter((l) => !l.user);

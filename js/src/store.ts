@@ -2,15 +2,16 @@
 
 import { batch, computed, effect, signal } from "@preact/signals";
 import type {
-  CompileEvent,
   Finding,
   Live,
   PanelData,
   Report,
   TileAnswer,
   TileRequest,
+  TimelineData,
   TreeData,
 } from "./report";
+import { Calls } from "./calls";
 import { birthIn } from "./birth";
 import {
   type Badness,
@@ -72,7 +73,12 @@ export function newStore(kernel: Kernel | null = null) {
   const bad = computed(() => tree.value?.bad(kept.value) ?? []);
   const root = computed(() => scoped(tree.value, inside.value));
   const findings = computed(() => report.value?.findings ?? []);
-  const compilations = computed(() => report.value?.compilations ?? []);
+  const timeline = signal<TimelineData | null>(null);
+  const compilations = computed(() => timeline.value?.events ?? []);
+  const ran = computed(() => {
+    const told = timeline.value;
+    return told && new Calls(told.calls, report.value?.began ?? 0);
+  });
   const found = computed(() => matches(tree.value, query.value));
   const calls = computed(() => tree.value?.history?.calls ?? []);
   const birth = computed(() => {
@@ -90,6 +96,7 @@ export function newStore(kernel: Kernel | null = null) {
     batch(() => {
       title.value = data.title;
       setReport(data.report);
+      timeline.value = data.timeline;
       outputs.value = data.outputs.map((one) => new Outputs(one));
       setTrees(data.trees);
       follow();
@@ -140,6 +147,7 @@ export function newStore(kernel: Kernel | null = null) {
     batch(() => {
       asItIs.value = false;
       call.value = next;
+      moment.value = ran.value?.moment(next) ?? null;
     });
   }
 
@@ -316,6 +324,8 @@ export function newStore(kernel: Kernel | null = null) {
     root,
     findings,
     compilations,
+    timeline,
+    ran,
     found,
     calls,
     birth,
@@ -385,12 +395,4 @@ export function scoped(tree: Tree | null, scope: Scope | null): Module | null {
   }
   const children = module.children.filter((c) => c.start >= start && c.end <= end);
   return { ...module, start, end, children };
-}
-
-/** Seconds lost to compilations that a small change would have avoided. */
-export function lost(events: CompileEvent[]): number {
-  return events.reduce(
-    (sum, e) => sum + (e.reason?.avoidable ? e.self_time || e.duration : 0),
-    0,
-  );
 }

@@ -1,9 +1,10 @@
 import { render } from "preact";
 import { act } from "preact/test-utils";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import type { CompileEvent, SourceFrame, TileAnswer, TileRequest } from "../src/report";
+import type { SourceFrame, TileAnswer, TileRequest } from "../src/report";
+import { Axis, folds } from "../src/axis";
 import { extent, lanes, ticks } from "../src/spans";
-import { lost, newStore, type Store } from "../src/store";
+import { newStore, type Store } from "../src/store";
 import { bytes, number, seconds } from "../src/text";
 import { headOf, marked } from "../src/views/story";
 import { rowsOf, within } from "../src/views/table";
@@ -178,6 +179,55 @@ test("a compilation tells what has changed, and what to do", async () => {
   expect(text(".jd-advice")).toMatch(/^Leave the last/);
 });
 
+test("the slider's call, and a click on a call, mark the moment", async () => {
+  const store = await open("failed");
+  const began = fixture("failed").report?.began ?? 0;
+  await act(() => store.goToCall({ function: "train_step", number: 3 }));
+  // The nearest call that was kept, in its middle.
+  expect(store.moment.value).toBeCloseTo(began + 1.602, 4);
+  await act(() => store.goToCall({ function: "nothing", number: 3 }));
+  expect(store.moment.value).toBeNull();
+});
+
+test("arrows go from compilation to compilation, and never to the notebook", async () => {
+  const store = await open("failed");
+  await press("ArrowRight", ".jd-timeline");
+  expect(store.subject.value).toEqual({ kind: "compilation", index: 0 });
+  const event = await press("ArrowRight", ".jd-timeline");
+  expect(event.defaultPrevented).toBe(true);
+  expect(store.subject.value).toEqual({ kind: "compilation", index: 1 });
+  await press("ArrowLeft", ".jd-timeline");
+  await press("ArrowLeft", ".jd-timeline");
+  expect(store.subject.value).toEqual({ kind: "compilation", index: 0 });
+  await press("+", ".jd-timeline");
+  expect(text(".jd-timeline .jd-link")).toBe("show all");
+  await press("0", ".jd-timeline");
+  expect(root.querySelector(".jd-timeline .jd-link")).toBeNull();
+});
+
+test("the compilations of a whole session, without a region", async () => {
+  const store = await open("compilations");
+  expect(text(".jd-header")).toBe("compilations300 ms lost to avoidable compilationsjaxdbg");
+  expect(text(".jd-spent")).toContain("since jaxdbg was loaded");
+  expect(store.timeline.value?.cells.map((c) => c.name)).toEqual(["cell 8", "cell 9"]);
+});
+
+test("an hour between two cells is folded, and time goes back and forth", () => {
+  const cells = [
+    { name: "cell 1", start: 100, end: 102 },
+    { name: "cell 2", start: 102.1, end: 104 },
+    { name: "cell 3", start: 3704, end: 3706 },
+  ];
+  expect(folds(cells)).toEqual([{ from: 104, to: 3704 }]);
+  const axis = new Axis(folds(cells), 6);
+  expect(axis.shown(103)).toBe(103);
+  expect(axis.shown(3704) - axis.shown(104)).toBeCloseTo(0.3);
+  for (const time of [100, 104, 1000, 3704, 3705.5]) {
+    expect(axis.real(axis.shown(time))).toBeCloseTo(time, 3);
+  }
+  expect(folds([{ name: "region", start: 5, end: 90 }])).toEqual([]);
+});
+
 test("the table of compilations is sorted by a click on its head", async () => {
   await open("failed");
   await click("th button", 3);
@@ -312,7 +362,8 @@ test("a panel of another version says so", () => {
 });
 
 test("lanes and spans", () => {
-  const events = fixture("failed").report?.compilations as CompileEvent[];
+  const events = fixture("failed").timeline.events;
+  expect(lanes([], ["evaluate"]).map((l) => l.name)).toEqual(["evaluate"]);
   expect(lanes(events).map((l) => [l.name, l.events.length])).toEqual([
     ["train_step", 3],
     ["accuracy", 6],
@@ -321,7 +372,6 @@ test("lanes and spans", () => {
   const [from, to] = extent(events, [0]);
   expect(to - from).toBeGreaterThan(2.6);
   expect(ticks(3.5, 8)).toBe(0.5);
-  expect(lost(events)).toBeCloseTo(0.3);
 });
 
 test("an expression over several lines is marked on each", () => {

@@ -16,6 +16,7 @@ interface Props {
   onPick?: (at: Place, event: MouseEvent) => void;
   onDown?: (at: Place, event: PointerEvent) => void;
   onUp?: (at: Place, event: PointerEvent) => void;
+  onTwice?: () => void;
   theme: number;
   width: number;
 }
@@ -47,6 +48,7 @@ export function Canvas(props: Props) {
       onPointerLeave={(e) => props.onPoint?.(null, e)}
       onPointerDown={(e) => props.onDown?.(at(e), e)}
       onPointerUp={(e) => props.onUp?.(at(e), e)}
+      onDblClick={() => props.onTwice?.()}
       onClick={(e) => props.onPick?.(at(e), e)}
     />
   );

@@ -1,6 +1,6 @@
 // One line: what this is, how it went, what it cost.
 
-import { lost, type Store } from "../store";
+import type { Store } from "../store";
 import { count, seconds, some } from "../text";
 
 export function Header({ store }: { store: Store }) {
@@ -42,6 +42,7 @@ function Verdict({ store }: { store: Store }) {
   if (bad) {
     return <b class="jd-chip jd-wrong">✗ {bad === 1 ? "1 bad leaf" : `${count(bad)} bad leaves`}</b>;
   }
+  if (!store.report.value && store.compilations.value.length) return null;
   if (!store.report.value && !store.trees.value.length) {
     return <b class="jd-chip">nothing yet</b>;
   }
@@ -64,7 +65,7 @@ function Progress({ live }: { live: NonNullable<Store["live"]["value"]> }) {
 }
 
 function Lost({ store }: { store: Store }) {
-  const wasted = lost(store.compilations.value);
+  const wasted = store.timeline.value?.lost ?? 0;
   if (wasted < 0.001) return null;
   return (
     <b class="jd-lost" title="traces and compilations that a small change would avoid">

@@ -17,7 +17,8 @@ export function Panel({ store }: { store: Store }) {
     const element = root.current;
     if (element) element.dataset.jdDark = String(coloursOf(element).dark);
   }, [theme, width]); // before it has a width it is in no page, and has no theme
-  const timed = store.compilations.value.length > 0;
+  const calls = store.ran.value?.length ?? 0;
+  const timed = store.compilations.value.length > 0 || calls > 1;
   const seen = store.trees.value.length > 0 || store.subject.value !== null;
   return (
     <div

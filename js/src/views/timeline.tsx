@@ -1,19 +1,18 @@
-// Compilations on a wall-clock axis: a lane for each function, and a table under it.
+// Cells, calls and compilations on an axis of time: a lane for each function, and a
+// table under it.
 
 import { useMemo, useRef, useState } from "preact/hooks";
+import { Axis, folds } from "../axis";
+import type { Calls } from "../calls";
 import type { CompileEvent } from "../report";
-import type { Colours } from "../paint";
-import { extent, type Lane, lanes, ticks } from "../spans";
-import { badnessOf, type Store } from "../store";
-import { seconds } from "../text";
-import { INF } from "../tree";
+import { extent, lanes } from "../spans";
+import { type Drawn, drawTimeline, LABEL, LANE, TOP, xOf } from "../spans_paint";
+import type { Store } from "../store";
+import { count, seconds } from "../text";
 import { Canvas, type Place, Tip, useWidth } from "./canvas";
-import { onRowKey } from "./findings";
+import { again, Compilations } from "./compilations";
 
-const LABEL = 132;
-const LANE = 20;
-const TOP = 18;
-
+/** Seconds as they are shown, see `Axis`. */
 type Range = [number, number];
 
 export function Timeline({ store, theme }: { store: Store; theme: number }) {
@@ -24,104 +23,78 @@ export function Timeline({ store, theme }: { store: Store; theme: number }) {
   const start = useRef<number | null>(null);
   const events = store.compilations.value;
   const findings = store.findings.value;
-  const report = store.report.value;
-  const began = report?.began || events[0]?.start || 0;
-  const all = useMemo(() => lanes(events), [events]);
-  const ends = began + (report?.seconds ?? 0);
-  const full = useMemo(
-    () => extent(events, [began, ends, ...findings.map((f) => f.time)]),
-    [events, findings, began, ends],
-  );
-  const [from, to] = zoom ?? full;
-  const scale = (width - LABEL - 8) / (to - from);
-  const xOf = (t: number): number => LABEL + (t - from) * scale;
-  const tOf = (x: number): number => from + (x - LABEL) / scale;
-  const height = TOP + all.length * LANE + 6;
+  const cells = store.timeline.value?.cells ?? [];
+  const calls = store.ran.value;
   const subject = store.subject.value;
-  const moment = store.moment.value;
-  const picked = subject?.kind === "compilation" ? subject.index : -1;
-
-  const eventAt = (p: Place): number => {
-    const lane = all[Math.floor((p.y - TOP) / LANE)];
-    if (!lane || p.x < LABEL) return -1;
-    const near = lane.events.filter((i) => {
-      const e = events[i] as CompileEvent;
-      const x = xOf(e.start);
-      return p.x >= x - 2 && p.x <= Math.max(x + e.duration * scale, x + 3) + 1;
-    });
-    return near.at(-1) ?? -1; // what is nested comes later, and is drawn above
+  const all = useMemo(() => lanes(events, calls?.functions), [events, calls]);
+  const whole = useMemo(() => {
+    const edges = cells.flatMap((c) => [c.start, c.end]);
+    const [from, to] = extent(events, [...edges, ...findings.map((f) => f.time)]);
+    const busy = cells.reduce((sum, c) => sum + c.end - c.start, 0);
+    const axis = new Axis(folds(cells), busy);
+    return { axis, from: axis.shown(from), to: axis.shown(to) };
+  }, [events, findings, cells]);
+  const [from, to] = zoom ?? [whole.from, whole.to];
+  const what: Drawn = {
+    axis: whole.axis,
+    from,
+    to,
+    width,
+    height: TOP + all.length * LANE + 6,
+    cells,
+    lanes: all,
+    events,
+    calls,
+    findings,
+    picked: subject?.kind === "compilation" ? subject.index : -1,
+    moment: store.moment.value,
+    brush,
   };
-  const draw = (ctx: CanvasRenderingContext2D, colours: Colours): void => {
-    drawAxis(ctx, colours, { from, to, began, width, height, xOf });
-    ctx.font = "11px ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace";
-    all.forEach((lane, row) => drawLane(ctx, colours, lane, row));
-    ctx.save();
-    ctx.beginPath();
-    ctx.rect(LABEL, 0, width - LABEL, height);
-    ctx.clip();
-    for (const [row, lane] of all.entries()) {
-      for (const i of lane.events) drawEvent(ctx, colours, i, row);
-    }
-    findings.forEach((finding) => {
-      if (!finding.time) return;
-      const colour = badnessOf(finding) === INF ? colours.inf : colours.nan;
-      drawMark(ctx, xOf(finding.time), height, colour);
-    });
-    if (moment) {
-      ctx.strokeStyle = colours.text;
-      ctx.setLineDash([2, 3]);
-      line(ctx, xOf(moment), TOP, height);
-      ctx.setLineDash([]);
-    }
-    if (brush) {
-      ctx.globalAlpha = 0.18;
-      ctx.fillStyle = colours.accent;
-      ctx.fillRect(xOf(brush[0]), 0, (brush[1] - brush[0]) * scale, height);
-    }
-    ctx.restore();
-  };
-  const drawLane = (
-    ctx: CanvasRenderingContext2D,
-    colours: Colours,
-    lane: Lane,
-    row: number,
-  ): void => {
-    const y = TOP + row * LANE;
-    ctx.fillStyle = colours.line;
-    ctx.fillRect(LABEL, y + LANE - 1, width - LABEL, 0.5);
-    ctx.fillStyle = lane.user ? colours.text : colours.dim;
-    const name = lane.name.length > 18 ? `${lane.name.slice(0, 17)}…` : lane.name;
-    ctx.fillText(name, 0, y + 14);
-  };
-  const drawEvent = (
-    ctx: CanvasRenderingContext2D,
-    colours: Colours,
-    index: number,
-    row: number,
-  ): void => {
-    const e = events[index] as CompileEvent;
-    const x = xOf(e.start);
-    const w = Math.max(e.duration * scale, 1.5);
-    if (x > width || x + w < LABEL) return;
-    const y = TOP + row * LANE + 4;
-    ctx.fillStyle = colours.phases[e.phase] ?? colours.good;
-    ctx.fillRect(x, y, w, LANE - 8);
-    if (e.reason && w > 1) {
-      // Made again: a dark foot, wider than the bar where that is thin.
-      ctx.fillStyle = e.reason.avoidable ? colours.nan : colours.text;
-      ctx.fillRect(x, y + LANE - 9, Math.max(w, 3), 2.5);
-    }
-    if (e.failed) drawCross(ctx, x + w, y + 6, colours.nan);
-    if (index === picked) {
-      ctx.strokeStyle = colours.text;
-      ctx.lineWidth = 1.5;
-      ctx.strokeRect(x - 1.5, y - 1.5, w + 3, LANE - 5);
-    }
-  };
+  const shownAt = (x: number): number =>
+    from + ((x - LABEL) * (to - from)) / (width - LABEL - 8);
   const dragged = (p: Place): boolean =>
     start.current !== null && Math.abs(p.x - start.current) > 4;
+  const pick = (p: Place): void => {
+    const event = eventAt(what, p);
+    if (event >= 0) {
+      store.selectCompilation(event);
+      return;
+    }
+    const call = callAt(what, p);
+    if (call >= 0) store.goToCall(calls?.call(call) ?? null);
+  };
+  /** Zooms in or out around what is selected, or the middle. */
+  const scale = (by: number): void => {
+    const moment = what.moment ? what.axis.shown(what.moment) : 0;
+    const middle = moment > from && moment < to ? moment : (from + to) / 2;
+    const next: Range = [middle - (middle - from) * by, middle + (to - middle) * by];
+    setZoom(next[1] - next[0] < whole.to - whole.from ? next : null);
+  };
+  const onKey = (event: KeyboardEvent): void => {
+    if (event.target !== event.currentTarget) return;
+    if (act(event.key)) {
+      event.preventDefault();
+      event.stopPropagation();
+    }
+  };
+  const act = (key: string): boolean => {
+    if (key === "ArrowRight") step(store, 1);
+    else if (key === "ArrowLeft") step(store, -1);
+    else if (key === "+" || key === "=") scale(1 / 2);
+    else if (key === "-") scale(2);
+    else if (key === "0") setZoom(null);
+    else return false;
+    return true;
+  };
   return (
-    <div class="jd-timeline" ref={ref}>
+    <div
+      class="jd-timeline"
+      ref={ref}
+      tabIndex={0}
+      role="group"
+      aria-label="Timeline. Left and right: from compilation to compilation. Plus, minus: zoom. 0: all."
+      onKeyDown={onKey}
+    >
       <div class="jd-bar">
         <h4>Compilations</h4>
         <Key store={store} />
@@ -134,16 +107,19 @@ export function Timeline({ store, theme }: { store: Store; theme: number }) {
           <small>drag to zoom</small>
         )}
       </div>
+      <p class="jd-spent">{store.timeline.value?.headline}</p>
       <Canvas
         width={width}
-        height={height}
+        height={what.height}
         theme={theme}
-        label={`Timeline of ${events.length} traces, lowerings and compilations. The table under it lists them.`}
-        draw={draw}
-        onPoint={(p) => {
+        label={`Timeline of ${events.length} traces, lowerings and compilations${calls?.length ? `, and of ${calls.length} calls` : ""}. The table under it lists them.`}
+        draw={(ctx, colours) => drawTimeline(ctx, colours, what)}
+        onPoint={(p, e) => {
           setAt(p);
+          const over = p && (eventAt(what, p) >= 0 || callAt(what, p) >= 0);
+          (e.target as HTMLElement).style.cursor = over ? "pointer" : "";
           if (p && start.current !== null && dragged(p)) {
-            const ends = [tOf(start.current), tOf(p.x)].sort((a, b) => a - b);
+            const ends = [shownAt(start.current), shownAt(p.x)].sort((a, b) => a - b);
             setBrush(ends as Range);
           }
         }}
@@ -153,104 +129,84 @@ export function Timeline({ store, theme }: { store: Store; theme: number }) {
         }}
         onUp={(p) => {
           if (brush && dragged(p)) setZoom(brush);
-          else {
-            const index = eventAt(p);
-            if (index >= 0) store.selectCompilation(index);
-          }
+          else pick(p);
           start.current = null;
           setBrush(null);
         }}
+        onTwice={() => setZoom(null)}
       />
-      <Tip at={at} lines={at && !brush ? tipOf(events[eventAt(at)]) : []} />
+      <Tip at={at} lines={at && !brush ? tipOf(what, at) : []} />
       <Compilations store={store} />
     </div>
   );
 }
 
-interface Axis {
-  from: number;
-  to: number;
-  began: number;
-  width: number;
-  height: number;
-  xOf: (t: number) => number;
+/** The compilation after the selected one, or before it. */
+function step(store: Store, by: 1 | -1): void {
+  const last = store.compilations.value.length - 1;
+  const subject = store.subject.value;
+  const at = subject?.kind === "compilation" ? subject.index + by : by > 0 ? 0 : last;
+  store.selectCompilation(Math.min(Math.max(at, 0), last));
 }
 
-function drawAxis(ctx: CanvasRenderingContext2D, colours: Colours, axis: Axis): void {
-  const step = ticks(axis.to - axis.from, (axis.width - LABEL) / 90);
-  ctx.font = "10px system-ui, sans-serif";
-  const first = Math.ceil((axis.from - axis.began) / step);
-  for (let n = first; axis.began + n * step < axis.to; n++) {
-    const x = axis.xOf(axis.began + n * step);
-    if (x < LABEL) continue;
-    ctx.fillStyle = colours.line;
-    ctx.fillRect(x, 12, 0.5, axis.height);
-    ctx.fillStyle = colours.dim;
-    ctx.fillText(n === 0 ? "0" : seconds(n * step), x + 2, 10);
+function eventAt(what: Drawn, p: Place): number {
+  const lane = what.lanes[Math.floor((p.y - TOP) / LANE)];
+  if (!lane || p.x < LABEL) return -1;
+  const near = lane.events.filter((i) => {
+    const e = what.events[i] as CompileEvent;
+    const x = xOf(what, e.start);
+    return p.x >= x - 2 && p.x <= Math.max(xOf(what, e.start + e.duration), x + 3) + 1;
+  });
+  return near.at(-1) ?? -1; // what is nested comes later, and is drawn above
+}
+
+/** The call under the pointer, the slowest where there are several. */
+function callAt(what: Drawn, p: Place): number {
+  const calls = what.calls as Calls | null;
+  const lane = what.lanes[Math.floor((p.y - TOP) / LANE)];
+  if (!calls || !lane || p.x < LABEL) return -1;
+  let best = -1;
+  for (const i of calls.of(lane.name)) {
+    const x = xOf(what, calls.start(i));
+    const right = xOf(what, calls.start(i) + calls.seconds(i));
+    if (p.x < x - 1.5 || p.x > Math.max(right, x) + 1.5) continue;
+    if (best < 0 || calls.seconds(i) > calls.seconds(best)) best = i;
   }
+  return best;
 }
 
-function line(ctx: CanvasRenderingContext2D, x: number, from: number, to: number): void {
-  ctx.beginPath();
-  ctx.moveTo(x, from);
-  ctx.lineTo(x, to);
-  ctx.stroke();
-}
-
-/** A failure: a line, and a triangle at its head. */
-function drawMark(
-  ctx: CanvasRenderingContext2D,
-  x: number,
-  height: number,
-  colour: string,
-): void {
-  ctx.fillStyle = ctx.strokeStyle = colour;
-  ctx.lineWidth = 1.5;
-  line(ctx, x, TOP - 4, height);
-  ctx.beginPath();
-  ctx.moveTo(x - 5, TOP - 9);
-  ctx.lineTo(x + 5, TOP - 9);
-  ctx.lineTo(x, TOP - 1);
-  ctx.fill();
-}
-
-function drawCross(
-  ctx: CanvasRenderingContext2D,
-  x: number,
-  y: number,
-  colour: string,
-): void {
-  ctx.strokeStyle = colour;
-  ctx.lineWidth = 2;
-  ctx.beginPath();
-  ctx.moveTo(x - 3, y - 3);
-  ctx.lineTo(x + 3, y + 3);
-  ctx.moveTo(x - 3, y + 3);
-  ctx.lineTo(x + 3, y - 3);
-  ctx.stroke();
-}
-
-function tipOf(event: CompileEvent | undefined): string[] {
-  if (!event) return [];
+function tipOf(what: Drawn, p: Place): string[] {
+  const event = what.events[eventAt(what, p)];
+  if (!event) return callTip(what, callAt(what, p)) ?? cellTip(what, p);
   const lines = [`${event.phase} ${event.function} · ${seconds(event.duration)}`];
   const signature = Object.entries(event.signature);
-  for (const [name, what] of signature.slice(0, 6)) lines.push(`${name}: ${what}`);
+  for (const [name, told] of signature.slice(0, 6)) lines.push(`${name}: ${told}`);
   if (signature.length > 6) lines.push(`and ${signature.length - 6} more arguments`);
   if (event.reason) lines.push(again(event));
   return lines;
 }
 
-/** Why it ran again, in one line. */
-export function again(event: CompileEvent): string {
-  const reason = event.reason;
-  if (!reason) return "";
-  const change =
-    reason.before || reason.after ? `: ${reason.before} → ${reason.after}` : "";
-  return `again: ${reason.cause}${reason.where && ` of ${reason.where}`}${change}`;
+function callTip({ calls }: Drawn, i: number): string[] | null {
+  if (!calls || i < 0) return null;
+  const { function: name, number } = calls.call(i);
+  const lines = [`call ${count(number)} of ${name} · ${seconds(calls.seconds(i))}`];
+  if (calls.share > 1) lines.push(`the slowest of ${calls.share} calls`);
+  return lines;
+}
+
+/** Of a cell its name and how long it ran, of a fold how long nothing did. */
+function cellTip(what: Drawn, p: Place): string[] {
+  if (p.y > TOP || p.x < LABEL) return [];
+  const within = (start: number, end: number): boolean =>
+    p.x >= xOf(what, start) - 1 && p.x <= Math.max(xOf(what, end), xOf(what, start) + 2);
+  const cell = what.cells.find((c) => within(c.start, c.end));
+  if (cell?.name) return [`${cell.name} · ${seconds(cell.end - cell.start)}`];
+  const fold = what.axis.folds.find((f) => within(f.from, f.to));
+  return fold ? [`${seconds(fold.to - fold.from)} without a compilation, folded`] : [];
 }
 
 function Key({ store }: { store: Store }) {
-  const repeated = store.compilations.value.some((e) => e.reason);
+  const events = store.compilations.value;
   return (
     <span class="jd-legend">
       {["trace", "lower", "compile"].map((phase) => (
@@ -258,106 +214,21 @@ function Key({ store }: { store: Store }) {
           <i class={`jd-swatch jd-${phase}`} /> {phase}
         </span>
       ))}
-      {repeated && (
+      {events.some((e) => e.reason && !e.reason.avoidable) && (
+        <span>
+          <i class="jd-swatch jd-again jd-once-more" /> again
+        </span>
+      )}
+      {events.some((e) => e.reason?.avoidable) && (
         <span>
           <i class="jd-swatch jd-again" /> again, avoidable
         </span>
       )}
-    </span>
-  );
-}
-
-type By = "start" | "function" | "phase" | "duration";
-
-const COLUMNS: [By, string][] = [
-  ["start", "at"],
-  ["function", "function"],
-  ["phase", "phase"],
-  ["duration", "seconds"],
-];
-const MOST = 200;
-
-function Compilations({ store }: { store: Store }) {
-  const [by, setBy] = useState<By>("start");
-  const [down, setDown] = useState(false);
-  const [mine, setMine] = useState(true);
-  const events = store.compilations.value;
-  const report = store.report.value;
-  const began = report?.began || events[0]?.start || 0;
-  const subject = store.subject.value;
-  const users = events.some((e) => e.user);
-  const rows = useMemo(() => {
-    const order = [...events.keys()].filter((i) => !mine || !users || events[i]?.user);
-    const value = (i: number) => (events[i] as CompileEvent)[by];
-    order.sort((a, b) => (value(a) < value(b) ? -1 : value(a) > value(b) ? 1 : a - b));
-    return down ? order.reverse() : order;
-  }, [events, by, down, mine, users]);
-  const sort = (next: By): void => {
-    setDown(next === by ? !down : next === "duration");
-    setBy(next);
-  };
-  const rest = events.length - events.filter((e) => e.user).length;
-  return (
-    <details class="jd-compilations">
-      <summary>
-        {rows.length} traces, lowerings and compilations
-      </summary>
-      {users && rest > 0 && (
-        <label>
-          <input
-            type="checkbox"
-            checked={!mine}
-            onChange={(e) => setMine(!e.currentTarget.checked)}
-          />{" "}
-          also {rest} of the library
-        </label>
+      {!!store.ran.value?.length && (
+        <span>
+          <i class="jd-swatch jd-good" /> call
+        </span>
       )}
-      <div class="jd-scroll" tabIndex={0} role="group" aria-label="Table of compilations">
-        <table>
-          <thead>
-            <tr>
-              {COLUMNS.map(([key, name]) => (
-                <th
-                  key={key}
-                  scope="col"
-                  aria-sort={by === key ? (down ? "descending" : "ascending") : "none"}
-                >
-                  <button type="button" onClick={() => sort(key)}>
-                    {name}
-                    {by === key && <span aria-hidden="true"> {down ? "▾" : "▴"}</span>}
-                  </button>
-                </th>
-              ))}
-              <th scope="col">why again</th>
-            </tr>
-          </thead>
-          <tbody>
-            {rows.slice(0, MOST).map((i) => {
-              const e = events[i] as CompileEvent;
-              const here = subject?.kind === "compilation" && subject.index === i;
-              return (
-                <tr
-                  key={i}
-                  tabIndex={0}
-                  class={here ? "jd-here" : ""}
-                  aria-selected={here}
-                  onClick={() => store.selectCompilation(i)}
-                  onKeyDown={(k) => onRowKey(k, () => store.selectCompilation(i))}
-                >
-                  <td>{seconds(e.start - began)}</td>
-                  <td>
-                    <code>{e.function}</code>
-                  </td>
-                  <td>{e.phase + (e.failed ? ", failed" : "")}</td>
-                  <td>{seconds(e.duration)}</td>
-                  <td>{again(e).replace(/^again: /, "")}</td>
-                </tr>
-              );
-            })}
-          </tbody>
-        </table>
-        {rows.length > MOST && <p class="jd-note">the first {MOST} of {rows.length}</p>}
-      </div>
-    </details>
+    </span>
   );
 }

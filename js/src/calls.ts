@@ -1,0 +1,59 @@
+// The calls of a region, as they lie on the timeline.
+
+import type { CallsData } from "./report";
+import { type Call, type Numbers, unpack } from "./tree";
+
+export class Calls {
+  readonly length: number;
+  readonly share: number;
+  readonly functions: string[];
+  private readonly which: Numbers;
+  private readonly numbers: Numbers;
+  private readonly starts: Numbers;
+  private readonly lengths: Numbers;
+
+  /** With the moment, in seconds since the epoch, that the region began at. */
+  constructor(data: CallsData, private readonly began: number) {
+    const { length } = data;
+    this.length = length;
+    this.share = data.share;
+    this.functions = data.functions;
+    this.which = unpack(data.which, length);
+    this.numbers = unpack(data.numbers, length);
+    this.starts = unpack(data.starts, length);
+    this.lengths = unpack(data.seconds, length);
+  }
+
+  call(i: number): Call {
+    const name = this.functions[this.which[i] ?? 0] ?? "";
+    return { function: name, number: this.numbers[i] ?? 0 };
+  }
+
+  start(i: number): number {
+    return this.began + (this.starts[i] ?? 0);
+  }
+
+  seconds(i: number): number {
+    return this.lengths[i] ?? 0;
+  }
+
+  /** The calls of a function, in the order in which they ran. */
+  of(name: string): number[] {
+    const place = this.functions.indexOf(name);
+    const found: number[] = [];
+    for (let i = 0; i < this.length; i++) if (this.which[i] === place) found.push(i);
+    return found;
+  }
+
+  /** Where the middle of a call is, or of the kept one that is nearest to it. */
+  moment(call: Call | null): number | null {
+    if (!call) return null;
+    let best = -1;
+    let apart = Infinity;
+    for (const i of this.of(call.function)) {
+      const far = Math.abs((this.numbers[i] ?? 0) - call.number);
+      if (far < apart) [best, apart] = [i, far];
+    }
+    return best < 0 ? null : this.start(best) + this.seconds(best) / 2;
+  }
+}
