@@ -47,13 +47,24 @@ export class Calls {
 
   /** Where the middle of a call is, or of the kept one that is nearest to it. */
   moment(call: Call | null): number | null {
-    if (!call) return null;
+    const i = this.nearest(call);
+    return i < 0 ? null : this.start(i) + this.seconds(i) / 2;
+  }
+
+  /** When a call was over, if it was kept. */
+  end(call: Call): number | null {
+    const i = this.nearest(call);
+    return this.numbers[i] === call.number ? this.start(i) + this.seconds(i) : null;
+  }
+
+  private nearest(call: Call | null): number {
+    if (!call) return -1;
     let best = -1;
     let apart = Infinity;
     for (const i of this.of(call.function)) {
       const far = Math.abs((this.numbers[i] ?? 0) - call.number);
       if (far < apart) [best, apart] = [i, far];
     }
-    return best < 0 ? null : this.start(best) + this.seconds(best) / 2;
+    return best;
   }
 }

@@ -55,11 +55,7 @@ export function drawTimeline(ctx: Context, colours: Colours, what: Drawn): void 
     drawCalls(ctx, colours, what, lane, row);
     for (const i of lane.events) drawEvent(ctx, colours, what, i, row);
   }
-  for (const finding of what.findings) {
-    if (!finding.time) continue;
-    const colour = badnessOf(finding) === INF ? colours.inf : colours.nan;
-    drawFailure(ctx, xOf(what, finding.time), what.height, colour);
-  }
+  for (const finding of what.findings) drawFinding(ctx, colours, what, finding);
   drawMoment(ctx, colours, what);
   ctx.restore();
 }
@@ -183,6 +179,25 @@ function drawEvent(
     ctx.lineWidth = 1.5;
     ctx.strokeRect(x - 1.5, y - 1.5, w + 3, LANE - 5);
   }
+}
+
+/** Where the call has failed; after that jaxdbg looks for the origin. */
+function drawFinding(ctx: Context, colours: Colours, what: Drawn, finding: Finding): void {
+  if (!finding.time) return;
+  const ended = what.calls?.end({ function: finding.function, number: finding.call });
+  const at = xOf(what, ended ?? finding.time);
+  const search = xOf(what, finding.time) - at;
+  const text = "finding the origin";
+  if (search > 1) {
+    ctx.fillStyle = colours.ground;
+    ctx.fillRect(at, 16, search, 11);
+    ctx.font = "10px system-ui, sans-serif";
+    ctx.fillStyle = colours.dim;
+    const wide = ctx.measureText?.(text).width ?? 0;
+    if (search > wide + 16) ctx.fillText(text, at + 10, 25);
+  }
+  const colour = badnessOf(finding) === INF ? colours.inf : colours.nan;
+  drawFailure(ctx, at, what.height, colour);
 }
 
 function line(ctx: Context, x: number, from: number, to: number): void {

@@ -185,7 +185,7 @@ export function newStore(kernel: Kernel | null = null) {
         if (path && goTo(path)) break;
       }
       call.value = { function: finding.function, number: finding.call };
-      moment.value = finding.time || null;
+      moment.value = ran.value?.end(call.value) ?? (finding.time || null);
     });
   }
 

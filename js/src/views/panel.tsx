@@ -76,16 +76,19 @@ function act(key: string, text: boolean, store: Store, root: HTMLElement | null)
   return true;
 }
 
+const OF_TREES: readonly [string, string][] = [
+  ["]", "next bad leaf"],
+  ["[", "previous"],
+  ["/", "search"],
+  ["m", "map"],
+  ["i", "icicle"],
+  ["t", "table"],
+];
+
 function Keys({ store }: { store: Store }) {
-  const keys: [string, string][] = [
-    ["]", "next bad leaf"],
-    ["[", "previous"],
-    ["/", "search"],
-    ["m", "map"],
-    ["i", "icicle"],
-    ["t", "table"],
-  ];
+  const keys: [string, string][] = store.trees.value.length ? [...OF_TREES] : [];
   if (store.comparable.value) keys.push(["g", "as the failed call gave it, or as it is"]);
+  if (!keys.length) keys.push(["← →", "compilations"], ["+ − 0", "zoom, all"]);
   return (
     <div class="jd-keys">
       {keys.map(([key, what]) => (

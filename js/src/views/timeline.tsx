@@ -96,7 +96,7 @@ export function Timeline({ store, theme }: { store: Store; theme: number }) {
       onKeyDown={onKey}
     >
       <div class="jd-bar">
-        <h4>Compilations</h4>
+        <h4>{events.length ? "Compilations" : "Calls"}</h4>
         <Key store={store} />
         <span class="jd-space" />
         {zoom ? (
@@ -136,7 +136,7 @@ export function Timeline({ store, theme }: { store: Store; theme: number }) {
         onTwice={() => setZoom(null)}
       />
       <Tip at={at} lines={at && !brush ? tipOf(what, at) : []} />
-      <Compilations store={store} />
+      {events.length > 0 && <Compilations store={store} />}
     </div>
   );
 }
@@ -209,7 +209,7 @@ function Key({ store }: { store: Store }) {
   const events = store.compilations.value;
   return (
     <span class="jd-legend">
-      {["trace", "lower", "compile"].map((phase) => (
+      {(events.length ? ["trace", "lower", "compile"] : []).map((phase) => (
         <span key={phase}>
           <i class={`jd-swatch jd-${phase}`} /> {phase}
         </span>
