@@ -43,7 +43,7 @@ def max_traces(function: Any = None, n: Any = None) -> Any:
     counts too, and knows the reason where jaxdbg records.
 
     A cached call takes some microseconds more where jaxdbg records (from `%load_ext`
-    on), and some tens where it does not: then it listens for the time of the call.
+    on), and about ten where it does not: then it listens for the time of the call.
 
     Arguments:
         function: a function that is jitted, or will be; a method can be one.

@@ -20,8 +20,7 @@ from typing import Protocol
 from jaxdbg import reasons
 from jaxdbg.advice import advised
 from jaxdbg.closures import Closures
-from jaxdbg.hooks import compiles
-from jaxdbg.hooks.compiles import Phase
+from jaxdbg.hooks.compiles import Listener, Phase
 from jaxdbg.records import CompileEvent, Remark
 
 MAX_EVENTS = 10_000
@@ -52,7 +51,7 @@ class Recorder:
         self._log: deque[Phase] = deque(maxlen=MAX_EVENTS)
         self._count = 0
         self._wanted = 0
-        self._hooks: contextlib.ExitStack | None = None
+        self._listener: Listener | None = None
         self._history = reasons.History()
         self._closures = Closures()
         self._watchers: tuple[Watcher, ...] = ()
@@ -63,24 +62,24 @@ class Recorder:
     def want(self) -> None:
         """Begins to record, unless it does already; `unwant` once for each."""
         with self._lock:
-            if self._hooks is None:
-                with contextlib.ExitStack() as hooks:
-                    hooks.enter_context(compiles.listening(self))
-                    self._hooks = hooks.pop_all()
+            if self._listener is None:
+                listener = Listener(self)
+                listener.start()
+                self._listener = listener
             self._wanted += 1
 
     def unwant(self) -> None:
         """Stops recording when nobody wants it any more."""
         with self._lock:
             self._wanted -= 1
-            if self._wanted == 0 and self._hooks is not None:
-                hooks, self._hooks = self._hooks, None
-                hooks.close()
+            if self._wanted == 0 and self._listener is not None:
+                listener, self._listener = self._listener, None
+                listener.stop()
 
     @property
     def is_on(self) -> bool:
         """Whether phases are recorded now."""
-        return self._hooks is not None
+        return self._listener is not None
 
     @contextlib.contextmanager
     def running(self, watcher: Watcher) -> Iterator[None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import subprocess
 import sys
 
@@ -13,7 +12,7 @@ import pytest
 
 import jaxdbg
 from jaxdbg import installation
-from jaxdbg.hooks import _compat
+from jaxdbg.hooks import _compat, compiles
 
 NEEDED = {
     "jax._src.pjit._pjit_call_impl_python",
@@ -140,14 +139,15 @@ def test_a_part_of_ours_that_breaks_is_reported_as_ours(monkeypatch):
 
 @pytest.mark.parametrize("when", ["installing", "removing"])
 def test_a_hook_that_breaks_leaves_the_program_alone(monkeypatch, when):
-    @contextlib.contextmanager
-    def broken(sink):
-        if when == "installing":
-            raise KeyError("a bug of ours")
-        yield
+    method = {"installing": "start", "removing": "stop"}[when]
+    real = getattr(compiles.Listener, method)
+
+    def broken(listener):
+        if when == "removing":
+            real(listener)
         raise KeyError("a bug of ours")
 
-    monkeypatch.setattr("jaxdbg.hooks.compiles.listening", broken)
+    monkeypatch.setattr(compiles.Listener, method, broken)
     with jaxdbg.checked(record=True) as region:
         out = jax.jit(lambda x: x + 1)(1.0)
     assert out == 2.0

@@ -6,12 +6,13 @@ import threading
 
 import jax
 import jax.numpy as jnp
+import leaks
 import numpy as np
 import pytest
 
 import jaxdbg
 from jaxdbg import recorder
-from jaxdbg.hooks import compiles, signatures
+from jaxdbg.hooks import _compat, compiles, signatures
 from jaxdbg.records import CompileEvent
 
 
@@ -276,3 +277,14 @@ def test_persistent_cache(log, tmp_path):
     compiled = [e for e in log() if e.phase == "compile"]
     assert [e.cache for e in compiled] == ["miss", "hit"]
     assert compiled[1].saved != 0.0
+
+
+def test_listeners_that_another_has_cleared_are_no_matter(monkeypatch):
+    before = _compat.util().test_event_listener
+    for name in leaks._LISTENERS:  # no other's are lost
+        monkeypatch.setattr(f"jax._src.monitoring.{name}", [])
+    with jaxdbg.checked() as region:
+        jax.monitoring.clear_event_listeners()
+        jax.jit(lambda x: x + 1)(1.0)
+    assert region.report.notices == ()
+    assert _compat.util().test_event_listener is before

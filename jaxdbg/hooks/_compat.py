@@ -33,7 +33,7 @@ class Requirement:
 
     def found(self) -> bool:
         """Whether the installed version offers it."""
-        return _lookup(self.name) is not None
+        return _is_there(self.name)
 
 
 REQUIREMENTS = (
@@ -138,6 +138,11 @@ def missing(capability: str) -> tuple[Requirement, ...]:
     )
 
 
+@functools.cache
+def _is_there(dotted: str) -> bool:
+    return _lookup(dotted) is not None
+
+
 def _lookup(dotted: str) -> Any:
     parts = dotted.split(".")
     for cut in range(len(parts), 0, -1):
@@ -154,11 +159,13 @@ def _lookup(dotted: str) -> Any:
     return None
 
 
+@functools.cache
 def pjit() -> Any:
     """The module that holds the call implementation of jit."""
     return importlib.import_module("jax._src.pjit")
 
 
+@functools.cache
 def util() -> Any:
     """The module that holds the slot for the trace listener."""
     return importlib.import_module("jax._src.util")
@@ -181,12 +188,12 @@ def is_jax_file(path: str) -> bool:
     return path.startswith(os.path.dirname(jax.__file__) + os.sep)
 
 
+@functools.cache
 def hide_from_tracebacks() -> None:
     """JAX leaves frames of jaxdbg out of the tracebacks it shows, as its own."""
     traceback_util = importlib.import_module("jax._src.traceback_util")
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    if package not in traceback_util._exclude_paths:
-        traceback_util.register_exclusion(package)
+    traceback_util.register_exclusion(package)
 
 
 def trace_context() -> tuple[tuple[str, ...], tuple[Any, ...]]:

@@ -12,12 +12,11 @@ JAX calls listeners bare: what a sink raises as a phase begins stops that phase.
 from __future__ import annotations
 
 import contextlib
-import functools
 import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, Protocol
 
@@ -153,39 +152,51 @@ _signatures: weakref.WeakKeyDictionary[Any, Signature] = weakref.WeakKeyDictiona
 """Of each jaxpr, what it was traced for."""
 
 
-@contextlib.contextmanager
-def listening(sink: Sink) -> Iterator[None]:
-    """Tells `sink` of each trace, lowering and compilation of every thread."""
-    listener = _Listener(sink)
-    with contextlib.ExitStack() as undo:
-        if not _compat.missing("counts"):
-            undo.enter_context(listener.of_traces())
-        # Only our own are unregistered: clear_event_listeners() would take others'.
-        monitoring = jax.monitoring
-        monitoring.register_scalar_listener(listener.begin)
-        undo.callback(monitoring.unregister_scalar_listener, listener.begin)
-        monitoring.register_event_listener(listener.event)
-        undo.callback(monitoring.unregister_event_listener, listener.event)
-        monitoring.register_event_duration_secs_listener(listener.end)
-        undo.callback(monitoring.unregister_event_duration_listener, listener.end)
-        yield
+class Listener:
+    """Tells a sink of each trace, lowering and compilation of every thread.
 
-
-class _Listener:
-    """Turns what JAX tells into phases."""
+    From `start` to `stop`; once only. Both take some microseconds in all: a function
+    with a budget does that at each call.
+    """
 
     def __init__(self, sink: Sink):
         self._sink = sink
         self._here = _Here()
         # Bound methods are made anew each time: JAX unregisters by identity.
-        self.begin = self._safely(self._begin)
-        self.end = self._safely(self._end)
-        self.event = self._safely(self._event)
+        self._listeners = (
+            self._safely(self._begin),
+            self._safely(self._event),
+            self._safely(self._end),
+        )
+        self._before: tuple[Any, ...] | None = None
+
+    def start(self) -> None:
+        """Listens from now on."""
+        self._see_traces()
+        begin, event, end = self._listeners
+        monitoring = jax.monitoring
+        monitoring.register_scalar_listener(begin)
+        monitoring.register_event_listener(event)
+        monitoring.register_event_duration_secs_listener(end)
+
+    def stop(self) -> None:
+        """Leaves JAX as it was."""
+        self._see_no_traces()
+        # Only our own are unregistered: clear_event_listeners() would take others'.
+        begin, event, end = self._listeners
+        monitoring = jax.monitoring
+        for unregister, listener in (
+            (monitoring.unregister_event_duration_listener, end),
+            (monitoring.unregister_event_listener, event),
+            (monitoring.unregister_scalar_listener, begin),
+        ):
+            # Not there where another has cleared them all.
+            with contextlib.suppress(AssertionError, ValueError):
+                unregister(listener)
 
     def _safely(self, listener: Callable[..., None]) -> Callable[..., None]:
         """What breaks in a listener of ours must not be the user's crash."""
 
-        @functools.wraps(listener)
         def safe(event: str, *args: Any, **kwargs: Any) -> None:
             try:
                 listener(event, *args, **kwargs)
@@ -257,12 +268,12 @@ class _Listener:
 
     # -- traces ----------------------------------------------------------------------
 
-    @contextlib.contextmanager
-    def of_traces(self) -> Iterator[None]:
+    def _see_traces(self) -> None:
         """Sees traces begin, through JAX's test hook, and end."""
+        if _compat.missing("counts"):
+            return
         util, pjit = _compat.util(), _compat.pjit()
         codes, before = _compat.jit_trace_codes(), util.test_event_listener
-        plain = pjit._trace_for_jit
         traced = self._safely(self._trace_began)
 
         def hook(name: str, *args: Any) -> None:
@@ -275,16 +286,17 @@ class _Listener:
                     traced(name, tracing, caller)
 
         _compat.hide_from_tracebacks()
+        self._before = util, before, pjit, pjit._trace_for_jit
         util.test_event_listener = hook
-        pjit._trace_for_jit = self._wrapped(plain)
-        try:
-            yield
-        finally:
+        pjit._trace_for_jit = self._wrapped(pjit._trace_for_jit)
+
+    def _see_no_traces(self) -> None:
+        if self._before is not None:
+            util, before, pjit, plain = self._before
             pjit._trace_for_jit = plain
             util.test_event_listener = before
 
     def _wrapped(self, plain: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(plain)
         def trace_for_jit(*args: Any, **kwargs: Any) -> Any:
             __tracebackhide__ = True  # IPython shows no frame of ours
             here = self._here
@@ -302,6 +314,7 @@ class _Listener:
                 _remember(result, signature)
             return result
 
+        trace_for_jit.__wrapped__ = plain  # type: ignore[attr-defined]
         return trace_for_jit
 
     def _trace_began(self, name: str, tracing: FrameType, caller: FrameType) -> None:

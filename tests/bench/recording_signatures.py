@@ -77,9 +77,9 @@ def main() -> None:
     layers, rounds = (50, 2) if quick else (500, 3)
     ours = Timed()
     # All that runs as a phase begins or ends, capture and comparison in it.
-    ours.around(compiles._Listener, "_begin")
-    ours.around(compiles._Listener, "_end")
-    ours.around(compiles._Listener, "_trace_began")
+    ours.around(compiles.Listener, "_begin")
+    ours.around(compiles.Listener, "_end")
+    ours.around(compiles.Listener, "_trace_began")
     ours.around(Recorder, "began")
     recorder.start()
     model = Net(layers, nnx.Rngs(0))
