@@ -122,17 +122,41 @@ def test_a_layer_that_is_replaced_is_followed() -> None:
     assert [row[1] for row in history.largest] == [2, 100, 200, 400]
 
 
-def test_a_layer_that_is_new_begins_another_history() -> None:
+def test_a_layer_that_is_new_begins_another_history(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watched, "APART_EVERY", 4)
     model = Net()
     with jaxdbg.checked() as region:
         double(model)
         double(model)
         model.more = nnx.Param(jnp.ones(1))
-        double(model)
-        double(model)
+        for _ in range(20):
+            double(model)
     (history,) = region.report.histories
-    assert history.paths == ("model.b", "model.more", "model.w")
-    assert history.calls[-1] == 4
+    assert sorted(history.paths) == ["model.b", "model.more", "model.w"]
+    assert history.calls[-1] == 22
+    assert len(history.calls) > 15
+
+
+def test_an_array_in_the_place_of_a_variable_is_read_where_it_lies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    times = []
+    plain = watched.leaves_of
+    monkeypatch.setattr(
+        watched, "leaves_of", lambda *args: times.append(1) or plain(*args)
+    )
+    params: Any = {"w": nnx.Param(jnp.ones(2))}
+    with jaxdbg.checked(watch="params") as region:
+        halve(jnp.ones(2))
+        halve(jnp.ones(2))
+        params = {"w": jnp.ones(2)}
+        for _ in range(20):
+            params = halve(params)
+    (history,) = region.report.histories
+    assert len(history.calls) == 22
+    assert len(times) < 6
 
 
 def test_a_tree_is_taken_apart_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,6 +261,10 @@ def test_statistics_are_taken_between_calls_when_they_are_asked_for() -> None:
         double(model)
         (later,) = region.watcher.statistics()
         assert later.call == "double (call 3 in this region)"
+        double(model)
+        double(model)
+        (once,) = region.watcher.statistics()  # for the last time that it was asked
+        assert once.call == "double (call 4 in this region)"
 
 
 def test_statistics_take_their_share_only(monkeypatch: pytest.MonkeyPatch) -> None:
