@@ -162,11 +162,13 @@ def output_names(
     layout = _layout(call, debug_info)
     slots = _slots(paths, arg_paths, call, layout)
     inputs = input_names(function, args, debug_info, names)
+    alone = Counter(_node(path) for path in paths)
     result = []
     for i, (out, path) in enumerate(zip(outs, paths, strict=True)):
         name, slot = names.of(out), slots[i]
         if name is None and slot is not None:
             name = inputs[slot]
+        path = _of_one_variable(path, alone)
         result.append(name or _typed_output(function, path, i, len(outs), layout))
     return result
 
@@ -419,6 +421,7 @@ def _known_paths(debug_info: Any, attribute: str) -> tuple[str, ...]:
 
 
 _OPAQUE = re.compile(r"(.*\.states\[\d+\])\[(\d+)\]")
+_STATES = re.compile(r"\.states\[\d+\]$")
 _STATE = re.compile(r"\.__state__(?=\[)|\.states\[\d+\](?=\[['\"])")
 _UPDATE = re.compile(r"(result\[\d+\]\[\d+\]\._values\[\d+\])(.*)")
 
@@ -504,6 +507,18 @@ def _typed_input(path: str, i: int, layout: _Layout) -> str:
     if layout is _GRAPH and (match := _OPAQUE.match(path)):
         return f"variable {int(match[2]) + 1} of {tree_name(path)}"
     return _typed(path, layout)
+
+
+def _node(path: str) -> str:
+    """The graph node that a path leads into; the path itself where it leads to none."""
+    match = _OPAQUE.fullmatch(path)
+    return _STATES.sub("", match[1]) if match else path
+
+
+def _of_one_variable(path: str, alone: Mapping[str, int]) -> str:
+    """The path to the node where it holds one array: a Variable of a returned State."""
+    node = _node(path)
+    return node if alone[node] == 1 else path
 
 
 def _typed_output(function: str, path: str, i: int, count: int, layout: _Layout) -> str:

@@ -120,13 +120,13 @@ def test_a_path_that_leads_to_a_leaf_of_another_name_is_of_that_leaf() -> None:
 
 
 def test_leaves_that_findings_name_and_no_tree_holds_are_a_tree() -> None:
-    paths = ("w['a'][0]", "g.b", "f(...)['c']")
+    paths = ("w['a'][0]", "g.b", "f(...)['c']", "output 3 of f(...)")
     finding = Finding("nan", "f", 1, "", path=paths[0], paths=paths)
     trees = panel_data(Report(findings=(finding,)))["trees"]
     assert [(t["name"], t["paths"]) for t in trees] == [
         ("w", ["w['a'][0]"]),
         ("g", ["g.b"]),
-        ("f(...)", ["f(...)['c']"]),
+        ("f(...)", ["f(...)['c']", "output 3 of f(...)"]),
     ]
 
 

@@ -10,10 +10,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 import jaxdbg
 from jaxdbg import Finding, NonFiniteError, Report, UsageError, held, outputs
+from jaxdbg.contract import panel_data
 from jaxdbg.outputs import GROUP, Bad, Room, bad_of
+from jaxdbg.records import LeafStats, TreeStats
+from jaxdbg.render import static
 
 
 @pytest.fixture(autouse=True)
@@ -111,6 +115,36 @@ def test_the_results_of_a_compiled_call_are_kept_too() -> None:
     assert finding.path == "output 2 of step(...)"
     assert finding.outputs[0].nan == 80 and finding.pictures
     assert np.isnan(finding.output()[17]).all()
+
+
+def test_gradients_that_are_returned_are_named_and_are_one_tree() -> None:
+    @nnx.jit
+    def train_step(model: nnx.Module, x: Any) -> Any:
+        def loss(model: nnx.Module) -> Any:
+            return (model(x) * (x[0, 0] / x[0, 0])).sum()
+
+        return nnx.value_and_grad(loss)(model)
+
+    model = nnx.Linear(2, 3, rngs=nnx.Rngs(0))
+    with pytest.raises(NonFiniteError) as caught, jaxdbg.checked():
+        train_step(model, jnp.zeros((1, 2)))
+    finding = caught.value.finding
+    gradients = [f'train_step(...)[1]["{name}"]' for name in ("bias", "kernel")]
+    assert [*finding.paths] == ["train_step(...)[0]", *gradients]
+    assert np.isnan(finding.output(gradients[1])).shape == (2, 3)
+    (tree,) = panel_data(Report(findings=(finding,)))["trees"]
+    assert (tree["name"], len(tree["paths"])) == ("train_step(...)", 3)
+
+
+def test_the_static_report_says_that_a_tree_is_as_it_is_now() -> None:
+    finding = Finding("nan", "f", 1, "NaN in model.w", "model.w", ("model.w",))
+    report = Report(findings=(finding,))
+    good = TreeStats("model", (LeafStats("model.w"),))
+    other = TreeStats("opt", (LeafStats("opt.w"),))
+    html = static.render(report, (good, other))
+    assert html.count("as it is now: what the failed call gave was kept out") == 1
+    bad = TreeStats("model", (LeafStats("model.w", nan=1),))
+    assert "as it is now" not in static.render(report, (bad,))
 
 
 def test_a_later_region_drops_it() -> None:

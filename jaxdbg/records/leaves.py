@@ -142,5 +142,5 @@ class LeafPicture:
 
 def tree_name(path: str) -> str:
     """The name a path begins with: `model`, or `train_step(...)`."""
-    name = re.match(r"[^.\[(]+(\(\.\.\.\))?", path)
-    return name[0] if name else path
+    name = re.match(r"(?:output \d+ of )?([^.\[(]+(?:\(\.\.\.\))?)", path)
+    return name[1] if name else path

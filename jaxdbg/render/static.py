@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
 from jaxdbg.history import Compilations
-from jaxdbg.records import Finding, Report, TreeStats
+from jaxdbg.records import Finding, Report, TreeStats, tree_name
 from jaxdbg.render import compiles_html, growth, leaves, leaves_html, story
 
 MAX_STORIES = 5
@@ -35,7 +35,7 @@ def render(
 ) -> str:
     """The report, the stories of its findings, the trees, and what was compiled."""
     parts = [] if report is None else [*_findings(report)]
-    parts += [_tree(tree) for tree in trees]
+    parts += [_tree(tree, _was_kept_out(tree, report)) for tree in trees]
     if report is not None:
         parts += [_details(*told) for told in growth.tables(report)]
     if report is not None and report.compilations:
@@ -79,10 +79,18 @@ def _headline(finding: Finding) -> str:
     return finding.message.partition("\n")[0]
 
 
-def _tree(tree: TreeStats) -> str:
+def _tree(tree: TreeStats, kept_out: bool) -> str:
     """A tree; what is bad is told without being asked."""
     inside = leaves_html.body(tree)
-    return _details(leaves.headline(tree), inside, open=bool(tree.bad))
+    now = " · as it is now: what the failed call gave was kept out" if kept_out else ""
+    return _details(leaves.headline(tree) + now, inside, open=bool(tree.bad))
+
+
+def _was_kept_out(tree: TreeStats, report: Report | None) -> bool:
+    """Whether a tree is good although a finding tells of bad leaves in it."""
+    findings = report.findings if report is not None else ()
+    bad = (path for finding in findings for path in finding.paths)
+    return not tree.bad and any(tree_name(path) == tree.name for path in bad)
 
 
 def _text(text: str) -> str:
