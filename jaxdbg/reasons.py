@@ -14,9 +14,10 @@ from itertools import pairwise
 from typing import Any
 
 from jaxdbg.hooks.compiles import Phase
+from jaxdbg.hooks.identities import are_two
 from jaxdbg.hooks.leaves import Leaf
 from jaxdbg.hooks.nnx_signatures import Attribute
-from jaxdbg.hooks.signatures import Placed, Signature, Static
+from jaxdbg.hooks.signatures import Placed, Signature
 from jaxdbg.records import Reason
 
 MAX_EARLIER = 16
@@ -254,7 +255,12 @@ def _of_leaves(old: Leaf, new: Leaf) -> str:
 
 def _attributes(now: Signature, before: Signature) -> Iterator[Difference]:
     replaced: set[str] = set()
-    for path, old, new in _changed(before.attributes, now.attributes):
+    for path in dict.fromkeys((*now.attributes, *before.attributes)):
+        old, new = before.attributes.get(path), now.attributes.get(path)
+        if old is not None and new is not None and old.told == new.told:
+            if are_two(old.identity, new.identity):
+                yield _two_objects(path, new.text)
+            continue
         if not replaced.isdisjoint(_ancestors(path)):
             continue  # part of what is told already
         cause = _of_attributes(old, new)
@@ -290,15 +296,13 @@ def _statics(now: Signature, before: Signature) -> Iterator[Difference]:
             yield Difference(cause, path, *map(str, told))
         elif old.text != new.text:
             yield Difference(cause, path, old.text, new.text)
-        elif _are_two(old, new):
-            after = f"another {new.text}, equal only to itself"
-            yield Difference("static identity", path, f"a {old.text}", after)
+        elif are_two(old.identity, new.identity):
+            yield _two_objects(path, new.text)
 
 
-def _are_two(old: Static, new: Static) -> bool:
-    if old.identity is None or new.identity is None:
-        return False
-    return not new.identity.same(old.identity)
+def _two_objects(path: str, text: str) -> Difference:
+    after = f"another {text}, equal only to itself"
+    return Difference("static identity", path, f"a {text}", after)
 
 
 def _forms(now: Signature, before: Signature) -> Iterator[Difference]:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P, SingleDeviceSharding
 
@@ -274,6 +275,27 @@ def a_static_lambda(traced):
 
     for _ in range(3):
         f(ones(3), lambda v: v + 1)
+
+
+@program(
+    2,
+    2,
+    "static identity",
+    "opt.tx.init",
+    "a function init_fn",
+    "another function init_fn, equal only to itself",
+    at="f(model, opt)",
+)
+def an_optimizer_made_anew(traced):
+    @nnx.jit
+    @traced
+    def f(model, opt):
+        opt.update(model, nnx.state(model, nnx.Param))
+
+    for _ in range(2):
+        model = nnx.Linear(3, 2, rngs=nnx.Rngs(0))
+        opt = nnx.Optimizer(model, optax.sgd(0.1), wrt=nnx.Param)
+        f(model, opt)
 
 
 @program(0, 0)

@@ -17,6 +17,7 @@ import numpy as np
 
 from jaxdbg.hooks import leaves
 from jaxdbg.hooks.descriptions import described, plain
+from jaxdbg.hooks.identities import Identity, identity_of
 from jaxdbg.hooks.leaves import Leaf
 
 MAX_ATTRIBUTES = 50_000
@@ -30,11 +31,18 @@ class Attribute(NamedTuple):
         kind: "array", "static", "node" or "shared".
         text: what it is; of an array, what there is beside its type.
         leaf: the type of an array.
+        identity: of what is static and equal only to itself.
     """
 
     kind: str
     text: str
     leaf: Leaf | None = None
+    identity: Identity | None = None
+
+    @property
+    def told(self) -> tuple[str, str, Leaf | None]:
+        """What can be told of it; identities have no text."""
+        return self.kind, self.text, self.leaf
 
     def __str__(self) -> str:
         return self.text if self.leaf is None else str(self.leaf)
@@ -117,7 +125,8 @@ class _Walk:
                 if not name.startswith(("_pytree_", "_object_"))
             ]
             return _node(kind.__name__), children
-        return Attribute("static", described(value)), []
+        text, identity = described(value), identity_of(value)
+        return Attribute("static", text, identity=identity), []
 
     def _look_at_variable(self, value: Any) -> Attribute:
         kind, more = type(value).__name__, _metadata(value)

@@ -9,8 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from types import CodeType, FunctionType, MethodType
 from typing import Any, NamedTuple
@@ -19,9 +18,10 @@ import jax
 import numpy as np
 
 from jaxdbg.hooks import _compat, leaves, nnx_signatures
-from jaxdbg.hooks.descriptions import described, plain
+from jaxdbg.hooks.descriptions import described
 from jaxdbg.hooks.frames import Surroundings
 from jaxdbg.hooks.functions import Function
+from jaxdbg.hooks.identities import Identity, by_identity, identity_of
 from jaxdbg.hooks.leaves import Leaf
 
 MAX_TEXT = 100
@@ -44,26 +44,6 @@ class Placed(NamedTuple):
     devices: str
     sharding: str
     committed: bool
-
-
-class Identity:
-    """An object that may be gone, told apart from one that took its address."""
-
-    __slots__ = ("_address", "_reference")
-
-    def __init__(self, value: object):
-        self._address = id(value)
-        try:
-            self._reference: Callable[[], Any] | None = weakref.ref(value)
-        except TypeError:
-            self._reference = None
-
-    def same(self, other: Identity) -> bool:
-        """Whether both are of one object."""
-        if self._reference is None or other._reference is None:
-            return self._address == other._address
-        mine = self._reference()
-        return mine is not None and mine is other._reference()
 
 
 class Signature:
@@ -403,7 +383,7 @@ def _statics(
 
 def _static(name: str, value: Any) -> Iterator[tuple[str, Static]]:
     """The value, or each field of a dataclass, so that a change has its own name."""
-    if dataclasses.is_dataclass(type(value)) and not _by_identity(type(value)):
+    if dataclasses.is_dataclass(type(value)) and not by_identity(type(value)):
         for field in dataclasses.fields(value):
             inner = object.__getattribute__(value, field.name)
             yield f"{name}.{field.name}", _one_static(inner)
@@ -412,14 +392,7 @@ def _static(name: str, value: Any) -> Iterator[tuple[str, Static]]:
 
 
 def _one_static(value: Any) -> Static:
-    by_identity = not plain(value) and _by_identity(type(value))
-    return Static(described(value), Identity(value) if by_identity else None)
-
-
-def _by_identity(kind: type) -> bool:
-    """Whether objects of a type are equal only to themselves."""
-    owner = next((c for c in kind.__mro__ if "__eq__" in vars(c)), object)
-    return owner is object or kind in (FunctionType, MethodType)
+    return Static(described(value), identity_of(value))
 
 
 def _nodes(
