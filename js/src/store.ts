@@ -284,7 +284,11 @@ export function newStore(kernel: Kernel | null = null) {
     const path = (from ? from.outputs.leaves : t).paths[from ? from.at : leaf.value] ?? "";
     const finding = from ? from.outputs.finding : -1;
     tile.value = { state: "asked", id: asked, of: looked.value };
-    kernel.ask({ ask: "tile", id: asked, tree: t.name, leaf: leaf.value, path, finding, window });
+    try {
+      kernel.ask({ ask: "tile", id: asked, tree: t.name, leaf: leaf.value, path, finding, window });
+    } catch {
+      tileCame({ id: asked, error: GONE } as TileAnswer); // restarted, or shut down
+    }
   }
 
   function tileCame(answer: TileAnswer): void {
@@ -344,6 +348,8 @@ export function newStore(kernel: Kernel | null = null) {
     effect,
   };
 }
+
+const GONE = "The kernel of this panel is gone: run the cell again to see elements.";
 
 /** A part of a tree that is looked at alone. */
 export interface Scope {

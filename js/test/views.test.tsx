@@ -255,6 +255,33 @@ test("elements are asked for, waited for, and shown for the leaf that asked", as
   expect(text(".jd-heat")).toContain("model.head.bias");
 });
 
+test("a kernel that is gone is told, not waited for", async () => {
+  const dead = (): never => {
+    throw new Error("Cannot send");
+  };
+  const store = await open("failed", newStore({ ask: dead }));
+  await act(() => store.selectLeaf(5));
+  expect(text(".jd-details")).toContain("The kernel of this panel is gone: run the cell again");
+});
+
+test("elements are reached by keys, too", async () => {
+  const asked: TileRequest[] = [];
+  const store = await open("failed", newStore({ ask: (r) => asked.push(r) }));
+  await act(() => store.selectLeaf(5));
+  await act(() => store.tileCame({ ...TILE, id: 1 }));
+  for (const key of ["ArrowRight", "ArrowRight", "ArrowRight", "ArrowLeft"]) {
+    expect((await press(key, ".jd-cells")).defaultPrevented).toBe(true);
+  }
+  expect(text(".jd-heat .jd-unseen")).toContain("model.head.bias[2:4]: ");
+  await press("Enter", ".jd-cells");
+  expect(asked.at(-1)?.window).toEqual([[0, 10]]); // a few around it
+  await act(() => store.tileCame({ ...TILE, id: 2, step: [1, 1], values: [..."abcde"] }));
+  for (const key of ["ArrowLeft", "ArrowRight", "Enter"]) await press(key, ".jd-cells");
+  expect(text(".jd-value")).toContain("model.head.bias[1] = b");
+  await press("Backspace", ".jd-cells");
+  expect(asked.at(-1)?.window).toEqual([]);
+});
+
 test("what the failing call gave, and back to what is there", async () => {
   const asked: TileRequest[] = [];
   const store = await open("failed", newStore({ ask: (r) => asked.push(r) }));

@@ -41,7 +41,11 @@ def test_it_comes_again_goes_when_cleared_and_outlives_its_kernel(
 
     # With the trees of the cell, and their elements.
     shown.locator(".jd-leaves .jd-link").first.click()
-    expect(shown.locator(".jd-heat canvas")).to_be_visible()
+    cells = shown.get_by_role("application")
+    cells.focus()
+    for key in ("ArrowRight", "ArrowRight", "Enter"):
+        page.keyboard.press(key)
+    expect(shown.locator(".jd-heat .jd-value")).to_contain_text("1]")
 
     page.evaluate(
         "() => window.jupyterapp.shell.currentWidget.sessionContext.session"
@@ -49,6 +53,10 @@ def test_it_comes_again_goes_when_cleared_and_outlives_its_kernel(
     )
     notebook.wait_until_idle()
     expect(shown).to_have_count(1)
+    cells.focus()
+    page.keyboard.press("Backspace")
+    expect(shown.locator(".jd-leaf")).to_contain_text("kernel of this panel is gone")
+    assert broken == []
     run_cell(notebook, 0)
     run_cell(notebook, 1)
     expect(panel(notebook)).to_have_count(2)  # the dead one, of another kernel

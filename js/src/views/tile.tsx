@@ -75,8 +75,12 @@ interface HeatProps {
 function Heat({ store, path, answer, reduced, theme }: HeatProps) {
   const [ref, width] = useWidth();
   const [at, setAt] = useState<Place | null>(null);
+  const [cursor, setCursor] = useState<number | null>(null); // of the keys
   const [picked, setPicked] = useState<number | null>(null);
-  useEffect(() => setPicked(null), [answer]);
+  useEffect(() => {
+    setPicked(null);
+    setCursor(null);
+  }, [answer]);
   const { rows, columns } = answer;
   const cells = rows * columns;
   const worst = unpack(answer.worst, cells);
@@ -118,15 +122,36 @@ function Heat({ store, path, answer, reduced, theme }: HeatProps) {
       if (bad === NAN) ctx.fillRect(x, y + (high - gap - tall) / 2, wide - gap, tall);
       drawBad(ctx, bad, x, y, Math.min(wide, high) - gap, colours);
     }
+    if (here === null) return;
+    ctx.strokeStyle = colours.text;
+    ctx.lineWidth = 2;
+    const { x, y } = placeOf(here);
+    ctx.strokeRect(x - wide / 2, y - high / 2, wide - gap, high - gap);
   };
-  const windowOf = (cell: number): [number, number][] => windowAt(answer, cell);
-  const pick = (p: Place): void => {
-    const cell = cellAt(p);
+  const here = at ? cellAt(at) : cursor;
+  const placeOf = (cell: number): Place => ({
+    x: ((cell % columns) + 0.5) * wide,
+    y: (Math.floor(cell / columns) + 0.5) * high,
+  });
+  const pick = (cell: number | null): void => {
     if (cell === null) return;
-    const window = windowOf(cell);
+    const window = windowAt(answer, cell);
     if (reduced || (isElement(window) && answer.values.length)) setPicked(cell);
     else store.askTile(around(answer, window));
   };
+  const onKey = (event: KeyboardEvent): void => {
+    const [down, across] = STEPS[event.key] ?? [0, 0];
+    if (down || across) {
+      const row = within(Math.floor((here ?? 0) / columns) + down, rows);
+      const column = within(((here ?? 0) % columns) + across, columns);
+      setCursor(here === null ? 0 : row * columns + column);
+      setAt(null);
+    } else if (event.key === "Enter") pick(here);
+    else if (event.key === "Backspace") store.askTile();
+    else return;
+    event.preventDefault();
+  };
+  const said = tipOf(path, answer, here);
   const whole = answer.window.every(([a, b], i) => a === 0 && b === answer.shape[i]);
   const other = answer.shape
     .map((size, axis) => ({ size, axis }))
@@ -144,16 +169,28 @@ function Heat({ store, path, answer, reduced, theme }: HeatProps) {
       {other.map(({ axis, size }) => (
         <Axis key={axis} {...{ store, answer, axis, size, reduced }} />
       ))}
-      <Canvas
-        width={width}
-        height={height}
-        theme={theme}
-        label={`Elements of ${path}, ${rows} by ${columns} cells`}
-        draw={draw}
-        onPoint={setAt}
-        onPick={pick}
-      />
-      <Tip at={at} lines={at ? tipOf(path, answer, cellAt(at)) : []} />
+      <div
+        class="jd-cells"
+        role="application"
+        aria-label="Arrow keys move, Enter looks closer, Backspace at all"
+        tabIndex={0}
+        onKeyDown={onKey}
+        onBlur={() => setCursor(null)}
+      >
+        <Canvas
+          width={width}
+          height={height}
+          theme={theme}
+          label={`Elements of ${path}, ${rows} by ${columns} cells`}
+          draw={draw}
+          onPoint={setAt}
+          onPick={(p) => pick(cellAt(p))}
+        />
+        <Tip at={at ?? (here === null ? null : placeOf(here))} lines={said} />
+      </div>
+      <div class="jd-unseen" role="status">
+        {said.join(": ")}
+      </div>
       {picked !== null && <Picked {...{ store, path, answer }} cell={picked} />}
     </div>
   );
@@ -227,6 +264,18 @@ function Axis({ store, answer, axis, size, reduced }: AxisProps) {
       </select>
     </label>
   );
+}
+
+/** Where the arrow keys go: down, and across. */
+const STEPS: Record<string, [number, number]> = {
+  ArrowUp: [-1, 0],
+  ArrowDown: [1, 0],
+  ArrowLeft: [0, -1],
+  ArrowRight: [0, 1],
+};
+
+function within(index: number, count: number): number {
+  return Math.max(0, Math.min(index, count - 1));
 }
 
 /** The range of elements that a cell of a tile stands for. */
