@@ -57,7 +57,12 @@ def is_of_ours(error: BaseException) -> bool:
     tb = error.__traceback__
     while tb is not None and tb.tb_next is not None:
         tb = tb.tb_next
-    return tb is not None and tb.tb_frame.f_code.co_filename.startswith(_OWN)
+    return tb is not None and is_own_file(tb.tb_frame.f_code.co_filename)
+
+
+def is_own_file(file: str) -> bool:
+    """Whether a source file is one of jaxdbg."""
+    return file.startswith(_OWN)
 
 
 _OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep

@@ -16,7 +16,7 @@ import jax
 from jaxdbg import findings, held, rewinding
 from jaxdbg.checker import Checker
 from jaxdbg.decorated import decorated
-from jaxdbg.errors import Failure
+from jaxdbg.errors import Failure, UsageError, is_own_file
 from jaxdbg.hooks import _compat, chex_mode, interpose
 from jaxdbg.hooks.compiles import (
     Function,
@@ -51,19 +51,30 @@ class Region:
     assertion or `checkify.check` that fails inside one, and a function that is traced
     or compiled over its budget, raise at the call.
 
+        with jaxdbg.checked(record=True) as region:
+            train(model, data)
+        print(region.report)
+
+        @jaxdbg.checked(max_traces=1)  # each call is a region of its own
+        def evaluate(model): ...
+
     Arguments:
         max_traces: how often each function the user wrote may be traced, or a mapping
             from names to numbers.
         max_compiles: the same for compilations.
         every_op: check each intermediate value too.
-        errors: more kinds of error to look for: "index", "div".
+        errors: more kinds of error to look for: "index" (a gather or scatter out of
+            bounds), "div" (an integer divided by zero).
         async_: keep dispatch asynchronous; failures rise at a later call or at the end.
         record: collect failures, and let the program run on.
-        keep_donation: do not copy donated arguments for the diagnosis.
-        watch: names of trees of which a few numbers per leaf are kept over the calls.
+        keep_donation: do not copy donated arguments for the diagnosis: saves memory,
+            but the diagnosis cannot show them.
+        watch: names of trees of which a few numbers per leaf are kept over the calls,
+            `"model,opt"`; by default of the NNX modules and optimizers that jitted
+            calls are given.
         namespace: where names of arrays are looked up; the caller's by default.
         cell: IPython's number of the cell.
-        options: all of the above but the last two, in one.
+        options: in place of all that comes before `namespace`.
 
     Attributes:
         report: what the region has seen; final once it has ended.
@@ -87,6 +98,11 @@ class Region:
         cell: int | None = None,
         options: Options | None = None,
     ):
+        if callable(max_traces):
+            raise UsageError(
+                "jaxdbg.checked takes options, and was given a function: write "
+                "`@jaxdbg.checked()` above it, with parentheses."
+            )
         self._options = options or Options(
             max_traces,
             max_compiles,
@@ -148,12 +164,19 @@ class Region:
             if own:
                 exc.report = self._final
             end_in_user_code(exc)
+        elif isinstance(exc, KeyboardInterrupt) and _stands_in_ours(exc):
+            end_in_user_code(exc)
         if late is not None:
             late.report = self._final
             raise late.with_traceback(None) from None
 
     def __call__(self, function: _F) -> _F:
         """As a decorator: each call of the function is a region of its own."""
+        if not callable(function):
+            raise UsageError(
+                "jaxdbg.checked() goes above a function, or into a `with`; "
+                f"{type(function).__name__} cannot be called."
+            )
         return decorated(function, self._again)  # type: ignore[return-value]
 
     @contextlib.contextmanager
@@ -299,6 +322,16 @@ def end_in_user_code(error: BaseException) -> None:
     error.__suppress_context__ = True
     notes = getattr(error, "__notes__", [])
     notes[:] = [n for n in notes if "JAX has removed its internal frames" not in n]
+
+
+def _stands_in_ours(error: BaseException) -> bool:
+    """Whether jaxdbg has run, below the user's last line, when an error came."""
+    ours, tb = False, error.__traceback__
+    while tb is not None:
+        file = tb.tb_frame.f_code.co_filename
+        ours = is_own_file(file) or (ours and not is_user_file(file))
+        tb = tb.tb_next
+    return ours
 
 
 _M = TypeVar("_M", bound=Callable[..., None])

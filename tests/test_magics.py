@@ -321,7 +321,7 @@ def test_run_cell_inside_a_checked_cell(shell: Shell) -> None:
     [
         ("--evry-op", "Unknown option: '--evry-op'. Did you mean '--every-op'? Exp"),
         ("--errors inex", "Unknown error category 'inex'. Did you mean 'index'? Exp"),
-        ("--errors", "argument --errors: expected one argument"),
+        ("--errors", "--errors needs a value; `%%checked?` says which."),
         ("--max-traces f=x", "Not a budget: 'f=x'. Expected a number for every func"),
         ("on", "%%checked checks one cell and takes no 'on'. To check every cell fro"),
     ],
@@ -425,6 +425,7 @@ def test_unloading_ends_on(shell: Shell) -> None:
             "%checked --every-op",
             "--every-op goes with `on`: `%checked on --every-op`.",
         ),
+        ("%jaxdbg", "What is the command of %jaxdbg? Expected doctor, last, version."),
         (
             "%jaxdbg docter",
             "Unknown command of %jaxdbg: 'docter'. Did you mean 'doctor'? "

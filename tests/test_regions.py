@@ -9,6 +9,7 @@ import traceback
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -605,3 +606,36 @@ def test_a_decorated_function_leaves_no_frame_of_ours() -> None:
     runs = (lambda: plain(BAD), lambda: next(steps(BAD)), lambda: waits(BAD).send(None))
     for run in runs:
         assert {file for file, _ in frames(run)} == {__file__}
+
+
+def test_an_interrupt_of_ours_ends_in_the_users_line(monkeypatch) -> None:
+    def run() -> None:
+        with jaxdbg.checked():
+            log(GOOD)
+
+    interrupted = mock.Mock(side_effect=KeyboardInterrupt)
+    monkeypatch.setattr("jaxdbg.finite.suspects", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        run()
+    last = traceback.extract_tb(caught.value.__traceback__)[-1]
+    assert (last.filename, last.name) == (__file__, "run")
+
+
+def test_an_interrupt_of_the_users_own_stays_as_it_is() -> None:
+    @jax.jit
+    def step(x):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught, jaxdbg.checked():
+        step(GOOD)
+    assert traceback.extract_tb(caught.value.__traceback__)[-1].name == "step"
+
+
+# -- used wrongly ---------------------------------------------------------------------
+
+
+def test_without_parentheses_it_says_so() -> None:
+    with pytest.raises(jaxdbg.UsageError, match=r"write `@jaxdbg\.checked\(\)` above"):
+        jaxdbg.checked(log)
+    with pytest.raises(jaxdbg.UsageError, match="int cannot be called"):
+        jaxdbg.checked()(3)

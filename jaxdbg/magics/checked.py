@@ -212,7 +212,16 @@ class Checked(Installed):
 
     def _parse(self, line: str) -> Namespace:
         parser = Checked.checked.parser
-        args, strays = parser.parse_known_args(line.split())
+        try:
+            args, strays = parser.parse_known_args(line.split())
+        except UsageError as error:
+            text = str(error).removeprefix("argument ")
+            flag, _, why = text.partition(": ")
+            if why != "expected one argument":
+                raise
+            raise UsageError(
+                f"{flag} needs a value; `%%checked?` says which."
+            ) from None
         if strays:
             flag = strays[0].partition("=")[0]
             raise unknown("option", flag, (*FLAGS, PANEL, "--help"))

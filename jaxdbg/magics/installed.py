@@ -84,7 +84,9 @@ class Installed(Magics):
 
 
 def unknown(what: str, word: str, known: tuple[str, ...]) -> UsageError:
-    """The error for a word that a magic does not know."""
+    """The error for a word that a magic does not know, or that is missing."""
+    if not word:
+        return UsageError(f"What is the {what}? Expected {', '.join(known)}.")
     near = did_you_mean(word, known)
     return UsageError(f"Unknown {what}: {word!r}.{near} Expected {', '.join(known)}.")
 

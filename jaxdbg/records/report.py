@@ -127,8 +127,9 @@ class Report:
         calls: how many calls of jitted functions were checked.
         eager_ops: how many operations outside any jitted function were checked.
         calls_by_function: the calls, by name of the function.
-        traces: for each function the user wrote, how often Python traced it.
-        compiles: for each function the user wrote, how often XLA compiled it.
+        traces: for each function the user wrote, or has jitted, how often Python
+            traced it.
+        compiles: the same, how often XLA compiled it.
         retraces: for a function that was traced again, what has changed since the
             earlier trace in the region that is most like it, as `f: x: float32[8] →
             float32[5]`; nothing where no argument has changed.
