@@ -77,9 +77,17 @@ class Compilations:
             ) from None
         return timeline(self.events)
 
-    def to_perfetto(self, path: str | os.PathLike[str]) -> None:
-        """Writes a trace that https://ui.perfetto.dev and chrome://tracing open."""
-        Path(path).write_text(perfetto.render(self.events), encoding="utf-8")
+    def to_perfetto(
+        self, path: str | os.PathLike[str], report: Report | None = None
+    ) -> None:
+        """Writes a trace that https://ui.perfetto.dev and chrome://tracing open.
+
+        Arguments:
+            path: of the file; one that is there is replaced.
+            report: of a region, whose calls and findings are to be in it too.
+        """
+        told = perfetto.render(self.events, report)
+        Path(path).write_text(told, encoding="utf-8")
 
     def to_json(self) -> str:
         """All of it as JSON text; `Compilations.from_json` reads it back."""

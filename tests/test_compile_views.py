@@ -18,7 +18,7 @@ import pytest
 from jaxdbg.advice import FIXES, advised, judged
 from jaxdbg.costs import builds, costs, lost, often, repeats, subset
 from jaxdbg.history import Compilations
-from jaxdbg.records import CompileEvent, Reason, Report
+from jaxdbg.records import CallTimes, CompileEvent, Reason, Report
 from jaxdbg.records.compilations import CAUSES
 from jaxdbg.render import compiles, compiles_html, perfetto
 
@@ -565,6 +565,16 @@ def nested(slices: list[dict[str, Any]]) -> bool:
             return False
         ends.append(end)
     return True
+
+
+def test_calls_that_overlap_are_cut_so_that_a_track_can_hold_them() -> None:
+    times = CallTimes(("f",), (0, 0), (1, 2), (0.0, 0.5), (2.0, 1.0))
+    trace = json.loads(perfetto.render((), Report(began=made.T0, call_times=times)))
+    slices = [e for e in trace["traceEvents"] if e["ph"] == "X"]
+    assert [(s["name"], s["ts"], s["dur"]) for s in slices] == [
+        ("f call 1", 0, 500_000),
+        ("f call 2", 500_000, 1_000_000),
+    ]
 
 
 def test_an_empty_trace_is_one() -> None:

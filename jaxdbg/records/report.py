@@ -233,8 +233,8 @@ class Report:
         return self._compilations().figure()
 
     def to_perfetto(self, path: str | os.PathLike[str]) -> None:
-        """Writes the compilations as a trace that https://ui.perfetto.dev opens."""
-        self._compilations().to_perfetto(path)
+        """Writes compilations, calls and findings for https://ui.perfetto.dev."""
+        self._compilations().to_perfetto(path, self)
 
     def diff(self, other: Report) -> Any:
         """What has been compiled differently than in `other`, the earlier run.

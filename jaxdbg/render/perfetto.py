@@ -1,17 +1,19 @@
 """Compilations in the trace event format of Chrome, which Perfetto opens.
 
 A track for each thread, with the phases as slices, nested as they ran, and one more
-for the cells.
+for the cells. Of a checked region, a track for the calls of each function too, and a
+mark for each finding.
 The format: https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from jaxdbg.records import CompileEvent
+from jaxdbg.records import CompileEvent, Report
 from jaxdbg.render.compiles import place
 
 PROCESS = 1
@@ -23,15 +25,19 @@ CELLS = 2
 Perfetto takes 0 and the number of the process for one: the main thread.
 """
 
+CALLS = 1000
+"""The number of the track of the calls of the first function."""
+
 THREADS = 10
 """The number of the track of the first thread."""
 
 Event = dict[str, Any]
 
 
-def render(events: Sequence[CompileEvent]) -> str:
-    """The trace as JSON text. Times are microseconds since the first event began."""
-    zero = min((e.start for e in events), default=0.0)
+def render(events: Sequence[CompileEvent], report: Report | None = None) -> str:
+    """The trace as JSON text, in microseconds since the first event, or the region."""
+    region = [report.began] if report is not None and report.began else []
+    zero = min([*region, *(e.start for e in events)], default=0.0)
     threads = list(dict.fromkeys(e.thread for e in events))
     told = [
         _named("process_name", "jaxdbg: compilations", PROCESS),
@@ -44,6 +50,8 @@ def render(events: Sequence[CompileEvent]) -> str:
     cells = list(_cells(events, zero))
     if cells:
         told += [_named("thread_name", "cells", CELLS), *cells]
+    if report is not None and report.began:
+        told += [*_calls(report, zero), *_findings(report, zero)]
     return json.dumps({"traceEvents": told, "displayTimeUnit": "ms"})
 
 
@@ -117,6 +125,49 @@ def _cells(events: Sequence[CompileEvent], zero: float) -> Iterator[Event]:
             "tid": CELLS,
             **_span(begin - zero, end - zero),
         }
+
+
+def _calls(report: Report, zero: float) -> Iterator[Event]:
+    times = report.call_times
+    for track, function in enumerate(times.functions):
+        kept = [i for i, which in enumerate(times.which) if which == track]
+        yield _named("thread_name", f"calls of {function}", CALLS + track)
+        ends = [*(times.starts[i] for i in kept[1:]), math.inf]
+        for i, end in zip(kept, ends, strict=True):
+            # Calls of several threads may overlap, and slices of a track must not.
+            end = min(end, times.starts[i] + times.seconds[i])
+            began = report.began - zero
+            yield {
+                "ph": "X",
+                "name": f"{function} call {times.numbers[i]}",
+                "cat": "call",
+                "pid": PROCESS,
+                "tid": CALLS + track,
+                **_span(began + times.starts[i], began + end),
+            }
+
+
+def _findings(report: Report, zero: float) -> Iterator[Event]:
+    """A mark over all tracks where a failing call has ended, or was found out."""
+    times = report.call_times
+    ended = {
+        (times.functions[which], number): report.began + start + seconds
+        for which, number, start, seconds in zip(
+            times.which, times.numbers, times.starts, times.seconds, strict=True
+        )
+    }
+    for finding in report.findings:
+        at = ended.get((finding.function, finding.call), finding.time)
+        if at:
+            yield {
+                "ph": "i",
+                "s": "g",
+                "name": finding.message.partition("\n")[0],
+                "cat": "finding",
+                "pid": PROCESS,
+                "tid": CELLS,
+                "ts": _span(at - zero, at - zero)["ts"],
+            }
 
 
 def _span(begin: float, end: float) -> Event:

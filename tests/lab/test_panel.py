@@ -120,6 +120,55 @@ def requested(notebook: Notebook) -> set[str]:
     return hosts
 
 
+def test_the_timeline_has_calls_cells_and_keys(
+    open_notebook: Open, tmp_path: Path
+) -> None:
+    notebook = open_notebook(LOAD, FAILING)
+    notebook.run_all()
+    timeline = panel(notebook).locator(".jd-timeline")
+    expect(timeline).to_contain_text("tracing, lowering and compiling")
+    tip = panel(notebook).locator(".jd-tip")
+    canvas = timeline.locator("canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box is not None
+    mouse, wide = notebook.page.mouse, box["width"]
+    lane = box["y"] + 42
+    # From the right, where nothing was compiled any more.
+    for x in range(int(wide) - 4, 132, -2):
+        mouse.move(box["x"] + x, lane)
+        if tip.count() and "call 2 of train_step" in tip.inner_text():
+            break
+    expect(tip).to_contain_text("call 2 of train_step · ")
+    mouse.down()
+    mouse.up()
+    expect(panel(notebook).locator(".jd-slider")).to_contain_text("call 2 train_step")
+    timeline.focus()
+    notebook.page.keyboard.press("ArrowRight")
+    expect(panel(notebook).locator(".jd-details h3")).to_contain_text("trace ")
+    notebook.page.keyboard.press("+")
+    expect(timeline.get_by_text("show all")).to_be_visible()
+    canvas.dblclick(position={"x": wide - 20, "y": 60})
+    expect(timeline.get_by_text("drag to zoom")).to_be_visible()
+    panel(notebook).screenshot(path=tmp_path / "timeline.png")
+
+
+def test_compilations_of_all_cells_are_a_timeline(
+    open_notebook: Open, tmp_path: Path
+) -> None:
+    notebook = open_notebook(LOAD, "jax.jit(lambda x: x + 1)(2.0)", "%compiles --panel")
+    notebook.run_all()
+    shown = panel(notebook)
+    expect(shown.locator(".jd-header")).to_contain_text("compilations")
+    expect(shown.locator(".jd-timeline")).to_contain_text("since jaxdbg was loaded")
+    expect(shown.locator(".jd-keys")).to_contain_text("zoom")
+    shown.screenshot(path=tmp_path / "compilations.png")
+    # What stays when no widget lives is the table.
+    html = json.dumps(notebook.cell(2)["outputs"])
+    assert "since jaxdbg was loaded" in html
+    assert "0 calls" not in html
+
+
 def test_keys_work_and_are_not_for_the_notebook(open_notebook: Open) -> None:
     notebook = open_notebook(LOAD, FAILING)
     notebook.run_all()

@@ -16,6 +16,7 @@ from typing import Any
 
 import compile_events as made
 import pytest
+from panel_fixtures import REPORT
 from playwright.sync_api import Browser
 
 from jaxdbg.advice import advised
@@ -58,6 +59,14 @@ class Server(http.server.SimpleHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         """Says nothing."""
+
+
+CALLS = """
+    select slice.name, slice.ts, slice.dur, thread.name
+    from slice join thread_track on slice.track_id = thread_track.id
+    join thread using (utid) where slice.category = 'call' order by slice.ts"""
+
+FINDINGS = "select name, ts from slice where category = 'finding' order by ts"
 
 
 @pytest.fixture
@@ -110,3 +119,32 @@ def test_perfetto_reads_what_was_written(
     assert [row[0] for row in cells] == [
         f"cell {n}" for n in sorted({e.cell for e in events if e.cell is not None})
     ]
+
+
+def test_perfetto_reads_the_calls_and_findings_of_a_region(
+    perfetto: str, browser: Browser, tmp_path: Path
+) -> None:
+    REPORT.to_perfetto(tmp_path / "region.trace")
+    Server.trace = (tmp_path / "region.trace").read_bytes()
+    page = browser.new_page(viewport={"width": 1200, "height": 700})
+    page.goto(f"{perfetto}/#!/?url={perfetto}/all.trace")
+    page.wait_for_function("() => self.app?.trace?.engine", timeout=60_000)
+    calls = page.evaluate(QUERY, CALLS)
+    findings = page.evaluate(QUERY, FINDINGS)
+    page.screenshot(path=tmp_path / "perfetto-region.png")
+    page.close()
+
+    assert [(name, track) for name, _, _, track in calls] == [
+        ("train_step call 1", "calls of train_step"),
+        ("train_step call 2", "calls of train_step"),
+        ("accuracy call 1", "calls of accuracy"),
+        ("train_step call 192", "calls of train_step"),
+    ]
+    starts = [ts for _, ts, _, _ in calls]
+    zero = starts[0] - 100_000_000
+    assert [s - zero for s in starts] == pytest.approx([1e8, 1.6e9, 1.9e9, 3.3e9])
+    assert [d for _, _, d, _ in calls] == pytest.approx([1.5e9, 4e6, 8e8, 4.5e6])
+    # The NaN where its call has ended; what is over budget when it was found.
+    said = {name.partition(" ")[0]: ts - zero for name, ts in findings}
+    assert said["NaN"] == pytest.approx(3.3045e9)
+    assert len(findings) == len(REPORT.findings)
