@@ -13,7 +13,7 @@ import pytest
 from flax import nnx
 
 import jaxdbg
-from jaxdbg import Finding, NonFiniteError, Report, UsageError, held, outputs
+from jaxdbg import Finding, NonFiniteError, Region, Report, UsageError, held, outputs
 from jaxdbg.contract import panel_data
 from jaxdbg.outputs import GROUP, Bad, Room, bad_of
 from jaxdbg.records import LeafStats, TreeStats
@@ -38,16 +38,21 @@ X = jnp.ones(100).at[17].set(-1.0)
 W, LOSS = 'step(...)[0]["w"]', "step(...)[1]"
 
 
-def failed(**options: Any) -> Finding:
-    """The finding of a region in which the second call has failed."""
+def failing_region() -> Region:
+    """A region in which the second call has failed."""
     params = PARAMS
-    with jaxdbg.checked(**options) as region:
+    with jaxdbg.checked() as region:
         try:
             params, _ = step(params, jnp.ones(100))
             step(params, X)
         except NonFiniteError:
             pass
-    return region.report.findings[0]
+    return region
+
+
+def failed() -> Finding:
+    """What such a region has found."""
+    return failing_region().report.findings[0]
 
 
 def test_each_bad_result_is_measured() -> None:
@@ -148,7 +153,8 @@ def test_the_static_report_says_that_a_tree_is_as_it_is_now() -> None:
 
 
 def test_a_later_region_drops_it() -> None:
-    finding = failed()
+    region = failing_region()  # somebody may hold it
+    (finding,) = region.report.findings
     gone = weakref.ref(finding.output())
     with jaxdbg.checked():
         step(PARAMS, jnp.ones(100))

@@ -1,7 +1,13 @@
 import { render } from "preact";
 import { act } from "preact/test-utils";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import type { SourceFrame, TileAnswer, TileRequest } from "../src/report";
+import type {
+  Finding,
+  OutputsData,
+  SourceFrame,
+  TileAnswer,
+  TileRequest,
+} from "../src/report";
 import { Axis, folds } from "../src/axis";
 import { extent, lanes, ticks } from "../src/spans";
 import { newStore, type Store } from "../src/store";
@@ -341,6 +347,22 @@ test("while the kernel is busy the picture stands for the elements", async () =>
   vi.useRealTimers();
   expect(root.querySelector(".jd-heat canvas")).not.toBeNull();
   expect(text(".jd-busy")).toBe("kernel busy – a closer look comes when the cell ends");
+});
+
+test("of two findings about a leaf each has its own results", async () => {
+  const data = fixture("failed");
+  const [first] = data.outputs as [OutputsData];
+  const again = { ...(data.report?.findings[1] as Finding), call: 193 };
+  data.report?.findings.push(again);
+  data.outputs.push({ ...first, finding: 2 });
+  const store = newStore();
+  await open("clean", store);
+  await act(() => store.setData(data));
+  await act(() => store.selectFinding(2));
+  await act(() => store.selectLeaf(4));
+  expect(text(".jd-shown")).toBe("What call 193 gave.");
+  const copied = root.querySelector(".jd-leaf .jd-copy")?.getAttribute("title");
+  expect(copied).toBe('copy import jaxdbg; jaxdbg.bad_output("model.head.kernel", 3)');
 });
 
 test("a result that no tree holds is a leaf like any other", async () => {
