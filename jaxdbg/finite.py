@@ -302,7 +302,7 @@ _PLACES: dict[int, tuple[Any, bool]] = {}
 """Shardings that were met, by id, and whether they lie elsewhere than on the CPU: what
 one program gives shares them."""
 
-_MANY_PLACES = 256
+_MANY_PLACES = 1 << 14
 
 
 def is_remote(x: Any) -> bool:
