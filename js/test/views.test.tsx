@@ -330,6 +330,7 @@ test("the slider, too, leaves the failing call and comes back to it", async () =
 test("the bad elements are there without a kernel", async () => {
   const store = await open("failed");
   await act(() => store.selectLeaf(4));
+  expect(text(".jd-shown")).toBe("What call 192 gave.");
   expect(root.querySelector(".jd-heat canvas")?.getAttribute("aria-label")).toBe(
     "Elements of model.head.kernel, 64 by 10 cells",
   );
@@ -347,6 +348,17 @@ test("while the kernel is busy the picture stands for the elements", async () =>
   vi.useRealTimers();
   expect(root.querySelector(".jd-heat canvas")).not.toBeNull();
   expect(text(".jd-busy")).toBe("kernel busy – a closer look comes when the cell ends");
+});
+
+test("in a saved page, where a tree is known by its history only", async () => {
+  const data = fixture("failed");
+  for (const tree of data.trees) tree.known = false;
+  const store = await open("clean");
+  await act(() => store.setData(data));
+  await act(() => store.selectLeaf(4));
+  expect(text(".jd-shown")).toBe("What call 192 gave.");
+  expect(text(".jd-numbers")).toContain("10 NaN of 5,120");
+  expect(root.querySelector(".jd-moment")).toBeNull();
 });
 
 test("of two findings about a leaf each has its own results", async () => {

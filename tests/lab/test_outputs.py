@@ -207,7 +207,7 @@ def test_a_saved_page_has_them_without_a_kernel(
     page.goto(f"file://{home / 'notebooks' / 'failed.html'}")
     panel = page.locator(".jd-panel")
     select(panel, "model.embed.embedding")
-    expect(panel.locator(".jd-shown")).to_contain_text("What call 3 gave")
+    expect(panel.locator(".jd-shown")).to_have_text("What call 3 gave.")
     assert is_nan(panel, (ROW + 0.5) / 300)
     panel.locator(".jd-heat canvas").click(position={"x": 40, "y": 60})
     expect(panel.locator(".jd-value")).to_contain_text("holds |x| up to")

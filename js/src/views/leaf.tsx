@@ -60,7 +60,7 @@ function Shown({ store }: { store: Store }) {
   const gave = `What call ${count((from ?? other)?.call ?? 0)} gave`;
   return (
     <p class="jd-advice jd-shown" role="status">
-      {from && `${gave}${other ? "" : ", which no tree holds"}.`}
+      {from && `${gave}${other || failed.value?.history ? "" : ", which no tree holds"}.`}
       {!from && (failed.value ? `As it is now. ${gave} for it was finite, and is not kept.` : now)}
     </p>
   );
