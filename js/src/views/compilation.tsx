@@ -17,7 +17,7 @@ export function CompilationDetails({ store, index }: { store: Store; index: numb
       </h3>
       <p class="jd-note">
         {[
-          event.defined && `defined at ${event.defined}`,
+          event.defined && `defined at ${event.defined.split("/").slice(-2).join("/")}`,
           event.cell !== null && `in cell ${event.cell}`,
           event.thread && event.thread !== "MainThread" && `thread ${event.thread}`,
           event.cache !== "off" && `persistent cache: ${event.cache}`,
