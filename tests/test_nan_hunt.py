@@ -47,6 +47,13 @@ def test_it_is_reproduced_without_jaxdbg(said: Said) -> None:
     assert re.search(r"wrote \S+: repro.py", said("repro"))
     *_, last = said("repro-run").strip().splitlines()
     assert last == "Reproduced."
+    assert re.fullmatch(r"\(\d+, 'kB'\)", said("save"))
+
+
+def test_the_panel_comes_when_it_is_called(cells: list[Cell], said: Said) -> None:
+    (cell,) = (c for c in cells if c["id"] == "panel")
+    assert "application/vnd.jupyter.widget-view+json" in cell["outputs"][0]["data"]
+    assert said("panel").startswith("✗ 2 findings")
 
 
 def test_the_model_goes_back_and_learns_on(said: Said) -> None:

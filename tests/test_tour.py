@@ -57,6 +57,7 @@ def test_model_holds_its_last_good_values(said: Said) -> None:
     stopped, accuracy = said("nan-model").split("\n")
     assert stopped == "stopped in step 192; model and optimizer all finite: True"
     assert percent(accuracy) > 90
+    assert said("nan-finite").startswith("✓ model: all 6 leaves finite")
     assert said("nan-batch").startswith("images of one shade only: [51]")
 
 
