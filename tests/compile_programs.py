@@ -668,6 +668,33 @@ def a_mesh_around_the_call(traced):
 # --- where arguments lie ------------------------------------------------------------
 
 
+@program(2, 2, "sharding", "x", "f32[4]", "f32[4] over data=2", at="f(split)")
+def onto_a_mesh(traced):
+    f = jax.jit(traced(_f))
+    split = jax.device_put(ones(4), NamedSharding(_mesh("data"), P("data")))
+    f(jnp.asarray(ones(4)))
+    f(split)
+
+
+@program(
+    2,
+    2,
+    "sharding",
+    "model.linear.kernel",
+    "Param f32[3,3]",
+    "Param f32[3,3] over data=2",
+    at="predict(model, ones(2, 3))  # on the mesh",
+    function="predict",
+)
+def a_parameter_onto_a_mesh(traced):
+    predict, model = _predict(traced), Net()
+    predict(model, ones(2, 3))
+    place = NamedSharding(_mesh("data"), P())
+    kernel = model.linear.kernel
+    kernel.set_value(jax.device_put(kernel.get_value(), place))
+    predict(model, ones(2, 3))  # on the mesh
+
+
 @program(
     1,
     2,

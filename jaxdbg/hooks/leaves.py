@@ -48,7 +48,8 @@ def of_aval(aval: Any, python: str = "") -> Leaf:
 def of_array(value: Any, kind: str = "") -> Leaf:
     """The leaf of an array."""
     weak = bool(getattr(value, "weak_type", False))
-    return Leaf(tuple(value.shape), short_dtype(value.dtype), weak, kind=kind)
+    dtype, sharding = short_dtype(value.dtype), _sharding(getattr(value, "aval", None))
+    return Leaf(tuple(value.shape), dtype, weak, sharding=sharding, kind=kind)
 
 
 def python_type(value: Any) -> str:
@@ -61,12 +62,24 @@ def _of_aval(aval: Any, python: str) -> Leaf:
     shape, dtype = getattr(aval, "shape", None), getattr(aval, "dtype", None)
     if shape is None or dtype is None:
         return Leaf((), str(aval.str_short()), python=python)
-    spec = getattr(getattr(aval, "sharding", None), "spec", None)
-    typed = spec is not None and any(s is not None for s in spec)
     return Leaf(
         tuple(n if isinstance(n, int) else str(n) for n in shape),
         short_dtype(dtype),
         bool(getattr(aval, "weak_type", False)),
         python,
-        f"@{spec}".replace("PartitionSpec", "") if typed else "",
+        _sharding(aval),
     )
+
+
+def _sharding(aval: Any) -> str:
+    """What of a sharding is part of the type: how it is split, or over which mesh.
+
+    Over a mesh whose axes are not explicit the type says only which mesh it is; an
+    array that is on none is of another type.
+    """
+    sharding = getattr(aval, "sharding", None)
+    spec, mesh = getattr(sharding, "spec", None), getattr(sharding, "mesh", None)
+    if spec is not None and any(s is not None for s in spec):
+        return f"@{spec}".replace("PartitionSpec", "")
+    sizes = getattr(mesh, "shape", None) or {}
+    return f"over {', '.join(f'{k}={n}' for k, n in sizes.items())}" if sizes else ""
