@@ -165,13 +165,15 @@ export function waffle(
     const named = place(all, width, 20, 1, 1, 20 + 14 + names * 6.7);
     if (named.height <= height) return named;
   }
+  const pitch = PITCHES.at(-1) as number;
+  // In a narrow panel the labels alone may need more.
+  const enough = Math.max(height, place(all, width, pitch, columnsIn(width), leaves).height);
   for (const pitch of PITCHES) {
     for (let columns = 1; columns <= columnsIn(width); columns++) {
       const found = place(all, width, pitch, columns, 1);
-      if (found.height <= height) return found;
+      if (found.height <= enough) return found;
     }
   }
-  const pitch = PITCHES.at(-1) as number;
   const perRow = Math.max(1, Math.floor((width - LABEL) / pitch));
   // The labels alone need some room.
   const room = Math.max(height, place(all, width, pitch, 1, leaves).height) * 1.1;

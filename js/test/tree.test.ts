@@ -109,6 +109,15 @@ test("the one bad leaf among 600 has a cell, and the cell has the leaf", () => {
   }
 });
 
+test("in a narrow panel the cells of a few leaves stay large", () => {
+  const data = fixture("tree").trees[0] as TreeData;
+  const paths = Array.from({ length: 27 }, (_, i) => `opt.mu.layers[${i}].kernel`);
+  const tree = new Tree({ ...data, paths });
+  const map = waffle(groups(tree, tree.modules()), 380, 260);
+  expect(map.pitch).toBeGreaterThanOrEqual(14);
+  expect(map.share).toBe(1);
+});
+
 test("every leaf has its cell, at any number of them", () => {
   for (const n of [1, 7, 2_000, 40_000]) {
     const data = fixture("tree").trees[0] as TreeData;
