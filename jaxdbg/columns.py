@@ -5,19 +5,29 @@ from __future__ import annotations
 import sys
 from array import array
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 FEW = 64
 """Up to so many numbers a column is written in the open."""
 
+_MOST = 0.95
+"""The share of equal numbers from which only the others are told one by one."""
+
 
 def column(values: Sequence[float | None]) -> dict[str, Any]:
     """Numbers, one for each leaf or call."""
-    if len(set(values)) == 1:
+    different = set(values)
+    if len(different) == 1:
         return {"same": _json(values[0])}
     if len(values) <= FEW:
         return {"list": [_json(v) for v in values]}
+    if len(different) <= FEW:
+        most, times = Counter(values).most_common(1)[0]
+        if times > len(values) * _MOST:
+            others = ((i, v) for i, v in enumerate(values) if v != most)
+            return {"same": _json(most), "but": {str(i): _json(v) for i, v in others}}
     full = array("d", [float("nan") if v is None else v for v in values])
     packed = array("f", full) if _fits_in_32_bits(full) else full
     if sys.byteorder == "big":

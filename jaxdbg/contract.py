@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any
 
 from jaxdbg.columns import column
@@ -45,6 +46,7 @@ _NUMBERS = (
     "detailed",
 )
 _TEXTS = ("group", "kind", "dtype", "sharding")
+_TOLD = ("path", "shape", "first_bad", "also", *_TEXTS, *_NUMBERS)
 
 Json = dict[str, Any]
 
@@ -214,23 +216,32 @@ def _unknown(history: TreeHistory) -> TreeStats:
 
 def _tree(tree: TreeStats, history: TreeHistory | None, known: bool = True) -> Json:
     leaves = tree.leaves
+    told = _told(leaves)
+    shapes = {shape: "×".join(map(str, shape)) for shape in {*told["shape"]}}
     return {
         "name": tree.name,
         "seconds": tree.seconds,
         "call": tree.call,
-        "paths": [leaf.path for leaf in leaves],
+        "paths": list(told["path"]),
         "known": known,
-        "also": {path: i for i, leaf in enumerate(leaves) for path in leaf.also},
-        **{name: _coded([getattr(leaf, name) for leaf in leaves]) for name in _TEXTS},
-        "shape": _coded(["×".join(map(str, leaf.shape)) for leaf in leaves]),
-        **{name: column([getattr(leaf, name) for leaf in leaves]) for name in _NUMBERS},
+        "also": {path: i for i, paths in enumerate(told["also"]) for path in paths},
+        **{name: _coded(told[name]) for name in _TEXTS},
+        "shape": _coded([shapes[shape] for shape in told["shape"]]),
+        **{name: column(told[name]) for name in _NUMBERS},
         "first_bad": {
-            str(i): list(leaf.first_bad)
-            for i, leaf in enumerate(leaves)
-            if leaf.first_bad is not None
+            str(i): list(index)
+            for i, index in enumerate(told["first_bad"])
+            if index is not None
         },
         "history": history and _history(history),
     }
+
+
+def _told(leaves: Sequence[LeafStats]) -> dict[str, Sequence[Any]]:
+    """What the panel is told of leaves, column by column."""
+    rows = map(attrgetter(*_TOLD), leaves)
+    columns = [*zip(*rows, strict=True)] or [()] * len(_TOLD)
+    return dict(zip(_TOLD, columns, strict=True))
 
 
 def _history(history: TreeHistory) -> Json:

@@ -153,6 +153,10 @@ def test_a_history_of_the_floats_joins_the_whole_tree() -> None:
     [
         [0] * 200,
         [None] * 200,
+        [*[0] * 300, 1, 2, *[0] * 20],
+        [2.5, *[None] * 300, 1e300],
+        [*[1] * 300, 0],
+        [*[1.0] * 100, *[0.0] * 100],
         list(range(FEW)),
         list(range(200)),
         [2**24 + 1, *range(200)],
@@ -178,10 +182,17 @@ def test_no_number_that_json_lacks_is_written() -> None:
     json.dumps(data, allow_nan=False)
 
 
+def test_what_few_leaves_have_is_told_of_these_alone() -> None:
+    values = [*[0] * 300, 7, *[0] * 20]
+    assert column(values) == {"same": 0, "but": {"300": 7}}
+
+
 def unpacked(packed: dict[str, Any], length: int) -> list[float]:
     match packed:
         case {"same": value}:
             values = [value] * length
+            for i, other in packed.get("but", {}).items():
+                values[int(i)] = other
         case {"list": values}:
             pass
         case {"f32": text}:

@@ -69,22 +69,21 @@ export function groups(tree: Tree, root: Module, max = MAX_GROUPS): Group[] {
 function runs(finer: Cut[], max: number): Cut[] {
   const leaves = finer.reduce((n, g) => n + g.end - g.start, 0);
   const each = leaves / (max / 2);
-  const found: Cut[] = [];
-  let first: Cut | null = null;
+  const found: { first: Cut; last: Cut }[] = [];
   for (const group of finer) {
-    const last = found.at(-1);
+    const run = found.at(-1);
     const joins =
-      last && last.part === group.part && group.end - last.start <= each * 1.02;
-    if (!joins || !first) {
-      first = group;
-      found.push({ ...group });
-      continue;
-    }
-    last.end = group.end;
-    last.path = commonPath(first.path, group.path);
-    last.label = span(last.path, first.path, group.path);
+      run &&
+      run.first.part === group.part &&
+      group.end - run.first.start <= each * 1.02;
+    if (joins) run.last = group;
+    else found.push({ first: group, last: group });
   }
-  return found;
+  return found.map(({ first, last }) => {
+    if (first === last) return first;
+    const path = commonPath(first.path, last.path);
+    return { ...first, end: last.end, path, label: span(path, first.path, last.path) };
+  });
 }
 
 /** `blocks[3…17]`, or `encoder … decoder` where the ends are no numbers. */

@@ -164,11 +164,11 @@ export interface Report {
 }
 
 /**
- * Numbers, one for each leaf: all the same, as they are, or as the base64 of
+ * Numbers, one for each leaf: all the same but some, as they are, or as the base64 of
  * little-endian binary numbers. A number that is not there is null or NaN.
  */
 export type Column =
-  | { same: number | null }
+  | { same: number | null; but?: Record<string, number | null> }
   | { list: (number | null)[] }
   | { f32: string }
   | { f64: string };

@@ -14,13 +14,15 @@ export type Numbers = ArrayLike<number>;
 /** The numbers of a column; NaN where there is none. */
 export function unpack(column: Column, length: number): Numbers {
   if ("same" in column) {
-    return new Float64Array(length).fill(column.same ?? NaN);
+    const all = new Float64Array(length).fill(column.same ?? NaN);
+    for (const i in column.but) all[+i] = column.but[i] ?? NaN;
+    return all;
   }
   if ("list" in column) return Float64Array.from(column.list, (v) => v ?? NaN);
   const f32 = "f32" in column;
-  const bytes = Uint8Array.from(atob(f32 ? column.f32 : column.f64), (c) =>
-    c.charCodeAt(0),
-  );
+  const text = atob(f32 ? column.f32 : column.f64);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
   return f32 ? new Float32Array(bytes.buffer) : new Float64Array(bytes.buffer);
 }
 
@@ -333,18 +335,27 @@ export function modulesOf(name: string, paths: string[]): Module {
     children: [],
   };
   let open: Module[] = [root];
+  let before = "";
+  let ends: number[] = []; // of the steps to the open modules, in the path before
   paths.forEach((path, leaf) => {
-    const inner = steps(path).slice(0, -1);
+    // What two paths begin with is not taken apart again.
+    const most = Math.min(path.length, before.length);
+    let same = 0;
+    while (same < most && path.charCodeAt(same) === before.charCodeAt(same)) same++;
     let depth = 0;
-    while (depth < inner.length && open[depth + 1]?.name === inner[depth]) depth++;
-    open = open.slice(0, depth + 1);
-    for (; depth < inner.length; depth++) {
+    while (depth < ends.length && (ends[depth] as number) < same) depth++;
+    ends = ends.slice(0, depth);
+    let end = ends[depth - 1] ?? 0;
+    for (const step of steps(path.slice(end)).slice(0, -1)) {
       const parent = open[depth] as Module;
-      const step = inner[depth] as string;
+      depth++;
+      ends.push((end += step.length));
+      if (open[depth]?.name === step) continue;
+      open = open.slice(0, depth);
       const child: Module = {
         name: step,
         path: parent.path + step,
-        depth: depth + 1,
+        depth,
         start: leaf,
         end: leaf,
         children: [],
@@ -352,7 +363,9 @@ export function modulesOf(name: string, paths: string[]): Module {
       parent.children.push(child);
       open.push(child);
     }
+    open = open.slice(0, depth + 1);
     for (const module of open) module.end = leaf + 1;
+    before = path;
   });
   return root;
 }

@@ -7,6 +7,7 @@ import {
   type Failed,
   GOOD,
   INF,
+  type Module,
   modulesOf,
   NAN,
   Outputs,
@@ -24,6 +25,9 @@ function tree(name: string, at = 0): Tree {
 test("columns come back as they went", () => {
   expect([...Array.from(unpack({ same: 3 }, 2))]).toEqual([3, 3]);
   expect(Array.from(unpack({ list: [1, null] }, 2))).toEqual([1, NaN]);
+  expect(Array.from(unpack({ same: 0, but: { "2": 5, "1": null } }, 4))).toEqual([
+    0, NaN, 5, 0,
+  ]);
   const packed = tree("tree");
   expect(packed.data.largest).toHaveProperty("f32");
   expect(packed.number("largest", 37)).toBeCloseTo(10 ** Math.sin(1), 5);
@@ -47,6 +51,42 @@ test("modules are ranges of leaves", () => {
     ["m.d", 3, 5],
   ]);
   expect(below("m.a.w", "m.a")).toBe("w");
+});
+
+/** The modules of leaves, each path taken apart by itself. */
+function plainly(paths: string[]): string[] {
+  const found: string[] = [];
+  let open: { path: string; start: number; at: number }[] = [];
+  paths.forEach((path, leaf) => {
+    const inner = steps(path).slice(0, -1);
+    const heads = inner.map((_, i) => inner.slice(0, i + 1).join(""));
+    const same = heads.findIndex((head, i) => open[i]?.path !== head);
+    open = open.slice(0, same < 0 ? heads.length : same);
+    for (const head of heads.slice(open.length)) {
+      open.push({ path: head, start: leaf, at: found.push(head) - 1 });
+    }
+    for (const { path: p, start, at } of open) found[at] = `${p} ${start} ${leaf + 1}`;
+  });
+  return found;
+}
+
+function told(module: Module): string[] {
+  return module.children.flatMap((c) => [`${c.path} ${c.start} ${c.end}`, ...told(c)]);
+}
+
+test("modules are those of paths taken apart one by one", () => {
+  const few = ["a.b.c", "a.b", "a.b[0]", "a.bc.d", "a.b.c", "a", "a['x.y'].z", "a['x.y']",
+    "a['x.yz'].z", "b", "f(a.b).c", "f(a.c).c", "f(a.c)[0]", "", "a[1].w", "a[10].w"];
+  expect(told(modulesOf("a", few))).toEqual(plainly(few));
+  let seed = 1;
+  const next = (n: number) => (seed = (seed * 48271) % 2147483647) % n;
+  const parts = [".a", ".ab", "[0]", "[01]", "['a.b']", "['a']", ".a(b.c)"];
+  for (let round = 0; round < 300; round++) {
+    const paths = Array.from({ length: 12 }, () =>
+      ["m", ...Array.from({ length: next(5) }, () => parts[next(parts.length)])].join(""),
+    );
+    expect(told(modulesOf("m", paths))).toEqual(plainly(paths));
+  }
 });
 
 test("badness at the end, and at a call of the history", () => {
