@@ -81,7 +81,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the data")
     quick = parser.parse_args().quick
-    nbytes, rounds = (10**8, 3) if quick else (10**9, 9)
+    nbytes, rounds = (10**8, 3) if quick else (10**9, 5)
     print(machine_line())
     for dtype in (np.float32, jnp.bfloat16):
         for count in (4, 100, 10_000):
