@@ -20,6 +20,7 @@ import pytest
 from nbclient import NotebookClient
 
 import jaxdbg
+from jaxdbg.history import Compilations
 from jaxdbg.records import Report
 from jaxdbg.render import static
 from jaxdbg.render.figure.picture import png
@@ -141,10 +142,22 @@ def test_the_picture_is_of_what_is_bad() -> None:
     leaves = (made.leaf("model.head.bias", nan=3),)
     good, bad = made.MODEL, replace(made.MODEL, leaves=leaves)
     compiled = png(made.REPORT, ())
-    assert png(made.REPORT, [good]) == compiled
-    assert png(made.REPORT, [good, bad]) == png(None, [bad])
+    silent = replace(made.REPORT, findings=())
+    assert png(silent, [good]) == compiled
+    assert png(silent, [good, bad]) == png(None, [bad])
+    assert png(None, (), Compilations(made.REPORT.compilations)) == compiled
     assert len({png(None, [good]), png(None, [bad]), compiled}) == 3
     assert 800 < size(compiled)[0] < 1000
+
+
+def test_a_tree_with_its_last_good_values_is_drawn_as_the_failing_call_gave_it() -> (
+    None
+):
+    given = {leaf.path: leaf for leaf in made.OUTPUTS}
+    leaves = tuple(given.get(leaf.path, leaf) for leaf in made.MODEL.leaves)
+    failed = replace(made.MODEL, leaves=leaves)
+    assert failed.bad
+    assert png(made.REPORT, [made.MODEL]) == png(None, [failed])
 
 
 def test_a_picture_of_much_is_small() -> None:

@@ -137,7 +137,7 @@ def _picture(panel: Panel) -> str:
         return ""
     from jaxdbg.render.figure.picture import png  # it needs matplotlib
 
-    drawn = png(panel.report, panel.trees)
+    drawn = png(panel.report, panel.trees, panel.compilations)
     return b64encode(drawn).decode() if drawn is not None else ""
 
 
