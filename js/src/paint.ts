@@ -12,6 +12,7 @@ export interface Colours {
   accent: string;
   good: string;
   unknown: string;
+  call: string;
   nan: string;
   inf: string;
   phases: Record<string, string>;
@@ -38,6 +39,7 @@ export function coloursOf(element: HTMLElement): Colours {
     line: get("--jd-line", dark ? "#444" : "#ddd"),
     accent: get("--jd-accent", dark ? "#6cb6ff" : "#0969da"),
     good: dark ? "#4a5866" : "#c3ced8",
+    call: dark ? "#707d89" : "#95a3af",
     unknown: dark ? "#2f363d" : "#e6eaee",
     nan: dark ? "#f0742b" : "#d55e00",
     inf: dark ? "#d58ab5" : "#a8508a",

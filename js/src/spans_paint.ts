@@ -143,7 +143,7 @@ function drawCalls(
 ): void {
   const { calls } = what;
   if (!calls) return;
-  ctx.fillStyle = colours.good;
+  ctx.fillStyle = colours.call;
   const y = TOP + row * LANE + 6;
   for (const i of calls.of(lane.name)) {
     const x = xOf(what, calls.start(i));

@@ -226,7 +226,7 @@ function Key({ store }: { store: Store }) {
       )}
       {!!store.ran.value?.length && (
         <span>
-          <i class="jd-swatch jd-good" /> call
+          <i class="jd-swatch jd-call" /> call
         </span>
       )}
     </span>
