@@ -13,6 +13,9 @@ from jaxdbg.records import CallTimes
 MOST = 1024
 """How many calls are kept at most."""
 
+MOST_FAILED = 64
+"""How many failing calls are kept besides."""
+
 
 class _Call(NamedTuple):
     seconds: float
@@ -26,6 +29,8 @@ class CallLog:
 
     def __init__(self) -> None:
         self._kept: list[_Call] = []
+        self._failed: list[_Call] = []
+        self._latest: _Call | None = None
         self._slowest: _Call | None = None
         self._met = 0
         self._share = 1
@@ -39,7 +44,7 @@ class CallLog:
             start: when it began, in seconds after the region has begun.
             seconds: how long it took.
         """
-        call = _Call(seconds, start, function, number)
+        call = self._latest = _Call(seconds, start, function, number)
         if self._slowest is None or seconds > self._slowest.seconds:
             self._slowest = call
         self._met += 1
@@ -52,9 +57,18 @@ class CallLog:
             self._kept = [max(pair) for pair in pairs]
             self._share *= 2
 
+    def failed(self, function: str, number: int) -> None:
+        """Keeps a call that has failed, if it is the one that was noted last."""
+        call = self._latest
+        if call is not None and (call.function, call.number) == (function, number):
+            self._failed = [*self._failed, call][:MOST_FAILED]
+
     def frozen(self) -> CallTimes:
         """What was kept, in the order in which the calls have ended."""
         calls = [*self._kept, *([self._slowest] if self._slowest else [])]
+        failed = [call for call in self._failed if call not in calls]
+        if failed:
+            calls = sorted([*calls, *failed], key=lambda call: call.start)
         functions = tuple(dict.fromkeys(call.function for call in calls))
         place = {name: i for i, name in enumerate(functions)}
         return CallTimes(

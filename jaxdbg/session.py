@@ -156,6 +156,7 @@ class Session:
             one.finding = replace(one.finding, time=time.time())
         with self._lock:
             self.findings += [f.finding for f in (failure, *others)]
+            self._call_log.failed(failure.finding.function, failure.finding.call)
             for f in (failure, *others):
                 if f.held is not None:
                     self.kept.add(f.finding, f.held)

@@ -41,6 +41,18 @@ def test_of_many_calls_the_slow_ones_stay() -> None:
     assert times.numbers[-1] > 50 * MOST - 64  # to the very end
 
 
+def test_the_call_that_failed_stays_however_quick_it_was() -> None:
+    log = CallLog()
+    for i in range(5000):
+        log.add("f", i + 1, float(i), 0.5)
+    log.add("f", 5001, 5000.0, 0.001)
+    log.failed("f", 5001)
+    log.failed("g", 1)  # not the last one
+    times = log.frozen()
+    assert times.numbers[-1] == 5001
+    assert list(times.starts) == sorted(times.starts)
+
+
 def test_a_region_notes_its_calls_and_not_the_search_for_an_origin() -> None:
     @jax.jit
     def f(x: jax.Array) -> jax.Array:

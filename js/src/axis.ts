@@ -9,17 +9,17 @@ export interface Fold {
   to: number;
 }
 
-/** How much of the time in cells a gap must be to be folded, and then is. */
-const LONG = 0.25;
+/** How much of the time in cells a folded gap takes, and all of them together. */
 const FOLDED = 0.05;
+const ALL_FOLDED = 0.25;
 
-/** The gaps between cells that are long beside what the cells take. */
+/** The gaps between cells that are longer than a cell takes, on an average. */
 export function folds(cells: readonly Cell[]): Fold[] {
   const busy = cells.reduce((sum, c) => sum + c.end - c.start, 0);
   const found: Fold[] = [];
   let end = -Infinity;
   for (const cell of [...cells].sort((a, b) => a.start - b.start)) {
-    if (cell.start - end > Math.max(LONG * busy, 0.01) && end > 0) {
+    if (cell.start - end > Math.max(busy / cells.length, 0.01) && end > 0) {
       found.push({ from: end, to: cell.start });
     }
     end = Math.max(end, cell.end);
@@ -32,7 +32,7 @@ export class Axis {
   private readonly room: number;
 
   constructor(readonly folds: readonly Fold[], busy: number) {
-    this.room = Math.max(FOLDED * busy, 0.001);
+    this.room = Math.max(Math.min(FOLDED, ALL_FOLDED / folds.length) * busy, 0.001);
   }
 
   shown(time: number): number {

@@ -37,11 +37,11 @@ export class Calls {
     return this.lengths[i] ?? 0;
   }
 
-  /** The calls of a function, in the order in which they ran. */
-  of(name: string): number[] {
-    const place = this.functions.indexOf(name);
+  /** The calls of some functions, in the order in which they ran. */
+  of(names: readonly string[]): number[] {
+    const mine = this.functions.map((name) => names.includes(name));
     const found: number[] = [];
-    for (let i = 0; i < this.length; i++) if (this.which[i] === place) found.push(i);
+    for (let i = 0; i < this.length; i++) if (mine[this.which[i] ?? 0]) found.push(i);
     return found;
   }
 
@@ -61,7 +61,7 @@ export class Calls {
     if (!call) return -1;
     let best = -1;
     let apart = Infinity;
-    for (const i of this.of(call.function)) {
+    for (const i of this.of([call.function])) {
       const far = Math.abs((this.numbers[i] ?? 0) - call.number);
       if (far < apart) [best, apart] = [i, far];
     }

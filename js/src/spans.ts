@@ -5,6 +5,8 @@ import type { CompileEvent } from "./report";
 export interface Lane {
   name: string;
   user: boolean;
+  /** Functions whose calls are drawn in it. */
+  called: string[];
   /** Positions of its events in the report. */
   events: number[];
   seconds: number;
@@ -25,13 +27,13 @@ export function lanes(
   const byName = new Map<string, Lane>();
   events.forEach((event, i) => {
     const name = event.user ? event.function : REST;
-    const lane = byName.get(name) ?? { name, user: event.user, events: [], seconds: 0 };
+    const lane = byName.get(name) ?? { name, user: event.user, called: [name], events: [], seconds: 0 };
     lane.events.push(i);
     lane.seconds += event.self_time || (event.parent < 0 ? event.duration : 0);
     byName.set(name, lane);
   });
   for (const name of called) {
-    if (!byName.has(name)) byName.set(name, { name, user: true, events: [], seconds: 0 });
+    if (!byName.has(name)) byName.set(name, { name, user: true, called: [name], events: [], seconds: 0 });
   }
   const all = [...byName.values()];
   const users = all.filter((l) => l.user).sort((a, b) => b.seconds - a.seconds);
@@ -46,6 +48,7 @@ function join(name: string, all: Lane[]): Lane {
   return {
     name,
     user: true,
+    called: all.map((l) => l.name),
     events: all.flatMap((l) => l.events),
     seconds: all.reduce((s, l) => s + l.seconds, 0),
   };

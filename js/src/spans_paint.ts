@@ -145,7 +145,7 @@ function drawCalls(
   if (!calls) return;
   ctx.fillStyle = colours.call;
   const y = TOP + row * LANE + 6;
-  for (const i of calls.of(lane.name)) {
+  for (const i of calls.of(lane.called)) {
     const x = xOf(what, calls.start(i));
     const right = xOf(what, calls.start(i) + calls.seconds(i));
     if (right < LABEL || x > what.width) continue;

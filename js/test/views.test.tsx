@@ -232,6 +232,14 @@ test("an hour between two cells is folded, and time goes back and forth", () => 
   for (const time of [100, 104, 1000, 3704, 3705.5]) {
     expect(axis.real(axis.shown(time))).toBeCloseTo(time, 3);
   }
+  const often = Array.from({ length: 50 }, (_, i) => ({
+    name: `cell ${i}`,
+    start: 1 + 13 * i,
+    end: 2 + 13 * i,
+  }));
+  const many = new Axis(folds(often), 50);
+  expect(folds(often)).toHaveLength(49);
+  expect(many.shown(638 + 1) - many.shown(1)).toBeLessThan(64);
   expect(folds([{ name: "region", start: 5, end: 90 }])).toEqual([]);
 });
 
@@ -426,6 +434,10 @@ test("a panel of another version says so", () => {
 test("lanes and spans", () => {
   const events = fixture("failed").timeline.events;
   expect(lanes([], ["evaluate"]).map((l) => l.name)).toEqual(["evaluate"]);
+  const names = Array.from({ length: 20 }, (_, i) => `f${i}`);
+  const [rest] = lanes([], names).slice(-1);
+  expect(rest?.name).toBe("9 more functions");
+  expect(rest?.called).toContain("f19");
   expect(lanes(events).map((l) => [l.name, l.events.length])).toEqual([
     ["train_step", 3],
     ["accuracy", 6],

@@ -166,7 +166,7 @@ function callAt(what: Drawn, p: Place): number {
   const lane = what.lanes[Math.floor((p.y - TOP) / LANE)];
   if (!calls || !lane || p.x < LABEL) return -1;
   let best = -1;
-  for (const i of calls.of(lane.name)) {
+  for (const i of calls.of(lane.called)) {
     const x = xOf(what, calls.start(i));
     const right = xOf(what, calls.start(i) + calls.seconds(i));
     if (p.x < x - 1.5 || p.x > Math.max(right, x) + 1.5) continue;
