@@ -25,7 +25,7 @@ from jaxdbg.records import (
     tree_name,
 )
 from jaxdbg.records.serial import plain
-from jaxdbg.timeline_data import timeline_data
+from jaxdbg.timeline_data import name_of, timeline_data
 
 FORMAT = 1
 """Version of the contract; the panel refuses another."""
@@ -74,7 +74,7 @@ def panel_data(
     results = [_tree(tree, None, known=False) for tree in _results(report, shown)]
     return {
         "jaxdbg_panel": FORMAT,
-        "title": title or _title(report),
+        "title": title or (name_of(report) if report else ""),
         "report": report and report_data(report),
         "trees": told + results,
         "timeline": timeline_data(report, events, what),
@@ -173,12 +173,6 @@ def _spread(history: TreeHistory, paths: Mapping[str, int]) -> TreeHistory:
         nan=tuple(spread(call, 0) for call in history.nan),
         first_bad=places[history.first_bad] if history.first_bad >= 0 else -1,
     )
-
-
-def _title(report: Report | None) -> str:
-    if report is None:
-        return ""
-    return f"cell {report.cell}" if report.cell is not None else "region"
 
 
 def tree_names(report: Report) -> list[str]:

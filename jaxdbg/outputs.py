@@ -17,8 +17,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from jaxdbg import pictures
 from jaxdbg.finite import REF
 from jaxdbg.leaves import Leaf
@@ -36,9 +34,6 @@ PICTURES = 8
 
 PICTURE_SECONDS = 1.0
 """After so long no further picture is begun; the worst leaf always has one."""
-
-_WORST = np.array([0, *(2 if flags & pictures.NAN else 1 for flags in range(1, 8))])
-"""By the flags of a tile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +132,7 @@ def _picture(path: str, value: Any) -> LeafPicture:
         taken.tile,
         rows,
         columns,
-        "".join(map(str, _WORST[taken.flags].ravel().tolist())),
+        "".join(map(str, taken.worst.ravel().tolist())),
         tuple(_rounded(v) for v in taken.largest.ravel().tolist()),
     )
 

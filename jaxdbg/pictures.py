@@ -58,6 +58,15 @@ class Picture:
     largest: Host
     values: Host | None = None
 
+    @property
+    def worst(self) -> Host:
+        """By tile: 0 for good, 1 for infinite, 2 for NaN."""
+        return _WORST[self.flags]
+
+
+_WORST = np.array([0, *(2 if flags & NAN else 1 for flags in range(1, 8))])
+"""By the flags of a tile, how bad it is."""
+
 
 def picture(
     path: str,

@@ -15,13 +15,10 @@ from jaxdbg import finite, statistics
 from jaxdbg.columns import column
 from jaxdbg.finite import Host
 from jaxdbg.hooks.interpose import our_own_work
-from jaxdbg.pictures import MAX_TILES, NAN, picture
+from jaxdbg.pictures import MAX_TILES, picture
 
 SIDE = MAX_TILES
 """Most cells down and across."""
-
-_WORST = np.array([0, *(2 if flags & NAN else 1 for flags in range(1, 8))])
-"""By the flags of a tile: 0 for good, 1 for infinite, 2 for NaN."""
 
 MOST_VALUES = 4096
 """Up to so many elements are sent themselves, where each has a cell."""
@@ -76,7 +73,7 @@ def tile(array: Any, window: Window = ()) -> dict[str, Any]:
         "shape": list(shape),
         "window": [list(ends) for ends in grid.window[hidden:]],
         "largest": column(largest),
-        "worst": column(_WORST[reduced.flags].ravel().tolist()),
+        "worst": column(reduced.worst.ravel().tolist()),
         "values": values,
     }
 

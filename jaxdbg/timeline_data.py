@@ -34,9 +34,13 @@ def timeline_data(
     }
 
 
+def name_of(report: Report) -> str:
+    """What a region is called: its cell, where it has one."""
+    return f"cell {report.cell}" if report.cell is not None else "region"
+
+
 def _region(report: Report) -> list[Json]:
-    name = f"cell {report.cell}" if report.cell is not None else "region"
-    return [_cell(name, report.began, report.began + report.seconds)]
+    return [_cell(name_of(report), report.began, report.began + report.seconds)]
 
 
 def _cells(events: Sequence[CompileEvent]) -> list[Json]:
