@@ -17,10 +17,9 @@ from jaxdbg.hooks.compiles import Function, is_user_file
 from jaxdbg.options import Options
 from jaxdbg.origins import story
 from jaxdbg.outputs import Room
-from jaxdbg.records import Finding, LeafStats, Origin, Reason
+from jaxdbg.records import KINDS, Finding, LeafStats, Origin, Reason
 from jaxdbg.render import story as told
 from jaxdbg.render.compiles import changed
-from jaxdbg.render.reached import KINDS
 
 if TYPE_CHECKING:
     from jaxdbg.naming import Names
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 MAX_ALSO_BAD = 3
 """How many further bad leaves a message names."""
 
-RANKED = ("NaN", "Inf", "-Inf")
+RANKED = tuple(KINDS.values())
 """The words for the ranks of bad leaves."""
 
 MAX_CHANGES = 4

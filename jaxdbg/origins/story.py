@@ -20,11 +20,9 @@ from jaxdbg.origins import causes, lineage, lines, numbers, operands, rows, wide
 from jaxdbg.origins.births import Birth, Element, Found
 from jaxdbg.origins.lineage import Atom
 from jaxdbg.origins.where import Where
-from jaxdbg.records import LeafStats, Operand, Origin, Reached, SourceFrame, Turn
+from jaxdbg.records import KINDS, LeafStats, Operand, Origin, Reached, SourceFrame, Turn
 
 _T = TypeVar("_T")
-
-KINDS = {"nan": "NaN", "inf": "Inf", "-inf": "-Inf"}
 
 _NO_OPERANDS: tuple[Operand, ...] = ()
 

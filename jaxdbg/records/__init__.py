@@ -18,6 +18,7 @@ from jaxdbg.records.leaves import (
     tree_name as tree_name,
 )
 from jaxdbg.records.origins import (
+    KINDS as KINDS,
     Operand as Operand,
     Origin as Origin,
     Reached as Reached,

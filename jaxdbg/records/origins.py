@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+KINDS = {"nan": "NaN", "inf": "Inf", "-inf": "-Inf"}
+"""The kinds of bad values, the worst first, and how they are said."""
+
 
 @dataclass(frozen=True, slots=True)
 class SourceFrame:

@@ -9,13 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jaxdbg.records import Reached, tree_name
+from jaxdbg.records import KINDS, Reached, tree_name
 
 MAX_LEAVES = 12
 """So many leaves are told one by one."""
-
-KINDS = {"nan": "NaN", "inf": "Inf", "-inf": "-Inf"}
-"""How a kind is said."""
 
 
 def told(reached: Sequence[Reached]) -> list[str]:

@@ -7,9 +7,8 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jaxdbg.records import Operand, Origin, SourceFrame, Turn
+from jaxdbg.records import KINDS, Operand, Origin, SourceFrame, Turn
 from jaxdbg.render import reached
-from jaxdbg.render.reached import KINDS
 
 MAX_LINES = 4
 """How many lines of one expression are shown."""
