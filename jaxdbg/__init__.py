@@ -14,57 +14,53 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jaxdbg.budgets import max_traces as max_traces
+    from jaxdbg.checks.afterwards.last import bad_output as bad_output
+    from jaxdbg.checks.afterwards.stories import origin as origin
+    from jaxdbg.checks.max_traces import max_traces as max_traces
+    from jaxdbg.checks.region import (
+        Region as Region,
+        block_until_checked as block_until_checked,
+        checked as checked,
+        last_report as last_report,
+    )
+    from jaxdbg.compiles.compilations import (
+        Compilations as Compilations,
+        compilations as compilations,
+    )
     from jaxdbg.errors import (
         CheckError as CheckError,
         NonFiniteError as NonFiniteError,
         TraceBudgetError as TraceBudgetError,
         UsageError as UsageError,
     )
-    from jaxdbg.history import (
-        Compilations as Compilations,
-        compilations as compilations,
-    )
-    from jaxdbg.installation import doctor as doctor
-    from jaxdbg.magics.showing import show as show
-    from jaxdbg.maps import FiniteMap as FiniteMap, finite_map as finite_map
-    from jaxdbg.records import (
-        Finding as Finding,
-        Origin as Origin,
-        Report as Report,
-    )
-    from jaxdbg.region import (
-        Region as Region,
-        block_until_checked as block_until_checked,
-        checked as checked,
-        last_report as last_report,
-    )
-    from jaxdbg.results import bad_output as bad_output
-    from jaxdbg.stories import origin as origin
+    from jaxdbg.jax_internals.doctor import doctor as doctor
+    from jaxdbg.notebook.show import show as show
+    from jaxdbg.records import Finding as Finding, Origin as Origin, Report as Report
+    from jaxdbg.trees.finite_map import FiniteMap as FiniteMap, finite_map as finite_map
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "CheckError": ("jaxdbg.errors", "CheckError"),
-    "FiniteMap": ("jaxdbg.maps", "FiniteMap"),
-    "Compilations": ("jaxdbg.history", "Compilations"),
+    "FiniteMap": ("jaxdbg.trees.finite_map", "FiniteMap"),
+    "Compilations": ("jaxdbg.compiles.compilations", "Compilations"),
     "Finding": ("jaxdbg.records", "Finding"),
     "NonFiniteError": ("jaxdbg.errors", "NonFiniteError"),
     "Origin": ("jaxdbg.records", "Origin"),
-    "Region": ("jaxdbg.region", "Region"),
+    "Region": ("jaxdbg.checks.region", "Region"),
     "Report": ("jaxdbg.records", "Report"),
     "TraceBudgetError": ("jaxdbg.errors", "TraceBudgetError"),
     "UsageError": ("jaxdbg.errors", "UsageError"),
-    "bad_output": ("jaxdbg.results", "bad_output"),
-    "block_until_checked": ("jaxdbg.region", "block_until_checked"),
-    "checked": ("jaxdbg.region", "checked"),
-    "compilations": ("jaxdbg.history", "compilations"),
-    "doctor": ("jaxdbg.installation", "doctor"),
-    "finite_map": ("jaxdbg.maps", "finite_map"),
-    "max_traces": ("jaxdbg.budgets", "max_traces"),
-    "last_report": ("jaxdbg.region", "last_report"),
-    "origin": ("jaxdbg.stories", "origin"),
-    "show": ("jaxdbg.magics.showing", "show"),
+    "bad_output": ("jaxdbg.checks.afterwards.last", "bad_output"),
+    "block_until_checked": ("jaxdbg.checks.region", "block_until_checked"),
+    "checked": ("jaxdbg.checks.region", "checked"),
+    "compilations": ("jaxdbg.compiles.compilations", "compilations"),
+    "doctor": ("jaxdbg.jax_internals.doctor", "doctor"),
+    "finite_map": ("jaxdbg.trees.finite_map", "finite_map"),
+    "max_traces": ("jaxdbg.checks.max_traces", "max_traces"),
+    "last_report": ("jaxdbg.checks.region", "last_report"),
+    "origin": ("jaxdbg.checks.afterwards.stories", "origin"),
+    "show": ("jaxdbg.notebook.show", "show"),
 }
 
 
@@ -83,13 +79,13 @@ def __dir__() -> list[str]:
 
 def load_ipython_extension(ip: Any) -> None:
     """Called by `%load_ext jaxdbg`."""
-    from jaxdbg import magics
+    from jaxdbg import notebook as magics
 
     magics.load(ip)
 
 
 def unload_ipython_extension(ip: Any) -> None:
     """Called by `%unload_ext jaxdbg`."""
-    from jaxdbg import magics
+    from jaxdbg import notebook as magics
 
     magics.unload(ip)

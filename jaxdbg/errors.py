@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jaxdbg.held import Held
     from jaxdbg.records import Finding, Report
 
 
@@ -27,7 +26,7 @@ class Failure(Exception):
         super().__init__(message)
         self.finding = finding
         self.report = report
-        self.held: Held | None = None
+        self.held: Any = None
         self.outputs: Mapping[str, Any] = {}
         self.follows = False
 

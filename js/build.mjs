@@ -1,4 +1,4 @@
-// Builds jaxdbg/static/: the panel as one ES module and one style sheet. The folder to
+// Builds jaxdbg/views/panel/panel.*: the panel as one ES module and one style sheet. The folder to
 // write to may be given, so that a test can compare a fresh build with what is
 // committed.
 import { build } from "esbuild";
@@ -21,11 +21,14 @@ const OURS = [
 ];
 
 const here = fileURLToPath(new URL(".", import.meta.url));
-const out = process.argv[2] ?? `${here}../jaxdbg/static`;
+const out = process.argv[2] ?? `${here}../jaxdbg/views/panel`;
 
 await build({
   absWorkingDir: here,
-  entryPoints: { panel: "src/widget.ts", "panel-style": "src/style.css" },
+  entryPoints: [
+    { in: "src/widget.ts", out: "panel" },
+    { in: "src/style.css", out: "panel" },
+  ],
   outdir: out,
   bundle: true,
   format: "esm",

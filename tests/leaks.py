@@ -10,8 +10,9 @@ import jax
 from jax._src import config, monitoring, pjit, util
 from jax.experimental import checkify
 
-from jaxdbg import region
-from jaxdbg.hooks import _compat, chex_mode
+from jaxdbg.checks import region
+from jaxdbg.jax_internals import names as _compat
+from jaxdbg.jax_internals.chex import assertions as chex_mode
 
 Snapshot = dict[str, Any]
 

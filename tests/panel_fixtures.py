@@ -12,8 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jaxdbg.contract import panel_data
-from jaxdbg.history import Compilations
+from jaxdbg.compiles.compilations import Compilations
 from jaxdbg.records import (
     CallTimes,
     CompileEvent,
@@ -30,6 +29,7 @@ from jaxdbg.records import (
     TreeStats,
     Turn,
 )
+from jaxdbg.views.panel.data import panel_data
 
 FIXTURES = Path(__file__).parent / "fixtures"
 

@@ -15,7 +15,7 @@ from flax import nnx
 from hard_cases import bits
 
 import jaxdbg
-from jaxdbg import findings
+from jaxdbg.checks import failure_messages as findings
 
 INF, NAN = jnp.inf, jnp.nan
 

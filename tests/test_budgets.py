@@ -14,7 +14,7 @@ import pytest
 from flax import nnx
 
 import jaxdbg
-from jaxdbg import recorder
+from jaxdbg.compiles import recorder
 
 
 def refused(function: Any, *args: Any, **kwargs: Any) -> str:

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import pytest
 
 import jaxdbg
-from jaxdbg.calltimes import MOST, CallLog
-from jaxdbg.contract import panel_data
+from jaxdbg.checks.call_times import MOST, CallLog
 from jaxdbg.records import Report
+from jaxdbg.views.panel.data import panel_data
 
 
 def test_calls_lie_as_they_ran() -> None:

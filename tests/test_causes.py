@@ -17,7 +17,7 @@ import pytest
 from flax import nnx
 
 import jaxdbg
-from jaxdbg.render import story
+from jaxdbg.views import origin_text as story
 
 
 @dataclass(frozen=True)

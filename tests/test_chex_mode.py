@@ -14,8 +14,8 @@ from flax import nnx
 from jax.experimental import checkify
 
 import jaxdbg
-from jaxdbg import findings
-from jaxdbg.hooks import _compat
+from jaxdbg.checks import failure_messages as findings
+from jaxdbg.jax_internals import names as _compat
 
 NAN = np.array([1.0, np.nan], np.float32)
 GOOD = np.array([1.0, 2.0], np.float32)

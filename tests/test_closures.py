@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import jaxdbg
-from jaxdbg import recorder
+from jaxdbg.compiles import recorder
 
 SCALE, SHAPE = 2.0, 7
 X = np.ones(3, np.float32)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import jaxdbg
-from jaxdbg import installation
-from jaxdbg.hooks import _compat, compiles
+from jaxdbg.compiles import listener as compiles
+from jaxdbg.jax_internals import doctor as installation, names as _compat
 
 NEEDED = {
     "jax._src.pjit._pjit_call_impl_python",
@@ -123,7 +123,7 @@ def test_loading_makes_nothing_be_traced_again():
 
 
 def test_a_part_of_ours_that_breaks_is_reported_as_ours(monkeypatch):
-    from jaxdbg import finite
+    from jaxdbg.trees import finiteness as finite
 
     def broken(arrays):
         raise KeyError("a bug of ours")
@@ -163,22 +163,22 @@ def test_a_computation_that_fails_late_is_not_ours(monkeypatch):
     def failed(out):
         raise RuntimeError("the device is gone")
 
-    monkeypatch.setattr("jaxdbg.checker._wait", failed)
+    monkeypatch.setattr("jaxdbg.checks.checker._wait", failed)
     with jaxdbg.checked() as region:
         jax.jit(lambda x: x + 1)(1.0)
     assert region.report.notices == ()
 
 
 BREAKABLE = [
-    ("jaxdbg.checker.Checker._plan", "a plan"),
-    ("jaxdbg.checker.Checker._judge", "a judgement"),
-    ("jaxdbg.region._counted", "a count"),
-    ("jaxdbg.session.Session.began", "the counts of phases"),
-    ("jaxdbg.session.Session.ended", "the counts of what has ended"),
-    ("jaxdbg.reasons.History.why", "a reason"),
-    ("jaxdbg.hooks.signatures.of_trace", "a signature"),
-    ("jaxdbg.hooks.signatures.lowered", "a signature of what runs"),
-    ("jaxdbg.diagnosis.search", "a search"),
+    ("jaxdbg.checks.checker.Checker._plan", "a plan"),
+    ("jaxdbg.checks.checker.Checker._judge", "a judgement"),
+    ("jaxdbg.checks.region._counted", "a count"),
+    ("jaxdbg.checks.session.Session.began", "the counts of phases"),
+    ("jaxdbg.checks.session.Session.ended", "the counts of what has ended"),
+    ("jaxdbg.compiles.reasons.History.why", "a reason"),
+    ("jaxdbg.compiles.signatures.of_trace", "a signature"),
+    ("jaxdbg.compiles.signatures.lowered", "a signature of what runs"),
+    ("jaxdbg.checks.diagnosis.search", "a search"),
 ]
 
 
@@ -197,7 +197,12 @@ def test_whatever_breaks_the_program_goes_on(monkeypatch, part):
 
 
 @pytest.mark.parametrize(
-    "part", ["naming.output_names", "outputs.bad_of", "diagnosis.search"]
+    "part",
+    [
+        "trees.names.output_names",
+        "checks.afterwards.bad_outputs.bad_of",
+        "checks.diagnosis.search",
+    ],
 )
 def test_a_diagnosis_that_breaks_does_not_lose_the_failure(monkeypatch, part):
     def broken(*args, **kwargs):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 from compile_programs import PROGRAMS, Program, counting
 
-from jaxdbg import recorder
+from jaxdbg.compiles import recorder
 from jaxdbg.records import CompileEvent, Reason, Remark
 from jaxdbg.records.compilations import CAUSES
 

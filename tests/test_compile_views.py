@@ -15,12 +15,13 @@ from typing import Any
 import compile_events as made
 import pytest
 
-from jaxdbg.advice import FIXES, advised, judged
-from jaxdbg.costs import builds, costs, lost, often, repeats, subset
-from jaxdbg.history import Compilations
+from jaxdbg.compiles.advice import FIXES, advised, judged
+from jaxdbg.compiles.compilations import Compilations
 from jaxdbg.records import CallTimes, CompileEvent, Reason, Report
 from jaxdbg.records.compilations import CAUSES
-from jaxdbg.render import compiles, compiles_html, perfetto
+from jaxdbg.records.costs import builds, costs, lost, often, repeats, subset
+from jaxdbg.views import compiles_html, compiles_text as compiles
+from jaxdbg.views.exports import perfetto
 
 PARTIAL = """\
 1.31 s tracing, lowering and compiling in cell 12 · 0.41 s lost to 1 avoidable \
@@ -466,7 +467,7 @@ def test_a_missing_library_is_named(
             raise ImportError(f"No module named {library!r}")
         return plain(name, *args, **kwargs)
 
-    ours = [m for m in sys.modules if m.startswith("jaxdbg.render.fig")]
+    ours = [m for m in sys.modules if m.startswith("jaxdbg.views.fig")]
     for module in ours:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setattr(builtins, "__import__", without)
@@ -606,7 +607,7 @@ def test_timeline_has_a_lane_for_each_function() -> None:
 
 
 def test_timeline_leaves_pauses_out() -> None:
-    from jaxdbg.render.figure.timeline import Clock
+    from jaxdbg.views.figures.timeline import Clock
 
     first, then = made.built("f", 0), made.built("f", 3600)
     clock = Clock(made.joined(first, then))
@@ -624,7 +625,7 @@ def test_timeline_of_many_functions_and_of_nothing() -> None:
 
 
 def test_text_of_the_timeline_reads_on_white_and_on_black() -> None:
-    from jaxdbg.render.figure import drawing, timeline
+    from jaxdbg.views.figures import drawing, timeline
 
     def luminance(colour: str) -> float:
         parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]

@@ -12,7 +12,7 @@ from IPython.core.completer import provisionalcompleter
 from test_magics import Shell, bare as bare, installed, shell as shell
 
 import jaxdbg
-from jaxdbg import recorder
+from jaxdbg.compiles import recorder
 
 FRESH = """\
 import jax, jax.numpy as jnp

@@ -14,9 +14,9 @@ import panel_fixtures as made
 import pytest
 
 from jaxdbg import records
-from jaxdbg.columns import FEW, column
-from jaxdbg.contract import panel_data
 from jaxdbg.records import Finding, Report
+from jaxdbg.views.panel.columns import FEW, column
+from jaxdbg.views.panel.data import panel_data
 
 ROOT = made.FIXTURES.parents[1]
 TYPES = (ROOT / "js" / "src" / "report.ts").read_text()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
-from jaxdbg.copies import SMALL, copied
+from jaxdbg.trees.copies import SMALL, copied
 
 DEVICES = jax.devices()[:2]
 SPLIT = NamedSharding(jax.make_mesh((2,), ("d",), devices=DEVICES), PartitionSpec("d"))

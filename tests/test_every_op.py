@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from test_search import BORN, F32, counted, scanned
 
-from jaxdbg import every_op
-from jaxdbg.hooks._compat import jaxpr_as_fun
+from jaxdbg.checks import every_op
+from jaxdbg.jax_internals.names import jaxpr_as_fun
 
 MARKED = {
     **{name: (function, args) for name, (function, args, _) in BORN.items()},

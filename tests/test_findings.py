@@ -167,7 +167,7 @@ def test_budgets():
 
 
 def test_a_search_that_is_interrupted_goes_without(monkeypatch):
-    from jaxdbg import diagnosis
+    from jaxdbg.checks import diagnosis
 
     def interrupted(*args):
         raise KeyboardInterrupt

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
-from jaxdbg import finite
-from jaxdbg.leaves import Leaf
-from jaxdbg.maps import stats_of
 from jaxdbg.records import LeafStats
+from jaxdbg.trees import finiteness as finite
+from jaxdbg.trees.finite_map import stats_of
+from jaxdbg.trees.leaves import Leaf
 
 EIGHT_BITS = [n for n in dir(ml_dtypes) if n.startswith("float8")]
 WIDE = ["float16", "bfloat16", "float32", "float64", "complex64", "complex128"]

@@ -10,7 +10,7 @@ from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
 import jaxdbg
-from jaxdbg import magics
+from jaxdbg import notebook as magics
 
 
 @pytest.fixture

@@ -17,10 +17,11 @@ import pytest
 from flax import nnx
 
 import jaxdbg
-from jaxdbg import finite, finite_map, statistics
-from jaxdbg.blocks import BLOCK
+from jaxdbg import finite_map
 from jaxdbg.records import LeafStats, TreeStats
 from jaxdbg.records.serial import record
+from jaxdbg.trees import finiteness as finite, statistics
+from jaxdbg.trees.measuring import BLOCK
 
 DTYPES = (
     np.float16,

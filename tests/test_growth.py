@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from jaxdbg.records import Finding, Report, TreeHistory
-from jaxdbg.render import growth
+from jaxdbg.views import growth
 
 FAILED = Finding("nan", "step", 8, "NaN in model.a, from step (call 8 in cell 3)")
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from jax import lax
 
-from jaxdbg.hooks._compat import is_literal
-from jaxdbg.jaxprs import bind_equation
-from jaxdbg.origins.badness import codes_of
-from jaxdbg.origins.host import _RULES, Host
+from jaxdbg.jax_internals.jaxprs import bind_equation
+from jaxdbg.jax_internals.names import is_literal
+from jaxdbg.origins.bad_elements import codes_of
+from jaxdbg.origins.search.numpy_rules import _RULES, Host
 
 SPECIAL = np.fromstring(
     """0 -0 1 -1 0.5 -0.5 1.5 2.5 -2.5 3 nan inf -inf 1e-45 6e-39 -6e-39 1.2e-38 5e-20

@@ -28,34 +28,34 @@ HEAVY = ("IPython", "ipywidgets", "anywidget", "matplotlib", "jax", "numpy", "fl
 """What `import jaxdbg` does not load."""
 
 STDLIB_ONLY = (
-    "advice",
-    "costs",
-    "contract",
-    "differences",
+    "compiles.advice",
+    "records.costs",
+    "views.panel.data",
+    "compiles.diff",
     "errors",
-    "garbage",
-    "history",
+    "records.garbage",
+    "compiles.compilations",
     "options",
-    "places",
+    "records.places",
     "records",
-    "columns",
-    "records.calls",
+    "views.panel.columns",
+    "records.call_times",
     "records.compilations",
-    "records.leaves",
+    "records.trees",
     "records.origins",
     "records.report",
     "records.serial",
-    "render.growth",
-    "render.leaves",
-    "render.leaves_html",
-    "render.compiles",
-    "render.compiles_html",
-    "render.perfetto",
-    "render.page",
-    "render.static",
-    "render.story",
-    "render.text",
-    "timeline_data",
+    "views.growth",
+    "views.tree_text",
+    "views.tree_html",
+    "views.compiles_text",
+    "views.compiles_html",
+    "views.exports.perfetto",
+    "views.panel.page",
+    "views.report_html",
+    "views.origin_text",
+    "views.report_text",
+    "views.panel.timeline",
 )
 """The modules that a machine needs to show a saved report; they do without JAX."""
 
@@ -81,11 +81,11 @@ def test_a_cycle_for_type_checkers_is_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("library", "room"),
     [
-        ("IPython", "jaxdbg.magics"),
-        ("jax._src", "jaxdbg.hooks."),
-        ("chex._src", "jaxdbg.hooks."),
-        ("anywidget", "jaxdbg.panel"),
-        ("matplotlib", "jaxdbg.render.figure"),
+        ("IPython", "jaxdbg.notebook"),
+        ("jax._src", "jaxdbg.jax_internals."),
+        ("chex._src", "jaxdbg.jax_internals."),
+        ("anywidget", "jaxdbg.notebook.widget"),
+        ("matplotlib", "jaxdbg.views.figures"),
     ],
 )
 def test_library_stays_in_its_room(library: str, room: str) -> None:
@@ -98,10 +98,10 @@ def test_a_stray_import_is_found(tmp_path: Path) -> None:
         a="from IPython.core import magic",
         b="def f():\n    import IPython",
         c="import importlib\nimportlib.import_module('IPython.core')",
-        magics="import IPython",
+        notebook="import IPython",
         d="import IPython_genutils",
     )
-    found = strays(tmp_path, "IPython", "jaxdbg.magics")
+    found = strays(tmp_path, "IPython", "jaxdbg.notebook")
     assert found == ["jaxdbg.a", "jaxdbg.b", "jaxdbg.c"]
 
 

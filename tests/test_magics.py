@@ -19,7 +19,8 @@ from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 from traitlets.config import Config
 
 import jaxdbg
-from jaxdbg import cell, magics
+import jaxdbg.notebook.cell_rewriting as cell
+from jaxdbg import notebook as magics
 
 FLAGS = [
     "--max-traces",
@@ -508,7 +509,7 @@ def broken(*_: object, **__: object) -> None:
 def test_a_region_that_breaks_lets_the_cell_run(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jaxdbg.region.Region.__enter__", broken)
+    monkeypatch.setattr("jaxdbg.checks.region.Region.__enter__", broken)
     assert shell.read("%%checked\n1 + 1") == (
         "Out[2]: 2\n"
         "jaxdbg failed, so this cell runs without (some of) its checks: TypeError: a "

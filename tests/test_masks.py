@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import jaxdbg
-from jaxdbg import diagnosis
-from jaxdbg.origins.badness import codes_of
-from jaxdbg.origins.masks import PATTERNS, Masks
+from jaxdbg.checks import diagnosis
+from jaxdbg.checks.known_masks import PATTERNS, Masks
+from jaxdbg.origins.bad_elements import codes_of
 
 NAN, INF = np.nan, np.inf
 

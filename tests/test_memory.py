@@ -13,7 +13,7 @@ import pytest
 from flax import nnx
 
 import jaxdbg
-from jaxdbg.origins import memory
+from jaxdbg.checks import earlier_calls as memory
 
 
 @pytest.fixture

@@ -16,12 +16,12 @@ import pytest
 from chex._src import asserts_internal
 from flax import nnx
 
-from jaxdbg.hooks.calls import running_call
-from jaxdbg.hooks.fresh import fresh_traces
-from jaxdbg.hooks.interpose import Invocation, interposed
-from jaxdbg.naming import Names
-from jaxdbg.origins.births import Site
-from jaxdbg.origins.where import Context, Where, locate
+from jaxdbg.jax_internals.calls import running_call
+from jaxdbg.jax_internals.fresh_traces import fresh_traces
+from jaxdbg.jax_internals.interpose import Invocation, interposed
+from jaxdbg.origins.found import Site
+from jaxdbg.origins.location.where import Context, Where, locate
+from jaxdbg.trees.names import Names
 
 X = np.ones((2, 4), np.float32)
 

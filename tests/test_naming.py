@@ -22,7 +22,7 @@ import optax
 import pytest
 from flax import nnx
 
-from jaxdbg.naming import (
+from jaxdbg.trees.names import (
     Names,
     NnxCall,
     element,

@@ -12,7 +12,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 import jaxdbg
-from jaxdbg import region as regions
+from jaxdbg.checks import region as regions
 from jaxdbg.records import Origin, Report
 
 BAD = np.array([[1, -1], [2, 3]], np.float32)

@@ -13,11 +13,12 @@ import pytest
 from flax import nnx
 
 import jaxdbg
-from jaxdbg import Finding, NonFiniteError, Region, Report, UsageError, held, outputs
-from jaxdbg.contract import panel_data
-from jaxdbg.outputs import GROUP, Bad, Room, bad_of
+from jaxdbg import Finding, NonFiniteError, Region, Report, UsageError
+from jaxdbg.checks.afterwards import bad_outputs as outputs, kept_calls as held
+from jaxdbg.checks.afterwards.bad_outputs import GROUP, Bad, Room, bad_of
 from jaxdbg.records import LeafStats, TreeStats
-from jaxdbg.render import static
+from jaxdbg.views import report_html as static
+from jaxdbg.views.panel.data import panel_data
 
 
 @pytest.fixture(autouse=True)

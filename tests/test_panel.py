@@ -13,9 +13,10 @@ import panel_fixtures as made
 import pytest
 
 import jaxdbg
-from jaxdbg import finite_map, panel
-from jaxdbg.panel import Panel
-from jaxdbg.render.page import page
+import jaxdbg.notebook.widget as panel
+from jaxdbg import finite_map
+from jaxdbg.notebook.widget import Panel
+from jaxdbg.views.panel.page import page
 
 
 @pytest.fixture(autouse=True)

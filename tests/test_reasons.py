@@ -8,11 +8,10 @@ import jax
 import numpy as np
 import pytest
 
-from jaxdbg import reasons, recorder
-from jaxdbg.hooks import compiles, signatures
-from jaxdbg.hooks.compiles import Function
-from jaxdbg.hooks.leaves import Leaf
-from jaxdbg.hooks.signatures import Signature
+from jaxdbg.compiles import listener as compiles, reasons, recorder, signatures
+from jaxdbg.compiles.listener import Function
+from jaxdbg.compiles.signatures import Signature
+from jaxdbg.jax_internals.array_types import Leaf
 from jaxdbg.records import Reason
 
 F = Function("f", "somewhere.py:1")

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import jaxdbg
-from jaxdbg import recorder
-from jaxdbg.hooks import _compat, compiles, signatures
+from jaxdbg.compiles import listener as compiles, recorder, signatures
+from jaxdbg.jax_internals import names as _compat
 from jaxdbg.records import CompileEvent
 
 

@@ -313,7 +313,7 @@ class _held_back:
 
     def __enter__(self) -> None:
         self._patch = pytest.MonkeyPatch()
-        self._patch.setattr("jaxdbg.checker._ready", lambda checked: False)
+        self._patch.setattr("jaxdbg.checks.checker._ready", lambda checked: False)
 
     def __exit__(self, *exc: object) -> None:
         self._patch.undo()
@@ -614,7 +614,7 @@ def test_an_interrupt_of_ours_ends_in_the_users_line(monkeypatch) -> None:
             log(GOOD)
 
     interrupted = mock.Mock(side_effect=KeyboardInterrupt)
-    monkeypatch.setattr("jaxdbg.finite.suspects", interrupted)
+    monkeypatch.setattr("jaxdbg.trees.finiteness.suspects", interrupted)
     with pytest.raises(KeyboardInterrupt) as caught:
         run()
     last = traceback.extract_tb(caught.value.__traceback__)[-1]

@@ -18,7 +18,7 @@ from flax import nnx
 from jax.experimental import checkify
 
 import jaxdbg
-from jaxdbg import held
+from jaxdbg.checks.afterwards import kept_calls as held
 
 ALONE = """
 import sys

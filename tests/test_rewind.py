@@ -15,7 +15,8 @@ import pytest
 from flax import nnx
 
 import jaxdbg
-from jaxdbg import held, slots
+from jaxdbg.checks.afterwards import kept_calls as held
+from jaxdbg.trees import paths as slots
 
 
 class Net(nnx.Module):

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from jax import lax
 
-from jaxdbg.jaxprs import NotReplayable
-from jaxdbg.origins import host
-from jaxdbg.origins.births import Found
-from jaxdbg.origins.patience import OutOfTime, Patience
-from jaxdbg.origins.recording import Recorder
-from jaxdbg.origins.search import first_birth, search
+from jaxdbg.jax_internals.jaxprs import NotReplayable
+from jaxdbg.origins.found import Found
+from jaxdbg.origins.search import numpy_rules as host
+from jaxdbg.origins.search.evaluate import Recorder
+from jaxdbg.origins.search.search import first_birth, search
+from jaxdbg.origins.search.time_limit import OutOfTime, Patience
 
 F32 = np.float32
 NAN, INF = np.nan, np.inf

@@ -20,10 +20,10 @@ import pytest
 from nbclient import NotebookClient
 
 import jaxdbg
-from jaxdbg.history import Compilations
+from jaxdbg.compiles.compilations import Compilations
 from jaxdbg.records import Report
-from jaxdbg.render import static
-from jaxdbg.render.figure.picture import png
+from jaxdbg.views import report_html as static
+from jaxdbg.views.figures.report import png
 
 MOST = 200_000
 """Bytes by which a panel may let a notebook grow."""
@@ -180,7 +180,7 @@ def test_the_users_style_is_not_used_and_left_alone() -> None:
 
 def test_nobody_waits_for_the_fonts_of_the_machine(tmp_path: Path) -> None:
     ask = (
-        "import sys; from jaxdbg.render import figure; print(figure.is_quick()); "
+        "import sys; from jaxdbg.views import figure; print(figure.is_quick()); "
         "print('matplotlib.font_manager' in sys.modules); import matplotlib.figure; "
         "print(figure.is_quick())"
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from jaxdbg.records import Operand, Origin, Reached, SourceFrame, Turn
-from jaxdbg.render import reached
-from jaxdbg.render.story import html, marked, operand, short, whole
+from jaxdbg.views import reached
+from jaxdbg.views.origin_text import html, marked, operand, short, whole
 
 CELL = SourceFrame(
     file="<ipython-input-7>",

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from test_contract import unpacked
 
-from jaxdbg.tiles import SIDE, tile
+from jaxdbg.notebook.tiles import SIDE, tile
 
 
 def worst(answer: dict[str, Any]) -> np.ndarray[Any, Any]:

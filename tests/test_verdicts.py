@@ -12,8 +12,10 @@ from flax import nnx
 from jax.sharding import PartitionSpec
 
 import jaxdbg
-from jaxdbg import diagnosis
-from jaxdbg.origins import recording, retrace, rows, story
+from jaxdbg.checks import diagnosis
+from jaxdbg.origins import batch_rows as rows, tell as story
+from jaxdbg.origins.location import trace_afresh as retrace
+from jaxdbg.origins.search import evaluate as recording
 
 NAN = np.nan
 

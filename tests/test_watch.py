@@ -12,8 +12,9 @@ import pytest
 from flax import nnx
 
 import jaxdbg
-from jaxdbg import statistics, watch, watched
+from jaxdbg.checks.watch import watched_tree as watched, watcher as watch
 from jaxdbg.records import Report
+from jaxdbg.trees import statistics
 
 
 @pytest.fixture(autouse=True)

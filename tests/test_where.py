@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxdbg.jaxprs import BODIES
-from jaxdbg.origins import lines, words
-from jaxdbg.origins.births import Site
-from jaxdbg.origins.where import Context, Where, locate
+from jaxdbg.jax_internals.jaxprs import BODIES
+from jaxdbg.origins.found import Site
+from jaxdbg.origins.location import source_lines as lines, wording as words
+from jaxdbg.origins.location.where import Context, Where, locate
 
 X = np.arange(1.0, 4.0, dtype=np.float32)
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jaxdbg.hooks import provenance
-from jaxdbg.origins import lineage, numbers, wider
-from jaxdbg.origins.births import Birth, Found
-from jaxdbg.origins.lineage import Atom
+from jaxdbg.jax_internals import source_info as provenance
+from jaxdbg.origins import numbers, producers as lineage, wider_type as wider
+from jaxdbg.origins.found import Birth, Found
+from jaxdbg.origins.producers import Atom
 
 
 @dataclass(frozen=True, slots=True)

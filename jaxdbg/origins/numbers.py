@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdbg.jaxprs import REF
+from jaxdbg.jax_internals.jaxprs import REF
 
 Host = np.ndarray[Any, np.dtype[Any]]
 

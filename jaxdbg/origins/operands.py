@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from jaxdbg.origins import lineage, numbers
-from jaxdbg.origins.births import Birth, Element
-from jaxdbg.origins.lineage import Atom
+from jaxdbg.origins import numbers, producers as lineage
+from jaxdbg.origins.found import Birth, Element
+from jaxdbg.origins.producers import Atom
 from jaxdbg.records import Operand
 
 _ROLES = {

@@ -4,18 +4,12 @@ Only the standard library is imported here, so that a saved report can be read o
 machine without JAX.
 """
 
-from jaxdbg.records.calls import CallTimes as CallTimes
+from jaxdbg.records.call_times import CallTimes as CallTimes
 from jaxdbg.records.compilations import (
     CompileEvent as CompileEvent,
+    CompileLog as CompileLog,
     Reason as Reason,
     Remark as Remark,
-)
-from jaxdbg.records.leaves import (
-    LeafPicture as LeafPicture,
-    LeafStats as LeafStats,
-    TreeHistory as TreeHistory,
-    TreeStats as TreeStats,
-    tree_name as tree_name,
 )
 from jaxdbg.records.origins import (
     KINDS as KINDS,
@@ -26,3 +20,10 @@ from jaxdbg.records.origins import (
     Turn as Turn,
 )
 from jaxdbg.records.report import Finding as Finding, Report as Report
+from jaxdbg.records.trees import (
+    LeafPicture as LeafPicture,
+    LeafStats as LeafStats,
+    TreeHistory as TreeHistory,
+    TreeStats as TreeStats,
+    tree_name as tree_name,
+)

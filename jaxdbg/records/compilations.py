@@ -120,6 +120,19 @@ class CompileEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class CompileLog:
+    """The phases of a session, a region, a cell or a function.
+
+    Attributes:
+        events: each phase, in the order it began.
+        what: whose they are, as it ends a sentence: "in cell 12".
+    """
+
+    events: tuple[CompileEvent, ...] = ()
+    what: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Remark:
     """Something about a compiled function that makes nothing run again.
 

@@ -178,11 +178,13 @@ class Origin:
         printer.text(str(self))
 
     def _repr_html_(self) -> str:
-        from jaxdbg.render.story import html
+        from jaxdbg.views.origin_text import html
 
         return html(self)
 
     def __str__(self) -> str:
-        from jaxdbg.render.story import whole  # views know records, not the reverse
+        from jaxdbg.views.origin_text import (
+            whole,  # views know records, not the reverse
+        )
 
         return whole(self)

@@ -11,11 +11,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from jaxdbg.records.calls import CallTimes
+from jaxdbg.records.call_times import CallTimes
 from jaxdbg.records.compilations import CompileEvent, Remark
-from jaxdbg.records.leaves import LeafPicture, LeafStats, TreeHistory
 from jaxdbg.records.origins import Origin
 from jaxdbg.records.serial import plain as to_plain, record
+from jaxdbg.records.trees import LeafPicture, LeafStats, TreeHistory
 
 FORMAT = 2
 """Version of the JSON that `Report.to_json` writes.
@@ -79,7 +79,7 @@ class Finding:
 
         The results of a failing call are not used, so the user's model holds other
         arrays, the last good ones. The bad results are kept beside, by the rules of
-        `jaxdbg.held`; what they held is in `outputs` for good.
+        `jaxdbg.checks.afterwards.kept_calls`; what they held is in `outputs` for good.
 
         Arguments:
             path: of a bad leaf, one of `paths`; by default the one at `path`.
@@ -92,7 +92,8 @@ class Finding:
             RuntimeError: the array is not kept, or not any more.
         """
         # Whoever only reads reports has no JAX.
-        return importlib.import_module("jaxdbg.results").output(self, path)
+        last = importlib.import_module("jaxdbg.checks.afterwards.last")
+        return last.output(self, path)
 
     def repro(self, path: str | os.PathLike[str], overwrite: bool = False) -> Any:
         """Writes a folder that shows the failure without jaxdbg, and without you.
@@ -115,7 +116,7 @@ class Finding:
             FileExistsError: the folder is not empty.
         """
         # Whoever only reads reports has no JAX.
-        write = importlib.import_module("jaxdbg.repros.folder").write
+        write = importlib.import_module("jaxdbg.checks.afterwards.repro.folder").write
         return write(self, path, overwrite)
 
 
@@ -199,7 +200,9 @@ class Report:
         Raises:
             OSError: the file cannot be written.
         """
-        from jaxdbg.render.page import page_of  # views know records, not the reverse
+        from jaxdbg.views.panel.page import (
+            page_of,  # views know records, not the reverse
+        )
 
         file = Path(path)
         file.write_text(page_of(self), encoding="utf-8")
@@ -245,13 +248,15 @@ class Report:
         return self._compilations().diff(other)
 
     def _compilations(self) -> Any:
-        from jaxdbg.history import Compilations  # views know records, not the reverse
+        from jaxdbg.compiles.compilations import (
+            Compilations,  # views know records, not the reverse
+        )
 
         return Compilations.from_report(self)
 
     def _repr_html_(self) -> str:
         """The report without a script, as it stays when no panel lives."""
-        from jaxdbg.render.static import render
+        from jaxdbg.views.report_html import render
 
         return render(self)
 
@@ -260,6 +265,8 @@ class Report:
         printer.text(str(self))
 
     def __str__(self) -> str:
-        from jaxdbg.render.text import render  # views know records, not the reverse
+        from jaxdbg.views.report_text import (
+            render,  # views know records, not the reverse
+        )
 
         return render(self)

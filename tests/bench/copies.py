@@ -1,4 +1,4 @@
-"""How to copy the arrays that a call donates: ratios to what `jaxdbg.copies` does.
+"""How to copy the arrays that a call donates: ratios to `jaxdbg.trees.copies`.
 
 Usage: python tests/bench/copies.py
 
@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from _machine import machine_line
 
-from jaxdbg import copies
+from jaxdbg.trees import copies
 
 ROUNDS = 60
 Arrays = list[Any]
@@ -38,7 +38,7 @@ def each_by_jit(arrays: Arrays) -> Arrays:
 
 
 WAYS: dict[str, Callable[[Arrays], Arrays]] = {
-    "`jaxdbg.copies`": copies.copied,
+    "`jaxdbg.trees.copies`": copies.copied,
     "`device_put` of each": each_by_device_put,
     "`device_put` of all": all_by_device_put,
     "jitted copy of each": each_by_jit,

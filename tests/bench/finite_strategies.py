@@ -4,7 +4,7 @@ Usage: python tests/bench/finite_strategies.py [--quick]
 
 Prints a Markdown table and writes nothing. Each strategy looks at the same good
 arrays, in turn, round after round; given are medians, and the time of the very first
-look, which is what compiling costs. `jaxdbg.finite` is the code that is in use.
+look, which is what compiling costs. `jaxdbg.trees.finiteness` is in use.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from _machine import machine_line
 
-from jaxdbg import finite
+from jaxdbg.trees import finiteness as finite
 
 Arrays = Sequence[jax.Array]
 Strategy = Callable[[Arrays], Any]
@@ -92,7 +92,7 @@ def xla_one_jit(arrays: Arrays) -> None:
 
 
 def device_flags(arrays: Arrays) -> None:
-    """What `jaxdbg.finite` does on other devices and for values not computed yet."""
+    """`jaxdbg.trees.finiteness` on other devices and for values not computed yet."""
     asked: list[finite._Flags] = []
     for i, x in enumerate(arrays):
         assert finite._ask(asked, i, x)
@@ -104,7 +104,7 @@ def jaxdbg_finite(arrays: Arrays) -> None:
 
 
 STRATEGIES: dict[str, Strategy] = {
-    "`jaxdbg.finite.suspects`": jaxdbg_finite,
+    "`jaxdbg.trees.finiteness.suspects`": jaxdbg_finite,
     "NumPy, maxima of bits": numpy_bits,
     "NumPy, sum of squares": numpy_squares,
     "NumPy, product with zeros": numpy_zeros,
@@ -113,7 +113,7 @@ STRATEGIES: dict[str, Strategy] = {
     "XLA, `isfinite(sum)`, a jit per shape": xla_sum,
     "XLA, `isfinite`, a jit per shape": xla_isfinite,
     "XLA, `isfinite(sum)`, one jit": xla_one_jit,
-    "XLA, `jaxdbg.finite` on devices": device_flags,
+    "XLA, `jaxdbg.trees.finiteness` on devices": device_flags,
 }
 
 SLOW = {"XLA, `isfinite(sum)`, one jit"}
@@ -170,7 +170,7 @@ def report(case: str, dtype: str, arrays: Arrays, budget: float) -> None:
     print("| strategy | median | ratio | GB/s | first |")
     print("| --- | --: | --: | --: | --: |")
     results = measure(arrays, budget)
-    base = results["`jaxdbg.finite.suspects`"][1]
+    base = results["`jaxdbg.trees.finiteness.suspects`"][1]
     for name, (first, median) in results.items():
         print(
             f"| {name} | {1e3 * median:.3f} ms | {median / base:.2f}x "

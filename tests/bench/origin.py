@@ -35,7 +35,7 @@ from jax.experimental import checkify
 from origin_programs import BENIGN, PROGRAMS, Built, Program
 
 import jaxdbg
-from jaxdbg.hooks.provenance import frames_outside_rule
+from jaxdbg.jax_internals.source_info import frames_outside_rule
 
 _FILE = origin_programs.__file__
 

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import optax
 from _machine import machine_line
 
-from jaxdbg.origins.search import search
+from jaxdbg.origins.search.search import search
 
 WIDTH, HEADS, VOCABULARY, BATCH, LENGTH = 128, 4, 64, 4, 64
 

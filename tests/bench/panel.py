@@ -26,8 +26,8 @@ from flax import nnx
 from playwright.sync_api import Browser, sync_playwright
 
 import jaxdbg
-from jaxdbg.contract import panel_data
-from jaxdbg.render.page import page
+from jaxdbg.views.panel.data import panel_data
+from jaxdbg.views.panel.page import page
 
 SIZES = (100, 1_000, 10_000, 100_000)
 MOST_FOR_TREESCOPE = 10_000

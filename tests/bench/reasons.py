@@ -30,7 +30,7 @@ import jax
 from _machine import machine_line
 from compile_programs import PROGRAMS, Program, counting
 
-from jaxdbg import recorder
+from jaxdbg.compiles import recorder
 from jaxdbg.records import CompileEvent
 
 

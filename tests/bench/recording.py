@@ -20,7 +20,7 @@ import numpy as np
 from _machine import machine_line
 
 import jaxdbg
-from jaxdbg import recorder
+from jaxdbg.compiles import recorder
 
 CALLS = 200
 """How many calls a chunk has."""

@@ -20,9 +20,8 @@ import optax
 from _machine import machine_line
 from flax import nnx
 
-from jaxdbg import recorder
-from jaxdbg.hooks import compiles
-from jaxdbg.recorder import Recorder
+from jaxdbg.compiles import listener as compiles, recorder
+from jaxdbg.compiles.recorder import Recorder
 
 
 class Net(nnx.Module):

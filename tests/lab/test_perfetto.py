@@ -19,8 +19,8 @@ import pytest
 from panel_fixtures import REPORT
 from playwright.sync_api import Browser
 
-from jaxdbg.advice import advised
-from jaxdbg.history import Compilations
+from jaxdbg.compiles.advice import advised
+from jaxdbg.compiles.compilations import Compilations
 
 QUERY = """async sql => {
     const result = await app.trace.engine.query(sql);

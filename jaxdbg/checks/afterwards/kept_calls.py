@@ -1,0 +1,257 @@
+"""What is kept of a failing call when its region has ended: for `repro` and `rewind`.
+
+Kept is, of the region that failed last, what its failing calls were given:
+
+- the first failing call of a function of the user's, whatever its size: one set of
+  inputs. Where the region raised, these are the arrays that the user's model holds
+  anyway. Where it ran on (`--record`, `--async`) they are one more copy;
+- further failing calls, `MANY` at most, as long as all that is kept of them takes
+  `MORE` bytes at most.
+
+And what they gave that was bad, since nothing else holds it: `OUTPUTS` bytes in all,
+call by call, the worst leaf first; what does not fit is left out. Where the region ran
+on, these are copies, for the program may donate its own.
+
+It is dropped when a later region calls a function of the user's, when another region
+fails, by `forget` (`%rewind --forget`), and when the extension is unloaded. What the
+user gives to a donating call in the meantime is gone from here, too. Nothing is kept of
+a region that found nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import jax
+
+from jaxdbg.trees import names as naming
+from jaxdbg.trees.copies import copied
+
+if TYPE_CHECKING:
+    from jaxdbg.checks.checker import Checked
+    from jaxdbg.checks.earlier_calls import Memory
+    from jaxdbg.checks.failure_messages import Call
+    from jaxdbg.records import Finding
+    from jaxdbg.trees.names import Names
+
+MORE = 1 << 26
+"""Bytes that are kept of failing calls beyond the first of a user's function."""
+
+
+MANY = 16
+"""How many failing calls are kept at most."""
+
+OUTPUTS = 1 << 28
+"""Bytes that are kept of bad results."""
+
+
+_openings: itertools.count[int] = itertools.count()
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """A failing call, with what it was given.
+
+    Attributes:
+        call: which call it was.
+        number: which call of the region it was, of any function (`Memory`).
+        jaxpr: its closed jaxpr; None for an AOT call.
+        args: its flat arguments, with the values they had before it.
+        given: the very arrays it was given; where they were donated, their husks.
+        names: what the arguments are called.
+        paths: for arguments that the user's containers held, where.
+        updates: which argument an output of a function replaces in the user's program,
+            where that is known: `{(function, output): argument}`.
+        bad: the outputs that are bad, by index: what each is called.
+        refs: indices of arguments that are Refs, which are written to in place.
+        memory: the calls of its region.
+    """
+
+    call: Call
+    number: int
+    jaxpr: Any
+    args: tuple[Any, ...]
+    given: tuple[Any, ...]
+    names: tuple[str, ...]
+    paths: Mapping[int, str]
+    updates: Mapping[tuple[Any, int], int]
+    bad: Mapping[int, str]
+    refs: tuple[int, ...]
+    memory: Memory
+
+    @property
+    def told(self) -> str:
+        """The call in words, for a time when its cell is not the one that runs."""
+        function = self.call.function
+        kind = "eager op " if function.eager else ""
+        return f"call {self.call.number} of {kind}{function.name}"
+
+    @property
+    def lost(self) -> tuple[int, ...]:
+        """Indices of the arguments whose values are gone, or written over."""
+        gone = {i for i, a in enumerate(self.args) if is_gone(a)}
+        return tuple(sorted(gone | set(self.refs)))
+
+
+@dataclass(slots=True, eq=False)
+class Kept:
+    """What is kept of one region, in the order in which it failed."""
+
+    calls: list[tuple[Finding, Held]] = field(default_factory=list)
+    outputs: list[tuple[Finding, Mapping[str, Any]]] = field(default_factory=list)
+    room: int = field(default_factory=lambda: OUTPUTS)
+    opened: int = field(default_factory=lambda: next(_openings))
+    closed: int = -1
+
+    def has_room(self, call: Call, args: Sequence[Any]) -> bool:
+        """Whether what a failing call was given is kept, by the rules above."""
+        if len(self.calls) >= MANY:
+            return False
+        users = [h for _, h in self.calls if h.call.function.user]
+        if call.function.user and not users:
+            return True
+        more = [h.args for _, h in self.calls if h not in users[:1]]
+        return nbytes([*more, args]) <= MORE
+
+    def add(self, finding: Finding, held: Held) -> None:
+        """Keeps what a failing call was given."""
+        self.calls.append((finding, held))
+        _keep(self)
+
+    def fitting(self, outputs: Mapping[str, Any], copy: bool) -> dict[str, Any]:
+        """Those bad results of a failing call for which there is room.
+
+        Arguments:
+            outputs: by path, the worst first.
+            copy: whether the program goes on with them, and may donate them.
+        """
+        found = {}
+        for path, array in outputs.items() if len(self.outputs) < MANY else ():
+            size = int(getattr(array, "nbytes", 0))
+            if size <= self.room and not is_gone(array):
+                self.room -= size
+                found[path] = array
+        arrays = [a for a in found.values() if isinstance(a, jax.Array)]
+        if not copy or not arrays:
+            return found
+        copies = dict(zip(map(id, arrays), copied(arrays), strict=True))
+        return {path: copies.get(id(a), a) for path, a in found.items()}
+
+    def add_outputs(self, finding: Finding, outputs: Mapping[str, Any]) -> None:
+        """Keeps bad results of a failing call."""
+        self.outputs.append((finding, outputs))
+        _keep(self)
+
+    def close(self) -> None:
+        """The region has ended; a later one may take its place."""
+        self.closed = next(_openings)
+
+
+_lock = threading.Lock()
+_latest: Kept | None = None
+
+
+def _keep(kept: Kept | None) -> None:
+    global _latest
+    with _lock:
+        before, _latest = _latest, kept
+        if before is not None and before is not kept:
+            before.calls.clear()  # its region may live on
+            before.outputs.clear()
+
+
+def moved_on(kept: Kept) -> None:
+    """A region calls a function of the user's: what an earlier one left is dropped."""
+    latest = _latest
+    if latest is not None and latest is not kept and 0 <= latest.closed < kept.opened:
+        _keep(None)
+
+
+def forget() -> None:
+    """Drops all that is kept."""
+    _keep(None)
+
+
+def latest() -> list[tuple[Finding, Held]]:
+    """The findings of which something is kept, in order, and what."""
+    kept = _latest
+    return list(kept.calls) if kept is not None else []
+
+
+def of(finding: Finding) -> Held | None:
+    """What is kept for this very finding; None where nothing is, or no longer."""
+    return next((held for known, held in latest() if known is finding), None)
+
+
+def outputs_of(finding: Finding) -> Mapping[str, Any] | None:
+    """The bad results that are kept for this very finding, by path; None for none."""
+    kept = _latest
+    told = list(kept.outputs) if kept is not None else []
+    return next((outputs for known, outputs in told if known is finding), None)
+
+
+def taken(checked: Checked, names: Names, bad: Sequence[int], copy: bool) -> Held:
+    """What there is to keep of a call that failed.
+
+    Arguments:
+        checked: the call.
+        names: what the user calls things, now.
+        bad: indices of its bad results.
+        copy: whether its donated arguments are about to be deleted.
+    """
+    args, given, jaxpr = list(checked.args), tuple(checked.given), checked.jaxpr
+    donated = [i for i in checked.plan.donated if not is_gone(args[i])]
+    if copy:
+        for i, array in zip(donated, copied([args[i] for i in donated]), strict=True):
+            args[i] = array
+    call, info = checked.call, jaxpr.jaxpr.debug_info
+    outside = names.from_outside()
+    paths = {i: outside.of(a) for i, a in enumerate(given)}
+    name, outs = call.function.name, checked.outs
+    outputs = naming.output_names(name, given, outs, info, names)
+    return Held(
+        call=call,
+        number=checked.number,
+        jaxpr=jaxpr,
+        args=tuple(args),
+        given=given,
+        names=tuple(naming.input_names(name, given, info, names)),
+        paths={i: path for i, path in paths.items() if path is not None},
+        updates=_updates(checked),
+        bad={i: outputs[i] for i in bad if i < len(outs)},
+        refs=checked.plan.refs,
+        memory=checked.memory,
+    )
+
+
+def _updates(checked: Checked) -> dict[tuple[Any, int], int]:
+    """Outputs of functions that take the place of an argument, as far as one can tell.
+
+    What a call made and this call was given is, most likely, a variable of the user's
+    loop; and `nnx.jit` says itself which output is the new value of which argument.
+    """
+    found: dict[tuple[Any, int], list[int]] = {}
+    for i, array in enumerate(checked.given):
+        if (made := checked.memory.made(array)) is not None:
+            found.setdefault((made.call.function, made.output), []).append(i)
+    function, info = checked.call.function, checked.jaxpr.jaxpr.debug_info
+    known = naming.updates(function.name, checked.given, checked.outs, info)
+    for output, i in known.items():
+        if i not in found.setdefault((function, output), []):
+            found[function, output].append(i)
+    return {key: which[0] for key, which in found.items() if len(which) == 1}
+
+
+def nbytes(calls: Sequence[Sequence[Any]]) -> int:
+    """Bytes of the arrays that some calls were given, each array counted once."""
+    arrays = {id(a): a for args in calls for a in args if not is_gone(a)}
+    return sum(int(getattr(a, "nbytes", 0)) for a in arrays.values())
+
+
+def is_gone(value: Any) -> bool:
+    """Whether an array was deleted, by donation for one."""
+    return isinstance(value, jax.Array) and value.is_deleted()

@@ -1,0 +1,386 @@
+"""What is said about a failure: where it is, how bad it is, and what to do next."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from jaxdbg.checks.afterwards import bad_outputs as outputs
+from jaxdbg.checks.afterwards.bad_outputs import Room
+from jaxdbg.checks.assertion_texts import text_of
+from jaxdbg.compiles.advice import judged
+from jaxdbg.compiles.listener import Function, is_user_file
+from jaxdbg.errors import CheckError, Failure, NonFiniteError, TraceBudgetError
+from jaxdbg.jax_internals.chex.assertions import exception_type
+from jaxdbg.options import Options
+from jaxdbg.origins import tell as story
+from jaxdbg.records import KINDS, Finding, LeafStats, Origin, Reason, places
+from jaxdbg.trees import names as naming
+from jaxdbg.views import origin_text as told
+from jaxdbg.views.compiles_text import changed
+
+if TYPE_CHECKING:
+    from jaxdbg.checks.session import Session
+    from jaxdbg.trees.names import Names
+
+MAX_ALSO_BAD = 3
+"""How many further bad leaves a message names."""
+
+RANKED = tuple(KINDS.values())
+"""The words for the ranks of bad leaves."""
+
+MAX_CHANGES = 4
+"""How many changed arguments a message names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Which call a finding is about.
+
+    Attributes:
+        function: whose call it is.
+        number: which of its calls, from 1.
+        scope: in what it was counted, "this cell" or "this region".
+    """
+
+    function: Function
+    number: int
+    scope: str
+
+    @property
+    def in_cell(self) -> bool:
+        """Whether the user has written `%%checked`, and not Python."""
+        return self.scope == "this cell"
+
+    def option(self, name: str, value: str = "=True") -> str:
+        """An option of the region as the user would type it.
+
+        Arguments:
+            name: its name in Python.
+            value: what follows the name in Python.
+        """
+        if self.in_cell:
+            return f"--{name.rstrip('_').replace('_', '-')}"
+        return f"{name}{value}"
+
+    def __str__(self) -> str:
+        name = self.function.name
+        what = f"eager op {name}" if self.function.eager else name
+        return f"{what} (call {self.number} in {self.scope})"
+
+
+def non_finite(
+    call: Call,
+    origin: Origin,
+    *,
+    suspects: Sequence[int],
+    results: Sequence[Any],
+    paths: Sequence[str],
+    written: int,
+    options: Options,
+    room: Room,
+) -> NonFiniteError:
+    """A NaN or an Inf left a jitted call.
+
+    Arguments:
+        call: which call it left.
+        origin: the story of it.
+        suspects: indices of the bad results.
+        results: flat outputs of the call, and after them its Refs.
+        paths: the name of each.
+        written: index of the first Ref among these.
+        options: of the region, which decide what has happened since.
+        room: how much the region still keeps of the results.
+    """
+    bad = outputs.bad_of([(paths[i], results[i]) for i in suspects])
+    worst, path = bad.worst, bad.worst.path
+    others = [leaf.path for leaf in bad.leaves if leaf is not worst]
+    headline = f"{RANKED[outputs.rank(worst)]} in {path}, from {call}"
+    origin = replace(origin, headline=headline, reached=story.reached(bad.leaves))
+    lines = [
+        headline,
+        f"  {_count(path, worst)}",
+        *_also(others),
+        *told.short(origin),
+        f"  next: {_next(call, options, written=max(suspects) >= written)}",
+    ]
+    finding = Finding(
+        kind="nan" if worst.nan else "inf",
+        function=call.function.name,
+        call=call.number,
+        path=path,
+        paths=tuple(leaf.path for leaf in bad.leaves),
+        index=worst.first_bad or (),
+        message="\n".join(lines),
+        shape=worst.shape,
+        dtype=worst.dtype,
+        nan=worst.nan,
+        inf=worst.posinf + worst.neginf,
+        size=worst.size,
+        location=_location(origin),
+        origin=origin,
+        outputs=room.of(bad),
+        pictures=room.pictures_of(bad),
+    )
+    failure = NonFiniteError(finding.message, finding)
+    failure.outputs = bad.arrays
+    return failure
+
+
+def unnamed(call: Call, origin: Origin) -> NonFiniteError:
+    """A NaN or an Inf left a jitted call, and it could not be said in which leaf."""
+    headline = f"a value that is not finite, from {call}"
+    origin = replace(origin, headline=headline)
+    lines = [
+        headline,
+        *told.short(origin),
+        "  next: jaxdbg broke while it looked for the name of the value; the report",
+        "    says where. The results of the call were not used.",
+    ]
+    return _of_no_leaf("nan", call, origin, lines)
+
+
+def inside(call: Call, origin: Origin) -> NonFiniteError:
+    """An operation inside a jitted call gave a NaN or an Inf (`--every-op`)."""
+    headline = f"{KINDS[origin.kind]} inside {call}"
+    origin = replace(origin, headline=headline)
+    lines = [
+        headline,
+        *told.short(origin),
+        "  next: the value may never reach a result; without "
+        f"{call.option('every_op')} only what\n    leaves a jitted call counts.",
+    ]
+    return _of_no_leaf("nan" if origin.kind == "nan" else "inf", call, origin, lines)
+
+
+def _of_no_leaf(
+    kind: str, call: Call, origin: Origin, lines: Sequence[str]
+) -> NonFiniteError:
+    finding = Finding(
+        kind=kind,
+        function=call.function.name,
+        call=call.number,
+        message="\n".join(lines),
+        location=_location(origin),
+        origin=origin,
+    )
+    return NonFiniteError(finding.message, finding)
+
+
+_CHEX = re.compile(
+    r"\[Chex\] chexify assertion '(?P<name>\w+)' failed: (?P<text>.*?)"
+    r"\s*\[failed at: (?P<file>.*):(?P<line>\d+)\]",
+    re.DOTALL,
+)
+
+
+def failed_check(
+    exception: Any, call: Call | None, origin: Origin | None = None
+) -> CheckError:
+    """A chex assertion or a `checkify.check` failed in jitted code.
+
+    Arguments:
+        exception: checkify's own exception for it.
+        call: in which it failed; None for code that is not jitted.
+        origin: the story of the value it caught, where it is about one.
+    """
+    text = text_of(exception)
+    kind = {"OOBError": "index", "DivisionByZeroError": "div"}.get(
+        type(exception).__name__, "check"
+    )
+    wanted: type[Exception] = AssertionError
+    title, location = text.short, _raised_at(exception)
+    chex = _CHEX.search(text.short)
+    if chex:
+        file, line = chex["file"], int(chex["line"])
+        # Where chex's text ends in a full stop, its wrapper adds another.
+        title = f"chex.{chex['name']}: {re.sub('[.][.]$', '.', chex['text'].strip())}"
+        location, wanted = places.describe(file, line), exception_type(file, line)
+    lines = [title, *text.differences]
+    lines += [f"  in {call or 'code that is not jitted'}"]
+    lines += [f"  at {location}"] if location else []
+    if origin is not None:
+        origin = replace(origin, headline=f"{title} in {call}")
+        lines += told.short(origin)
+    finding = Finding(
+        kind=kind,
+        function=call.function.name if call else "",
+        call=call.number if call else 0,
+        message="\n".join(lines),
+        location=location,
+        origin=origin,
+        detail=text.full,
+    )
+    return _check_error(wanted)(finding.message, finding)
+
+
+def _check_error(wanted: type[Exception]) -> type[CheckError]:
+    """A CheckError that is also of the type the user gave to the assertion."""
+    if issubclass(CheckError, wanted):
+        return CheckError
+    try:
+        both = type(wanted.__name__, (CheckError, wanted), {"__doc__": wanted.__doc__})
+    except TypeError:  # a class that cannot be inherited from
+        return CheckError
+    return both
+
+
+def over_budget(
+    kind: str,
+    call: Call,
+    times: int,
+    budget: int,
+    reason: Reason | None,
+    limit: str = "",
+) -> TraceBudgetError:
+    """A function is traced or compiled more often than is allowed.
+
+    Arguments:
+        kind: "traces" or "compiles".
+        call: the call that asks for it.
+        times: how often it would be, with this time.
+        budget: how often it may be.
+        reason: what differs from the earlier call that is most like this one.
+        limit: what sets the budget; the option of a region by default.
+    """
+    name, done = call.function.name, {"traces": "traced", "compiles": "compiled"}[kind]
+    where = f" in {call.scope}" if call.scope else ""
+    lines = [
+        f"{name} is being {done} for the {_ordinal(times)} time{where}; "
+        f"{limit or call.option(f'max_{kind}', '')} allows {budget}.",
+        *(_changed(reason) + _advice(reason) if reason is not None else []),
+    ]
+    finding = Finding(
+        kind=kind,
+        function=name,
+        call=call.number,
+        message="\n".join(lines),
+        location=_written(call.function),
+    )
+    return TraceBudgetError(finding.message, finding)
+
+
+def _changed(reason: Reason) -> list[str]:
+    if reason.cause == "unknown" and not reason.where:
+        return ["  what has changed since the earlier times could not be found out"]
+    changes = [changed(reason), *reason.others]
+    note = f", {reason.note}" if reason.note else ""
+    more = len(changes) - MAX_CHANGES
+    lines = [f"  since the earlier time that is most like it{note}:"]
+    lines += [f"    {c}" for c in changes[:MAX_CHANGES]]
+    return lines + ([f"    and {more} more"] if more > 0 else [])
+
+
+def _advice(reason: Reason) -> list[str]:
+    # Here it is said for what is right elsewhere, too: the budget forbids it.
+    text = judged(reason).advice
+    how = {"initial_indent": "  next: ", "subsequent_indent": "    "}
+    return textwrap.wrap(text, 76, **how) if text else []  # type: ignore[arg-type]
+
+
+def _ordinal(n: int) -> str:
+    suffix = {1: "st", 2: "nd", 3: "rd"}.get(n % 10 if n % 100 // 10 != 1 else 0)
+    return f"{n}{suffix or 'th'}"
+
+
+def _written(function: Function) -> str:
+    file, _, line = function.source.rpartition(":")
+    return places.describe(file, int(line)) if line.isdigit() else ""
+
+
+def result_paths(
+    call: Call,
+    args: Sequence[Any],
+    outs: Sequence[Any],
+    refs: Sequence[int],
+    debug_info: Any,
+    names: Names,
+) -> list[str]:
+    """The names of the outputs of a call, and of the Refs it was given."""
+    function = call.function.name
+    paths = naming.output_names(function, args, outs, debug_info, names)
+    inputs = naming.input_names(function, args, debug_info, names) if refs else []
+    return [*paths, *(inputs[i] for i in refs)]
+
+
+def raise_together(failures: Sequence[Failure], session: Session) -> None:
+    """Adds the failures to the session; raises the first, with notes of the rest."""
+    if not failures:
+        return
+    first, *rest = failures
+    for failure in rest:
+        first.add_note(f"and {_following(failure) or failure.finding.message}")
+    session.failed(first, *rest)
+
+
+def _following(failure: Failure) -> str:
+    """What there is to say of a failure that only follows; empty of any other."""
+    origin = failure.finding.origin
+    if not failure.follows or origin is None:
+        return ""
+    return (
+        f"{origin.headline}\n"
+        f"  it only follows: came in through {origin.argument}, from {origin.made_by}"
+    )
+
+
+def _next(call: Call, options: Options, written: bool = False) -> str:
+    ask, rewind, debug = (
+        ("%origin", "%rewind", "%debug")
+        if call.in_cell
+        else ("jaxdbg.origin()", "region.rewind()", "pdb.pm()")
+    )
+    rest = f"{ask} tells the whole story"
+    if options.async_:
+        late = call.option("async_")
+        return (
+            f"{late} noticed this after the call: what that updated is overwritten.\n"
+            f"    Run {call.scope} again without {late} to stop before, or {rewind}.\n"
+            f"    {rest}."
+        )
+    if options.record:
+        record = call.option("record")
+        return f"{record} let the program run on with these values. {rest}."
+    if not call.function.user:
+        return f"{rest}; {debug} stands in your frame."
+    if written:
+        return f"the Ref holds these values now. {rest}."
+    return (
+        "the results were not used, so what the call would have updated still holds\n"
+        f"    its last good values. {rest}; {debug} stands in your frame."
+    )
+
+
+def _count(path: str, bad: LeafStats) -> str:
+    parts = [(bad.nan, "NaN"), (bad.posinf, "Inf"), (bad.neginf, "-Inf")]
+    told = ", ".join(f"{n} {word}" for n, word in parts if n)
+    total = bad.bad
+    what = f"{bad.dtype}[{','.join(map(str, bad.shape))}]"
+    if total == bad.size:
+        return f"all of it is bad: {told} in {what}"
+    which = "the only" if total == 1 else "the first"
+    element = naming.element(path, bad.first_bad or ())
+    return f"{element} is {which} bad element of {bad.size}: {told} in {what}"
+
+
+def _also(others: Sequence[str]) -> list[str]:
+    if not others:
+        return []
+    shown = ", ".join(others[:MAX_ALSO_BAD])
+    more = len(others) - MAX_ALSO_BAD
+    return [f"  also bad: {shown}" + (f" and {more} more" if more > 0 else "")]
+
+
+def _location(origin: Origin) -> str:
+    return told.place(origin.source) if origin.source is not None else ""
+
+
+def _raised_at(exception: Any) -> str:
+    traceback = getattr(exception, "traceback_info", None)
+    for frame in traceback.frames if traceback is not None else ():
+        if is_user_file(frame.file_name):
+            return places.describe(frame.file_name, frame.line_num)
+    return ""

@@ -1,0 +1,447 @@
+"""Why a function was traced, lowered or compiled again: its calls, compared.
+
+A call is compared with the earlier one that differs least from it, of several the most
+recent, and all differences are told. JAX's own explanation compares with the smallest
+text, and tells one category; see `jax_explain_cache_misses`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+from jaxdbg.compiles.listener import Phase
+from jaxdbg.compiles.signatures import Placed, Signature
+from jaxdbg.frameworks.nnx.signatures import Attribute
+from jaxdbg.jax_internals.array_types import Leaf
+from jaxdbg.jax_internals.identities import are_two
+from jaxdbg.records import Reason
+
+MAX_EARLIER = 16
+"""With how many earlier calls of a function a new one is compared."""
+
+MAX_WEIGHT = 200_000
+"""How many arguments and attributes all remembered calls may have together."""
+
+MAX_OTHERS = 50
+"""How many further differences a reason lists."""
+
+MAX_ALIKE = 3
+"""How many differences that read the same are told one by one."""
+
+MISSING = "(not there)"
+
+_AVOIDABLE = {
+    "partial batch": True,
+    "dtype": True,
+    "weak type": True,
+    "Python scalar": True,
+    "static identity": True,
+    "call form": True,
+    "new function": True,
+    "cell run again": False,
+    "committed": True,
+    "failed before": False,
+    "nested": False,
+    "eager loop": True,
+}
+"""By cause, whether a small change would have avoided it; else that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that differs between two calls."""
+
+    cause: str
+    where: str
+    before: str = ""
+    after: str = ""
+
+    def __str__(self) -> str:
+        if not (self.before or self.after):
+            return self.where
+        colon = "" if self.is_of_array else ":"
+        return f"{self.where}{colon} {self.before} → {self.after}"
+
+    @property
+    def is_of_array(self) -> bool:
+        """Whether it was an array: `x f32[8] → f32[5]`."""
+        return "[" in self.before and self.before[:1].isalpha()
+
+
+class History:
+    """The earlier calls of each function, in each phase; bounded."""
+
+    def __init__(self) -> None:
+        self._calls: OrderedDict[Any, deque[Signature]] = OrderedDict()
+        self._weight = 0
+
+    def why(self, phase: Phase) -> Reason | None:
+        """The reason of a phase that begins; None for the first of its function."""
+        earlier = self._calls.get(_key(phase))
+        return explain(phase.signature, list(earlier)) if earlier else None
+
+    def remember(self, phase: Phase) -> None:
+        """Later phases are compared with this one."""
+        key = _key(phase)
+        calls = self._calls.setdefault(key, deque())
+        self._calls.move_to_end(key)
+        calls.append(phase.signature)
+        self._weight += phase.signature.weight + 1
+        if len(calls) > MAX_EARLIER:
+            self._weight -= calls.popleft().weight + 1
+        while self._weight > MAX_WEIGHT and len(self._calls) > 1:
+            _, gone = self._calls.popitem(last=False)
+            self._weight -= sum(s.weight + 1 for s in gone)
+
+
+def _key(phase: Phase) -> Any:
+    """Calls are compared if they are of the same code, and the same use of it."""
+    function, code = phase.function, phase.signature.code
+    # Of a library's code, many functions of the user's may be made.
+    own = function.user and not function.made_of
+    what = code if code is not None and own else function
+    return phase.phase, phase.role, function.name, what
+
+
+def explain(now: Signature, earlier: Sequence[Signature]) -> Reason:
+    """Why a phase runs again, given the earlier calls of it, the oldest first."""
+    before, found = closest(now, earlier)
+    if not found:
+        return _nothing_differs(now, before)
+    first, *others = found
+    first, note = _seen_together(first, found, now, before, earlier)
+    if now.outer != before.outer and first.cause in ("shape", "dtype", "weak type"):
+        note = (
+            note or f"inside {now.outer or 'no'}; before inside {before.outer or 'no'}"
+        )
+        note = note.replace("inside no", "in no other trace")
+    return Reason(
+        cause=first.cause,
+        where=first.where,
+        before=first.before,
+        after=first.after,
+        others=tuple(str(d) for d in others[:MAX_OTHERS]),
+        avoidable=_avoidable(first, note),
+        note=note,
+    )
+
+
+def closest(
+    now: Signature, earlier: Sequence[Signature]
+) -> tuple[Signature, list[Difference]]:
+    """The earlier call that differs least, of several the last, and how it differs."""
+    compared = [(s, _folded(differences(now, s))) for s in reversed(earlier)]
+    return min(compared, key=lambda pair: len(pair[1]))
+
+
+def differences(now: Signature, before: Signature) -> Iterator[Difference]:
+    """All that differs between two calls, what explains the rest first."""
+    yield from _functions(now, before)
+    yield from _contexts(now, before)
+    if now.attributes or before.attributes:
+        yield from _attributes(now, before)
+    else:
+        yield from _structures(now, before)
+        yield from _leaves(now, before)
+    yield from _statics(now, before)
+    yield from _forms(now, before)
+    yield from _placements(now, before)
+    yield from _options(now, before)
+
+
+def _folded(found: Iterable[Difference]) -> list[Difference]:
+    """Differences that read the same as one: `x and 41 more: f32 → bf16`."""
+    found = list(found)
+    count = Counter((d.cause, d.before, d.after) for d in found)
+    told: dict[Any, Difference] = {}
+    for i, d in enumerate(found):
+        alike = (d.cause, d.before, d.after)
+        if count[alike] <= MAX_ALIKE:
+            told[i] = d
+        elif alike not in told:
+            more = f"{d.where} and {count[alike] - 1} more"
+            told[alike] = replace(d, where=more)
+    return list(told.values())
+
+
+# --- what differs -------------------------------------------------------------------
+
+
+def _functions(now: Signature, before: Signature) -> Iterator[Difference]:
+    """The same code in a new function object: JAX's caches go by the object."""
+    if now.made is None or before.made is None or now.made.same(before.made):
+        return
+    if not now.function.user:  # an eager operation: JAX makes one for its parameters
+        return
+    what = (
+        f"{'an' if now.kind[0] in 'aeiou' or now.kind[:3] == 'nnx' else 'a'} {now.kind}"
+    )
+    where = "the function"
+    if now.outer:
+        text = f"made again while {now.outer} was traced"
+        yield Difference("nested", where, what, f"{what} {text}")
+    elif _cell_run_again(now, before):
+        yield Difference("cell run again", where, what, "defined again")
+    else:
+        again = f"another {now.kind} of the same code"
+        yield Difference("new function", where, what, again)
+
+
+def _cell_run_again(now: Signature, before: Signature) -> bool:
+    # Compiled anew, the code is equal and another object; in a loop it is the same.
+    if now.cell is not None and before.cell is not None:
+        return now.cell != before.cell
+    return now.code is not before.code
+
+
+def _contexts(now: Signature, before: Signature) -> Iterator[Difference]:
+    if not (now.context and before.context):
+        return
+    for name, old, new in _changed(before.context, now.context):
+        if "mesh" in name:
+            told = [t if t else "none" for t in (old, new)]
+            yield Difference("mesh", "the mesh", *told)
+        else:
+            yield Difference("config", name, old or MISSING, new or MISSING)
+
+
+def _structures(now: Signature, before: Signature) -> Iterator[Difference]:
+    missing = set(now.leaves) ^ set(before.leaves)
+    for path, old, new in _changed(before.nodes, now.nodes):
+        if path in missing:
+            continue  # a leaf has come in its place
+        if any(_within(m, [path]) for m in missing) and _type(old) == _type(new):
+            continue  # the leaf that was added says it better
+        yield Difference("pytree", path, old or MISSING, new or MISSING)
+
+
+def _type(node: str | None) -> str:
+    return (node or "").partition(" ")[0]
+
+
+def _within(path: str, others: Iterable[str]) -> bool:
+    """Whether a path leads through one of the others."""
+    return any(path.startswith((f"{o}.", f"{o}[")) for o in others)
+
+
+def _leaves(now: Signature, before: Signature) -> Iterator[Difference]:
+    nodes = _changed(before.nodes, now.nodes)
+    replaced = [p for p, old, new in nodes if _type(old) != _type(new)]
+    for path, old, new in _changed(before.leaves, now.leaves):
+        if old is not None and new is not None:
+            yield Difference(_of_leaves(old, new), path, str(old), str(new))
+        elif not (
+            path in now.statics or path in before.statics or _within(path, replaced)
+        ):
+            was = str(old or before.nodes.get(path, MISSING))
+            yield Difference(
+                "pytree", path, was, str(new or now.nodes.get(path, MISSING))
+            )
+
+
+def _of_leaves(old: Leaf, new: Leaf) -> str:
+    if old.python != new.python:
+        return "Python scalar"
+    if old.dtype != new.dtype:
+        return "dtype"
+    if old.shape != new.shape:
+        return "shape"
+    return "weak type" if old.weak != new.weak else "sharding"
+
+
+def _attributes(now: Signature, before: Signature) -> Iterator[Difference]:
+    replaced: set[str] = set()
+    for path in dict.fromkeys((*now.attributes, *before.attributes)):
+        old, new = before.attributes.get(path), now.attributes.get(path)
+        if old is not None and new is not None and old.told == new.told:
+            if are_two(old.identity, new.identity):
+                yield _two_objects(path, new.text)
+            continue
+        if not replaced.isdisjoint(_ancestors(path)):
+            continue  # part of what is told already
+        cause = _of_attributes(old, new)
+        if cause == "NNX structure":
+            replaced.add(path)
+        if old is not None and new is not None and old.leaf == new.leaf:
+            yield Difference(cause, path, old.text, new.text)
+        else:
+            yield Difference(cause, path, str(old or MISSING), str(new or MISSING))
+
+
+def _ancestors(path: str) -> Iterator[str]:
+    while path := path[: max(path.rfind("."), path.rfind("["), 0)]:
+        yield path
+
+
+def _of_attributes(old: Attribute | None, new: Attribute | None) -> str:
+    if old is None or new is None or old.kind != new.kind:
+        return "NNX structure"
+    if old.leaf and new.leaf and old.leaf.kind == new.leaf.kind:
+        alike = old.leaf == new.leaf
+        return "NNX attribute" if alike else _of_leaves(old.leaf, new.leaf)
+    return "NNX attribute" if old.kind == "static" else "NNX structure"
+
+
+def _statics(now: Signature, before: Signature) -> Iterator[Difference]:
+    cause = "static value" if now.function.user else "shape"
+    for path in dict.fromkeys((*now.statics, *before.statics)):
+        old, new = before.statics.get(path), now.statics.get(path)
+        if old is None or new is None:
+            was, now_is = before.leaves.get(path), now.leaves.get(path)
+            told = (old or was or MISSING), (new or now_is or MISSING)
+            yield Difference(cause, path, *map(str, told))
+        elif old.text != new.text:
+            yield Difference(cause, path, old.text, new.text)
+        elif are_two(old.identity, new.identity):
+            yield _two_objects(path, new.text)
+
+
+def _two_objects(path: str, text: str) -> Difference:
+    after = f"another {text}, equal only to itself"
+    return Difference("static identity", path, f"a {text}", after)
+
+
+def _forms(now: Signature, before: Signature) -> Iterator[Difference]:
+    for name, old, new in _changed(before.form, now.form):
+        if old is not None and new is not None:  # else its leaves say so
+            yield Difference("call form", name, f"passed {old}", f"passed {new}")
+
+
+def _placements(now: Signature, before: Signature) -> Iterator[Difference]:
+    if not (now.placed and before.placed):
+        return
+    for name, old, new in _changed(before.placed, now.placed):
+        if old is not None and new is not None and _runs_elsewhere(old, new):
+            yield Difference(_of_places(old, new), name, _place(old), _place(new))
+
+
+def _runs_elsewhere(old: Placed, new: Placed) -> bool:
+    return bool(old.committed or new.committed)
+
+
+def _of_places(old: Placed, new: Placed) -> str:
+    if old.committed != new.committed and old.sharding == new.sharding:
+        return "committed" if old.devices in (new.devices, "") else "device"
+    return "sharding" if old.sharding != new.sharding else "device"
+
+
+def _place(place: Placed) -> str:
+    if not place.committed:
+        return "not committed"
+    return " ".join(filter(None, (place.sharding, "on", place.devices)))
+
+
+def _options(now: Signature, before: Signature) -> Iterator[Difference]:
+    for name, old, new in _changed(before.options, now.options):
+        if old is not None and new is not None:
+            yield Difference("jit options", name, old, new)
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Any]:
+    for name in dict.fromkeys((*now, *before)):
+        old, new = before.get(name), now.get(name)
+        if old != new:
+            yield name, old, new
+
+
+# --- what it means ------------------------------------------------------------------
+
+
+def _nothing_differs(now: Signature, before: Signature) -> Reason:
+    if before.failed:
+        return Reason(
+            "failed before",
+            "the call",
+            "an attempt that raised",
+            "the same again",
+            avoidable=False,
+        )
+    if not (now.exact and before.exact):
+        return Reason("unknown", note="no argument of it is known to have changed")
+    if now.outer != before.outer:
+        outer = _where(before), _where(now)
+        return Reason("nested", "called", outer[0], outer[1], avoidable=False)
+    return Reason(
+        "cleared cache",
+        "the call",
+        "in JAX's caches",
+        "not in them any more",
+        note="JAX's caches were cleared, or have evicted it",
+    )
+
+
+def _where(call: Signature) -> str:
+    return f"inside {call.outer}" if call.outer else "by itself"
+
+
+def _seen_together(
+    first: Difference,
+    found: Sequence[Difference],
+    now: Signature,
+    before: Signature,
+    earlier: Sequence[Signature],
+) -> tuple[Difference, str]:
+    """What the differences, or the earlier calls, are together; and a note on it."""
+    there = [s for s in earlier if s.line == now.line]
+    if not now.function.user and first.cause == "shape" and len(there) > 1:
+        return replace(first, cause="eager loop"), "an eager operation in a loop"
+    if any(d.cause != "shape" for d in found):
+        return first, ""
+    if growing := _growing(first.where, [*there, now]):
+        return first, f"grows with each call: {', '.join(map(str, growing))}"
+    # In a loop it is one line that gets both; elsewhere it may be any other batch.
+    if now.line == before.line and _is_partial(now, before):
+        return replace(first, cause="partial batch"), "likely the last partial batch"
+    return first, ""
+
+
+def _growing(path: str, calls: Sequence[Signature]) -> list[int]:
+    """The sizes of the one axis that has grown with each of the last calls."""
+    shapes = [leaf.shape for s in calls[-4:] if (leaf := _leaf_at(s, path))]
+    if len(shapes) < 3 or len({len(s) for s in shapes}) > 1:
+        return []
+    for axis in range(len(shapes[0])):
+        sizes = [s[axis] for s in shapes]
+        rest = {(*s[:axis], *s[axis + 1 :]) for s in shapes}
+        if len(rest) == 1 and all(isinstance(n, int) for n in sizes):
+            numbers = [int(n) for n in sizes]
+            if all(a < b for a, b in pairwise(numbers)):
+                return numbers
+    return []
+
+
+def _leaf_at(signature: Signature, path: str) -> Leaf | None:
+    attribute = signature.attributes.get(path)
+    return attribute.leaf if attribute else signature.leaves.get(path)
+
+
+def _is_partial(now: Signature, before: Signature) -> bool:
+    """Whether all that changed is a first axis that all share, and it is smaller."""
+    paths = [*now.attributes] or [*now.leaves]
+    sizes = set()
+    for path in paths:
+        old, new = _leaf_at(before, path), _leaf_at(now, path)
+        if old is None or new is None or old.shape == new.shape:
+            continue
+        if not (old.shape and new.shape and old.shape[1:] == new.shape[1:]):
+            return False
+        sizes.add((old.shape[0], new.shape[0]))
+    if len(sizes) != 1:
+        return False
+    was, size = sizes.pop()
+    return isinstance(was, int) and isinstance(size, int) and 0 < size < was
+
+
+def _avoidable(first: Difference, note: str) -> bool | None:
+    if first.cause == "shape":
+        return True if note.startswith("grows") else None
+    if first.cause in ("NNX attribute", "static value"):
+        # Train and eval are two programs; a number that changes makes many.
+        if {first.before, first.after} <= {"True", "False"}:
+            return False
+        return True if first.cause == "NNX attribute" else None
+    return _AVOIDABLE.get(first.cause)

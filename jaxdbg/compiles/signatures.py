@@ -1,0 +1,528 @@
+"""What a call was: shapes, dtypes, static values, options; never the values of arrays.
+
+A value of the user's is never asked for its `repr`, hashed or compared, which could be
+slow, wrong, or raise. Objects are remembered by weak reference, since ids are reused.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from types import CodeType, FunctionType, MethodType
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxdbg.frameworks.nnx import signatures as nnx_signatures
+from jaxdbg.jax_internals import array_types as leaves, names as _compat
+from jaxdbg.jax_internals.array_types import Leaf
+from jaxdbg.jax_internals.descriptions import described
+from jaxdbg.jax_internals.functions import Function
+from jaxdbg.jax_internals.identities import Identity, by_identity, identity_of
+from jaxdbg.jax_internals.stack import Surroundings
+
+MAX_TEXT = 100
+"""How many entries of a signature go into a report."""
+
+
+class Static(NamedTuple):
+    """A static argument: its text, and the object if that is compared by identity."""
+
+    text: str
+    identity: Identity | None = None
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Placed(NamedTuple):
+    """Where an argument lies."""
+
+    devices: str
+    sharding: str
+    committed: bool
+
+
+class Signature:
+    """What a call was.
+
+    Attributes:
+        function: whose call it is.
+        made: what was given to jit: its identity, the kind of thing it is ("lambda",
+            "partial"), and the code of the function inside.
+        form: by name of the argument, whether it was passed by position or keyword.
+        leaves: by path, the array arguments.
+        nodes: by path, the containers they are in.
+        statics: by path, the static arguments.
+        attributes: by path, what is static in NNX modules and what they are made of.
+        options: of jit.
+        context: of JAX's configuration, what is part of the key of its caches.
+        placed: by path, where the arguments lie; only known when a call runs.
+        cell, line, outer: where it was called, inside the trace of which function.
+        exact: whether all this is known, not only the leaves.
+        failed: whether it ended with an error.
+    """
+
+    __slots__ = (
+        "attributes",
+        "cell",
+        "code",
+        "context",
+        "exact",
+        "failed",
+        "form",
+        "function",
+        "kind",
+        "leaves",
+        "line",
+        "made",
+        "nodes",
+        "options",
+        "outer",
+        "placed",
+        "statics",
+    )
+
+    def __init__(self, function: Function) -> None:
+        self.function = function
+        self.made: Identity | None = None
+        self.kind = ""
+        self.code: CodeType | None = None
+        self.form: dict[str, str] = {}
+        self.leaves: dict[str, Leaf] = {}
+        self.nodes: dict[str, str] = {}
+        self.statics: dict[str, Static] = {}
+        self.attributes: Mapping[str, nnx_signatures.Attribute] = {}
+        self.options: Mapping[str, str] = {}
+        self.context: Mapping[str, str] = {}
+        self.placed: Mapping[str, Placed] = {}
+        self.cell: int | None = None
+        self.line: tuple[str, int] | None = None
+        self.outer = ""
+        self.exact = True
+        self.failed = False
+
+    def copy(self) -> Signature:
+        """The same call, to be run in another place."""
+        new = Signature(self.function)
+        for name in Signature.__slots__:
+            setattr(new, name, getattr(self, name))
+        return new
+
+    @property
+    def weight(self) -> int:
+        """How many entries it holds."""
+        return sum(
+            len(d)
+            for d in (
+                self.leaves,
+                self.statics,
+                self.attributes,
+                self.placed,
+                self.nodes,
+            )
+        )
+
+    def told(self) -> dict[str, str]:
+        """As text, the first entries."""
+        arrays = self.leaves.items() if not self.attributes else ()
+        entries: Iterator[tuple[str, Any]] = iter(
+            [*self.statics.items(), *arrays, *self.attributes.items()]
+        )
+        return {name: str(value) for name, value in islice(entries, MAX_TEXT)}
+
+
+def of_trace(
+    function: Function,
+    tracing: Mapping[str, Any],
+    calling: Mapping[str, Any],
+    around: Surroundings,
+) -> Signature:
+    """The signature of a trace that begins.
+
+    Arguments:
+        function: that is traced.
+        tracing: locals of the function of JAX that is about to trace.
+        calling: locals of its caller, which holds the arguments of the jitted call.
+        around: what else is on the stack.
+    """
+    new = Signature(function)
+    fun, info = tracing["fun"], calling["ji"]
+    args, kwargs = calling["args"], calling["kwargs"]
+    _made(new, fun)
+    new.context = context()
+    new.options = _jit_options(info)
+    new.statics = dict(_statics(info, args, kwargs))
+    # JAX marks what it makes of an eager operation, which closes over its parameters.
+    operation = _closure(fun) if _is_operation(fun) else {}
+    if operation:
+        known = operation.get("params", {})
+        new.statics = {k: Static(described(v)) for k, v in known.items()}
+    values = _dynamic(info, args, kwargs)
+    if nnx_signatures.is_call(around.flax):
+        new.attributes = nnx_signatures.of_call(around.flax)
+        args, kwargs = around.flax["args"], around.flax["kwargs"]
+    else:
+        new.nodes = dict(_nodes(info, args, kwargs))
+    new.form = _form(_parameters(info), args, kwargs)
+    avals = list(tracing["in_avals"])
+    names = _names(tracing["debug_info"], len(avals))
+    if operation:
+        names = [f"operand {i + 1}" for i in range(len(avals))]
+    python = [leaves.python_type(v) for v in values]
+    if len(python) != len(avals):
+        python = [""] * len(avals)
+    new.leaves = {
+        n: leaves.of_aval(a, p) for n, a, p in zip(names, avals, python, strict=True)
+    }
+    return new
+
+
+def of_jaxpr(function: Function, jaxpr: Any, fun: Any) -> Signature:
+    """What can be known of a call of which only the jaxpr is at hand."""
+    new = of_name(function)
+    if fun is not None:
+        _made(new, fun)
+    avals = jaxpr.in_avals
+    names = _names(jaxpr.debug_info, len(avals))
+    new.leaves = dict(zip(names, map(leaves.of_aval, avals), strict=True))
+    return new
+
+
+def of_name(function: Function) -> Signature:
+    """A call of which nothing is known but the function."""
+    new = Signature(function)
+    new.exact = False
+    return new
+
+
+def of_lowered(function: Function, info: Any) -> Signature:
+    """The same for a compilation of what was lowered ahead of time."""
+    new = of_name(function)
+    names = _names(info.debug_info, len(info.in_avals))
+    new.leaves = {
+        n: leaves.of_aval(a) for n, a in zip(names, info.in_avals, strict=True)
+    }
+    new.context = context()
+    return new
+
+
+def lowered(known: Signature, around: Surroundings) -> Signature:
+    """The signature of a lowering or compilation: the call's, and where it runs."""
+    new = known.copy()
+    new.context = context()
+    where = around.lowering or around.executing
+    if where:
+        new.options = _lowering_options(where)
+    names = list(new.leaves)
+    args = around.executing.get("args")
+    if args is not None:
+        args = args[len(args) - len(names) :]  # constants come first
+        new.placed = {n: _placed(a) for n, a in zip(names, args, strict=False)}
+    elif "in_shardings" in around.lowering:
+        shardings = around.lowering["in_shardings"][-len(names) :] if names else ()
+        new.placed = {n: _asked(s) for n, s in zip(names, shardings, strict=False)}
+    return new
+
+
+def context() -> Mapping[str, str]:
+    """The configuration that is part of the key of JAX's caches, by name."""
+    names, values = _compat.trace_context()
+    told = zip(names, values, strict=False)
+    return {n: "" if "mesh" in n and v is None else described(v) for n, v in told}
+
+
+# --- what was given to jit ----------------------------------------------------------
+
+
+def unwrapped(fun: Any) -> Any:
+    """The function inside wrappers: partial, bound method, grad, what nnx.jit makes."""
+    for _ in range(20):  # a chain of wrappers may be circular
+        inner = _inside(fun)
+        if inner is None:
+            return fun
+        fun = inner
+    return fun
+
+
+def _inside(fun: Any) -> Any:
+    if type(fun) is functools.partial:
+        return fun.func
+    if type(fun) is MethodType:
+        return fun.__func__
+    if type(fun) is FunctionType:
+        return fun.__dict__.get("__wrapped__")
+    if isinstance(fun, _compat.jitted_class()):
+        return getattr(fun, "__wrapped__", None)
+    if type(fun).__module__.startswith("flax."):
+        return getattr(fun, "f", None) or getattr(fun, "fun", None)
+    return None
+
+
+def _made(new: Signature, fun: Any) -> None:
+    new.made = Identity(fun)
+    inner = unwrapped(fun)
+    new.code = getattr(inner, "__code__", None)
+    new.kind = _kind_of(fun)
+
+
+def _kind_of(fun: Any) -> str:
+    if type(fun) is functools.partial:
+        return "functools.partial"
+    if type(fun) is MethodType:
+        return "bound method"
+    if type(fun).__module__.startswith("flax."):
+        return "nnx.jit function"
+    if type(fun) is FunctionType:
+        made_by = _made_by_jax(fun)
+        if made_by:
+            return f"jax.{made_by} function"
+        return "lambda" if fun.__name__ == "<lambda>" else "function"
+    if isinstance(fun, _compat.jitted_class()):
+        return "jitted function"
+    return f"{type(fun).__name__} object"
+
+
+def _is_operation(fun: Any) -> bool:
+    return type(fun) is FunctionType and "_apply_primitive" in fun.__dict__
+
+
+def _made_by_jax(fun: Any) -> str:
+    """`grad` for what `jax.grad` returns; nothing for a function of the user's."""
+    name = ""
+    while type(fun) is FunctionType and _compat.is_jax_file(fun.__code__.co_filename):
+        name = fun.__code__.co_qualname.partition(".")[0]
+        # What shortens tracebacks is put around it, and says it wraps the user's.
+        inner = _closure(fun).get("fun") if name == "api_boundary" else None
+        fun = inner or fun.__dict__.get("__wrapped__")
+    return name
+
+
+def _closure(fun: Any) -> dict[str, Any]:
+    """What a function of JAX closes over."""
+    cells = fun.__closure__ or ()
+    names = fun.__code__.co_freevars
+    return {n: c.cell_contents for n, c in zip(names, cells, strict=True)}
+
+
+# --- the arguments ------------------------------------------------------------------
+
+
+def _names(debug_info: Any, count: int) -> list[str]:
+    names = [str(n) for n in debug_info.arg_names or ()]
+    if len(names) != count:
+        return [f"argument {i + 1}" for i in range(count)]
+    if len(set(names)) != count:
+        return [f"{n or 'argument'} #{i + 1}" for i, n in enumerate(names)]
+    return [_typed(n) for n in names]
+
+
+@functools.lru_cache(maxsize=8192)
+def _typed(name: str) -> str:
+    """`batch['x']` with the quotes that Python's formatters write."""
+    return name.replace("'", '"') if '"' not in name else name
+
+
+def _dynamic(info: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
+    args, kwargs = _without_statics(info, args, kwargs)
+    return jax.tree.leaves((args, kwargs))
+
+
+def _without_statics(
+    info: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    static = _static_indices(info, args)
+    return (
+        tuple(a for i, a in enumerate(args) if i not in static),
+        {k: v for k, v in kwargs.items() if k not in info.static_argnames},
+    )
+
+
+def _static_indices(info: Any, args: Sequence[Any]) -> set[int]:
+    count = len(args)
+    return {i % count for i in info.static_argnums if -count <= i < count}
+
+
+def _parameters(info: Any) -> list[inspect.Parameter]:
+    return list(info.fun_signature.parameters.values()) if info.fun_signature else []
+
+
+def _argument_name(parameters: Sequence[inspect.Parameter], i: int) -> str:
+    for at, parameter in enumerate(parameters):
+        if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+            return f"{parameter.name}[{i - at}]"
+        if at == i:
+            return parameter.name
+    return f"argument {i + 1}"
+
+
+def _form(
+    parameters: Sequence[inspect.Parameter], args: Sequence[Any], kwargs: Any
+) -> dict[str, str]:
+    positions = [_argument_name(parameters, i) for i in range(len(args))]
+    form = dict.fromkeys(positions, "by position")
+    return form | dict.fromkeys(kwargs, "by keyword")
+
+
+def _statics(
+    info: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Iterator[tuple[str, Static]]:
+    parameters = _parameters(info)
+    for i in info.static_argnums:
+        if -len(args) <= i < len(args):
+            yield from _static(
+                _argument_name(parameters, i % len(args)), args[i % len(args)]
+            )
+    for name in info.static_argnames:
+        if name in kwargs:
+            yield from _static(name, kwargs[name])
+
+
+def _static(name: str, value: Any) -> Iterator[tuple[str, Static]]:
+    """The value, or each field of a dataclass, so that a change has its own name."""
+    if dataclasses.is_dataclass(type(value)) and not by_identity(type(value)):
+        for field in dataclasses.fields(value):
+            inner = object.__getattribute__(value, field.name)
+            yield f"{name}.{field.name}", _one_static(inner)
+        return
+    yield name, _one_static(value)
+
+
+def _one_static(value: Any) -> Static:
+    return Static(described(value), identity_of(value))
+
+
+def _nodes(
+    info: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
+    parameters = _parameters(info)
+    static = _static_indices(info, args)
+    for i, arg in enumerate(args):
+        if i not in static:
+            yield from _containers(_argument_name(parameters, i), arg)
+    for name, arg in kwargs.items():
+        if name not in info.static_argnames:
+            yield from _containers(name, arg)
+
+
+_ARRAYS = (jax.Array, np.ndarray, np.generic, int, float, complex)
+
+
+def _containers(path: str, value: Any, depth: int = 12) -> Iterator[tuple[str, str]]:
+    """By path, the containers of a tree: their types and keys."""
+    if value is None:
+        yield path, "None"
+    elif isinstance(value, _ARRAYS) or not depth:
+        return
+    elif type(value) is dict:
+        yield path, f"dict with {_keys(value)}"
+        for key in value:
+            yield from _containers(f"{path}[{_key(key)}]", value[key], depth - 1)
+    elif type(value) in (list, tuple):
+        yield path, f"{type(value).__name__} of {len(value)}"
+        for i, inner in enumerate(value):
+            yield from _containers(f"{path}[{i}]", inner, depth - 1)
+    elif isinstance(value, tuple) and hasattr(value, "_fields"):
+        yield path, type(value).__name__
+        named = zip(value._fields, tuple.__iter__(value), strict=False)
+        for name, inner in named:
+            yield from _containers(f"{path}.{name}", inner, depth - 1)
+    elif isinstance(value, dict):
+        yield path, f"{type(value).__name__} with {_keys(value, ordered=True)}"
+        for key, inner in dict.items(value):
+            yield from _containers(f"{path}[{_key(key)}]", inner, depth - 1)
+    else:
+        yield path, _custom(value)
+
+
+def _custom(value: Any) -> str:
+    """A tree node of the user's: what JAX knows beside its children."""
+    try:
+        tree: Any = jax.tree.structure(value)
+        data = tree.node_data()
+    except Exception:
+        return f"{type(value).__name__} object"
+    if data is None:
+        return type(value).__name__
+    return f"{type(value).__name__}({described(data[1])})"
+
+
+def _keys(value: dict[Any, Any], ordered: bool = False) -> str:
+    keys = [_key(k) for k in value]
+    return ", ".join(keys if ordered else sorted(keys)) or "no keys"
+
+
+def _key(key: Any) -> str:
+    return f'"{key}"' if type(key) is str else described(key)
+
+
+# --- where a call runs --------------------------------------------------------------
+
+
+def _placed(value: Any) -> Placed:
+    try:
+        sharding = value.sharding
+        committed = bool(value.committed)
+    except Exception:  # a NumPy array, a Python scalar, an array that was deleted
+        return Placed("", "", False)
+    return Placed(*_sharding(sharding), committed)
+
+
+def _asked(sharding: Any) -> Placed:
+    if sharding is _compat.unspecified_sharding() or sharding is None:
+        return Placed("", "", False)
+    return Placed(*_sharding(sharding), True)
+
+
+@functools.lru_cache(maxsize=1024)
+def _sharding(sharding: Any) -> tuple[str, str]:
+    devices = sorted(sharding.device_set, key=lambda d: d.id)
+    named = ", ".join(f"{d.platform}:{d.id}" for d in devices[:4])
+    more = f" and {len(devices) - 4} more" if len(devices) > 4 else ""
+    spec = getattr(sharding, "spec", None)
+    if spec is None:
+        kind = "" if len(devices) == 1 else type(sharding).__name__
+    else:
+        sizes = ", ".join(f"{k}={v}" for k, v in sharding.mesh.shape.items())
+        kind = f"{str(spec).replace('PartitionSpec', 'P')} over {sizes}"
+    memory = getattr(sharding, "memory_kind", None)
+    kind += f" in {memory}" if memory not in (None, "device", "unpinned_host") else ""
+    return named + more, kind
+
+
+def _jit_options(info: Any) -> dict[str, str]:
+    found = {
+        name: described(getattr(info, name, None))
+        for name in (
+            "static_argnums",
+            "static_argnames",
+            "donate_argnums",
+            "donate_argnames",
+            "keep_unused",
+            "inline",
+            "compiler_options_kvs",
+        )
+    }
+    return found
+
+
+def _lowering_options(where: Mapping[str, Any]) -> dict[str, str]:
+    donated = [i for i, d in enumerate(where.get("donated_invars", ())) if d]
+    return {
+        "donated": f"arguments {donated}" if donated else "nothing",
+        "keep_unused": described(where.get("keep_unused")),
+        "compiler_options": described(where.get("compiler_options_kvs")),
+        "out_shardings": _all_asked(where.get("out_shardings", ())),
+        "in_layouts": described(where.get("in_layouts")),
+        "out_layouts": described(where.get("out_layouts")),
+    }
+
+
+def _all_asked(shardings: Sequence[Any]) -> str:
+    asked = list(dict.fromkeys(_asked(s) for s in shardings))
+    texts = [f"{p.sharding or p.devices}" if p.committed else "any" for p in asked]
+    return ", ".join(texts[:4]) or "any"

@@ -1,0 +1,219 @@
+"""Paths of NNX modules on the name stack, while a function is traced for a diagnosis.
+
+NNX puts nothing on the name stack. Here each method of a module is run in a named scope
+with the path of the module, as the user would type it. A module that is called is found
+by identity in the attributes of the one that calls it; a module that NNX has taken
+apart and put together again (jit, grad, scan and remat do that) is a new object, which
+is known by an attribute that survives this; and where there is none, by its variables,
+which hold arguments of the call. Only objects made by the trace get that attribute.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from types import FunctionType
+from typing import Any
+
+import jax
+
+from jaxdbg.frameworks import readers as containers
+
+MODULE = "jaxdbg:module:"
+"""How the scope of a module begins; its path follows, or its class in `<...>`."""
+
+_PATH = "_jaxdbg_path"
+"""The attribute with the path of a module."""
+
+MAX_LOOKED_AT = 10_000
+"""How many values inside one module are looked at."""
+
+
+class Leaf:
+    """An argument of the call, as its name and its shape."""
+
+    __slots__ = ("name", "shape")
+
+    def __init__(self, name: str, shape: tuple[int, ...]):
+        self.name = name
+        self.shape = shape
+
+
+class ModuleScopes:
+    """The modules that run while a function is traced.
+
+    Arguments:
+        leaf_of: the argument of the call that a value in a variable is, or None.
+        leaf_named: the argument of the call with a name, or None.
+        may_mark: whether objects made by the trace may get an attribute; NNX's
+            transformations may then see a change that the user did not make.
+    """
+
+    def __init__(
+        self,
+        leaf_of: Callable[[Any], Leaf | None],
+        leaf_named: Callable[[str], Leaf | None],
+        may_mark: bool,
+    ):
+        self._leaf_of = leaf_of
+        self._leaf_named = leaf_named
+        self._may_mark = may_mark
+        self._thread = threading.get_ident()
+        self._running: list[tuple[Any, str, str]] = []
+        self._marked: list[Any] = []
+
+    def mark(self, values: Any) -> None:
+        """Gives the modules in some arguments of a function their paths."""
+        for _, value in _inside(values):
+            if _is_module(value) and _PATH not in vars(value):
+                path = self._by_variables(value)
+                if path is not None:
+                    self._mark(value, path)
+
+    def unmark(self) -> None:
+        """Takes from all modules what `mark` gave them."""
+        for module in self._marked:
+            vars(module).pop(_PATH, None)
+        self._marked.clear()
+
+    @contextlib.contextmanager
+    def installed(self) -> Iterator[None]:
+        """While open, methods of modules run in scopes, in this thread."""
+        with contextlib.ExitStack() as undo:
+            for cls in _module_classes():
+                for name, function in list(vars(cls).items()):
+                    if type(function) is FunctionType and _is_wanted(name):
+                        undo.callback(setattr, cls, name, function)
+                        setattr(cls, name, self._scoped(function))
+            yield
+
+    def _scoped(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def in_scope(*args: Any, **kwargs: Any) -> Any:
+            if threading.get_ident() != self._thread or not args:
+                return function(*args, **kwargs)
+            with self._running_in(args[0]):
+                return function(*args, **kwargs)
+
+        return in_scope
+
+    @contextlib.contextmanager
+    def _running_in(self, module: Any) -> Iterator[None]:
+        if self._running and self._running[-1][0] is module:
+            yield
+            return
+        path, shown = self._path_of(module)
+        self._running.append((module, path, shown))
+        try:
+            with jax.named_scope(MODULE + shown):
+                yield
+        finally:
+            self._running.pop()
+
+    def _path_of(self, module: Any) -> tuple[str, str]:
+        """The path of a module, and the path with loops: `model.blocks[*12]`."""
+        outer, outer_path, outer_shown = (
+            self._running[-1] if self._running else (None, "", "")
+        )
+        path = vars(module).get(_PATH)
+        if path is None and outer is not None and outer_path:
+            step = next((s for s, v in _inside(outer) if v is module), None)
+            path = outer_path + step if step is not None else None
+        if path is None:
+            path = self._by_variables(module)
+            if path is not None and self._is_of_trace(module):
+                self._mark(module, path)
+        if path is None:
+            return "", f"<{type(module).__name__}>"
+        sizes = self._mapped(module, path)
+        if outer_path and path.startswith(outer_path):
+            return path, self._below(outer_path, outer_shown, path, sizes)
+        return path, path + _stars(sizes)
+
+    def _below(
+        self, outer_path: str, outer_shown: str, path: str, sizes: tuple[int, ...]
+    ) -> str:
+        known = outer_shown.count("[*")
+        return outer_shown + path[len(outer_path) :] + _stars(sizes[known:])
+
+    def _mapped(self, module: Any, path: str) -> tuple[int, ...]:
+        """Sizes of the axes that the module's arrays have outside, and not here."""
+        for step, value in _inside(module):
+            shape = getattr(value, "shape", None)
+            leaf = self._leaf_named(path + step) if shape is not None else None
+            if leaf is not None:
+                return leaf.shape[: len(leaf.shape) - len(shape or ())]
+        return ()
+
+    def _by_variables(self, module: Any) -> str | None:
+        for step, value in _inside(module):
+            leaf = self._leaf_of(value) if hasattr(value, "shape") else None
+            if leaf is not None and step and leaf.name.endswith(step):
+                return leaf.name[: -len(step)]
+        return None
+
+    def _is_of_trace(self, module: Any) -> bool:
+        return any(isinstance(v, jax.core.Tracer) for _, v in _inside(module))
+
+    def _mark(self, module: Any, path: str) -> None:
+        if not self._may_mark:
+            return
+        for step, value in [("", module), *_inside(module)]:
+            if _is_module(value) and _PATH not in vars(value):
+                object.__setattr__(value, _PATH, path + step)
+                self._marked.append(value)
+
+
+def _stars(sizes: tuple[int, ...]) -> str:
+    return "".join(f"[*{n}]" for n in sizes)
+
+
+def _is_wanted(name: str) -> bool:
+    return name == "__call__" or not name.startswith("__")
+
+
+def _module_classes() -> Iterator[Any]:
+    """The classes of modules, all but those that NNX's own machinery is made of."""
+    nnx = sys.modules.get("flax.nnx")
+    if nnx is None:
+        return
+    queue, seen = deque(nnx.Module.__subclasses__()), set()
+    while queue:
+        cls = queue.popleft()
+        if cls not in seen:
+            seen.add(cls)
+            queue.extend(cls.__subclasses__())
+            if cls.__module__ != "flax.nnx.helpers":
+                yield cls
+
+
+def _is_module(value: Any) -> bool:
+    nnx = sys.modules.get("flax.nnx")
+    return nnx is not None and containers.is_a(type(value), nnx.Module)
+
+
+def _inside(value: Any) -> Iterator[tuple[str, Any]]:
+    """What is inside a value, with the way to it: modules, containers, arrays.
+
+    The nearest first. In the place of a variable stands the array that it holds.
+    """
+    queue: deque[tuple[str, Any]] = deque([("", value)])
+    seen = {id(value)}
+    for _ in range(MAX_LOOKED_AT):
+        if not queue:
+            return
+        path, value = queue.popleft()
+        reader = containers.reader_of(type(value))
+        if reader is None or reader is containers.an_array:
+            continue
+        for step, child in reader(value):
+            if containers.reader_of(type(child)) is containers.a_variable:
+                yield path + step, containers.raw(child)
+            elif id(child) not in seen:
+                seen.add(id(child))
+                yield path + step, child
+                queue.append((path + step, child))

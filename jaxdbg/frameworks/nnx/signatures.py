@@ -1,0 +1,183 @@
+"""What an `nnx.jit` function was called with, by the paths that the user would type.
+
+flax hands JAX a graph definition and a flat state. The user's own modules stand in a
+frame of flax's, and are walked here: types, static attributes, shapes of variables.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxdbg.jax_internals import array_types as leaves
+from jaxdbg.jax_internals.array_types import Leaf
+from jaxdbg.jax_internals.descriptions import described, plain
+from jaxdbg.jax_internals.identities import Identity, identity_of
+
+MAX_ATTRIBUTES = 50_000
+"""How many values a walk looks at."""
+
+
+class Attribute(NamedTuple):
+    """What is at a path.
+
+    Attributes:
+        kind: "array", "static", "node" or "shared".
+        text: what it is; of an array, what there is beside its type.
+        leaf: the type of an array.
+        identity: of what is static and equal only to itself.
+    """
+
+    kind: str
+    text: str
+    leaf: Leaf | None = None
+    identity: Identity | None = None
+
+    @property
+    def told(self) -> tuple[str, str, Leaf | None]:
+        """What can be told of it; identities have no text."""
+        return self.kind, self.text, self.leaf
+
+    def __str__(self) -> str:
+        return self.text if self.leaf is None else str(self.leaf)
+
+
+def is_call(local: Mapping[str, Any]) -> bool:
+    """Whether these are the locals of flax's `__call__` of an `nnx.jit` function."""
+    name = type(local.get("self")).__name__
+    return name in ("JitWrapped", "SimpleJitWrapped") and "args" in local
+
+
+def of_call(local: Mapping[str, Any]) -> dict[str, Attribute]:
+    """By path, all that the arguments of a call are made of."""
+    wrapped = local["self"]
+    names = _argument_names(wrapped.fun, local["args"], local["kwargs"])
+    return dict(_Walk().run(names))
+
+
+def _argument_names(fun: Any, args: Any, kwargs: Any) -> list[tuple[str, Any]]:
+    try:
+        bound = inspect.signature(fun).bind_partial(*args, **kwargs).arguments
+        parameters = inspect.signature(fun).parameters
+    except (TypeError, ValueError):
+        named = [(f"argument {i + 1}", a) for i, a in enumerate(args)]
+        return [*named, *kwargs.items()]
+    found: list[tuple[str, Any]] = []
+    for name, value in bound.items():
+        kind = parameters[name].kind
+        if kind is inspect.Parameter.VAR_POSITIONAL:
+            found += [(f"{name}[{i}]", v) for i, v in enumerate(value)]
+        elif kind is inspect.Parameter.VAR_KEYWORD:
+            found += list(value.items())
+        else:
+            found.append((name, value))
+    return found
+
+
+class _Walk:
+    """Breadth first; what is met twice is told as shared, as flax does."""
+
+    def __init__(self) -> None:
+        self._seen: dict[int, tuple[Any, str]] = {}
+        self._variable = sys.modules["flax.nnx"].Variable
+
+    def run(self, roots: list[tuple[str, Any]]) -> Iterator[tuple[str, Attribute]]:
+        queue = deque((path, value, False) for path, value in roots)
+        for _ in range(MAX_ATTRIBUTES):
+            if not queue:
+                return
+            path, value, inside = queue.popleft()
+            if not inside and (python := leaves.python_type(value)):
+                yield path, Attribute("array", "", Leaf((), "", python=python))
+                continue
+            attribute, children = self._look(path, value)
+            yield path, attribute
+            inside = inside or _is_module(type(value))
+            queue.extend((*child, inside) for child in children)
+
+    def _look(self, path: str, value: Any) -> tuple[Attribute, list[tuple[str, Any]]]:
+        if plain(value):
+            return Attribute("static", described(value)), []
+        if isinstance(value, jax.Array | np.ndarray | np.generic):
+            return Attribute("array", "", leaves.of_array(value)), []
+        kind = type(value)
+        if kind is dict:
+            return _node("dict"), [(f"{path}[{_key(k)}]", v) for k, v in value.items()]
+        if isinstance(value, list | tuple):
+            return _sequence(path, value)
+        if known := self._seen.get(id(value)):
+            return Attribute("shared", f"the same as {known[1]}"), []
+        if isinstance(value, self._variable):
+            self._seen[id(value)] = value, path
+            return self._look_at_variable(value), []
+        if _is_module(kind):
+            self._seen[id(value)] = value, path
+            own = object.__getattribute__(value, "__dict__")
+            children = [
+                (_step(path, name), v)
+                for name, v in own.items()
+                if not name.startswith(("_pytree_", "_object_"))
+            ]
+            return _node(kind.__name__), children
+        text, identity = described(value), identity_of(value)
+        return Attribute("static", text, identity=identity), []
+
+    def _look_at_variable(self, value: Any) -> Attribute:
+        kind, more = type(value).__name__, _metadata(value)
+        try:
+            raw = value.get_raw_value()
+        except Exception:
+            return Attribute("array", f"{kind} without a value")
+        if hasattr(raw, "shape") and hasattr(raw, "dtype"):
+            return Attribute("array", more, leaves.of_array(raw, kind))
+        return Attribute("array", f"{kind} {described(raw)}")
+
+
+def _metadata(variable: Any) -> str:
+    try:
+        metadata = variable.get_metadata()
+    except Exception:
+        return ""
+    # Hooks and the like are functions; what one sets by hand is plain.
+    told = [f"{k}={described(v)}" for k, v in metadata.items() if plain(v) and v]
+    return ", ".join(sorted(told))
+
+
+def _node(text: str) -> Attribute:
+    return Attribute("node", text)
+
+
+def _sequence(path: str, value: Any) -> tuple[Attribute, list[tuple[str, Any]]]:
+    fields = getattr(type(value), "_fields", None)
+    if isinstance(fields, tuple):
+        steps = [f"{path}.{f}" for f in fields]
+    else:
+        steps = [f"{path}[{i}]" for i in range(len(value))]
+    return _node(type(value).__name__), list(zip(steps, value, strict=False))
+
+
+def _step(path: str, name: str) -> str:
+    if name.isdecimal():
+        return f"{path}[{name}]"
+    return f"{path}.{name}" if name.isidentifier() else f"{path}[{_key(name)}]"
+
+
+def _key(key: Any) -> str:
+    return f'"{key}"' if type(key) is str else described(key)
+
+
+_BASES = ("Pytree", "Object", "Module")
+
+
+def _is_module(kind: type) -> bool:
+    return any(
+        c.__module__.startswith("flax.nnx")
+        and c.__name__ in ("Pytree", "Object", "Module")
+        for c in kind.__mro__
+    )

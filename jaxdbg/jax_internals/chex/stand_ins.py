@@ -1,0 +1,99 @@
+"""Traces that hold chex assertions, kept for later regions, hidden from plain calls.
+
+JAX finds a trace by the function it was made of. A function that is known to assert is
+therefore traced, in a region, under a stand-in that only regions use: the next region
+finds that trace, with what was compiled of it, and a plain call never does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from jaxdbg.jax_internals import names as _compat
+
+_STAND_INS: dict[int, tuple[weakref.ref[Any], Callable[..., Any]]] = {}
+"""By id of the function, which the first of the two guards against being reused."""
+
+_original: weakref.WeakKeyDictionary[Any, weakref.ref[Any]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def remember(fun: Callable[..., Any]) -> None:
+    """From the next trace on, regions trace `fun` under a stand-in."""
+    if (
+        not _compat.tells_of_cleared_caches()
+        or id(fun) in _STAND_INS
+        or is_stand_in(fun)
+    ):
+        return
+    key = id(fun)
+    try:
+        reference = weakref.ref(fun, lambda _: _STAND_INS.pop(key, None))
+    except TypeError:  # then JAX could not cache a trace of it either
+        return
+    _STAND_INS[key] = reference, _stand_in(reference)
+
+
+def is_stand_in(fun: Any) -> bool:
+    """Whether this is a stand-in, and not the user's function."""
+    return original(fun) is not fun
+
+
+def original(fun: Any) -> Any:
+    """The user's function behind a stand-in; any other is returned as it is."""
+    try:
+        reference = _original.get(fun)
+    except TypeError:  # cannot be weakly referred to, hence is no stand-in
+        return fun
+    return fun if reference is None else reference()
+
+
+def _stand_in(reference: weakref.ref[Any]) -> Callable[..., Any]:
+    # A reference of its own would keep the function, and its traces, alive for ever.
+    fun = reference()
+
+    def stand_in(*args: Any, **kwargs: Any) -> Any:
+        function = reference()
+        assert function is not None, "JAX holds the function whose call it traces"
+        return function(*args, **kwargs)
+
+    for name in ("__name__", "__qualname__", "__module__", "__doc__"):
+        if hasattr(fun, name):
+            setattr(stand_in, name, getattr(fun, name))
+    _original[stand_in] = reference
+    return stand_in
+
+
+@contextlib.contextmanager
+def in_use() -> Iterator[None]:
+    """While open, functions that are known to assert are traced as their stand-ins."""
+    if not _compat.tells_of_cleared_caches():
+        yield
+        return
+    pjit = _compat.pjit()
+    plain = pjit._infer_params
+
+    def infer_params(fun: Any, *rest: Any) -> Any:
+        return plain(_known(fun), *rest)
+
+    pjit._infer_params = infer_params
+    try:
+        yield
+    finally:
+        pjit._infer_params = plain
+
+
+def _known(fun: Any) -> Any:
+    found = _STAND_INS.get(id(fun))
+    if found is None or found[0]() is not fun:
+        return fun
+    if _compat.caches_were_cleared():
+        # The user has asked for new traces, maybe since something has changed that a
+        # function closes over. Of which function cannot be told: none is trusted.
+        for _, stand_in in _STAND_INS.values():
+            _compat.evict_traces(stand_in)
+    return found[1]

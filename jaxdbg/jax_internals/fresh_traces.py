@@ -1,0 +1,131 @@
+"""Tracing a function once more, for what the first trace did not note.
+
+Inside `fresh_traces` JAX finds none of its cached traces, and derivative rules of
+`custom_vjp` and `custom_jvp` keep their own lines. What is traced there is for reading:
+it is kept under a trace context of its own, which no program meets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar
+
+import jax
+
+from jaxdbg.jax_internals import names as _compat
+from jaxdbg.jax_internals.chex.trace_counter import uncounted
+
+RULE = "jaxdbg:rule:"
+"""How the scope of a derivative rule begins; its number in `Rules` follows."""
+
+FORWARD = ":fwd"
+"""How it ends where the rule gives the result, not a derivative."""
+
+RULE_CODE = "run_rule"
+"""Name of the code below which the frames of a rule are its own."""
+
+_CONTEXT = "jaxdbg|$^"
+"""Of a setting that only says how source files are named in HLO; matches no file."""
+
+
+class Rules:
+    """The derivative rules that were run while tracing."""
+
+    def __init__(self) -> None:
+        self._forward: list[Any] = []
+
+    def forward(self, scope: str) -> Any:
+        """The traceback of what the rule of a scope differentiates, or None."""
+        number = scope.removeprefix(RULE).removesuffix(FORWARD)
+        return self._forward[int(number)] if number.isdigit() else None
+
+    def with_own_lines(
+        self, rule: Callable[..., Any], ending: str = ""
+    ) -> Callable[..., Any]:
+        """The rule, whose equations then have its lines and a scope that names it."""
+
+        @functools.wraps(rule)
+        def run_rule(*args: Any, **kwargs: Any) -> Any:
+            scope = f"{RULE}{len(self._forward)}{ending}"
+            with _compat.own_traceback() as forward, jax.named_scope(scope):
+                self._forward.append(forward)
+                return rule(*args, **kwargs)
+
+        return run_rule
+
+
+@contextlib.contextmanager
+def fresh_traces() -> Iterator[Rules]:
+    """While open, this thread traces everything afresh."""
+    rules = Rules()
+    with contextlib.ExitStack() as undo:
+        undo.enter_context(_compat.other_trace_context(_CONTEXT))
+        undo.enter_context(uncounted())
+        undo.enter_context(_own_lines.kept_for(rules))
+        yield rules
+
+
+class _OwnLines(threading.local):
+    """For threads that ask, derivative rules keep their own lines.
+
+    The classes of JAX are everyone's: they are changed as long as any thread asks, and
+    the last one puts them back.
+    """
+
+    rules: Rules | None = None
+    _lock = threading.Lock()
+    _asking = 0
+    _plain: ClassVar[dict[Any, Any]] = {}
+
+    @contextlib.contextmanager
+    def kept_for(self, rules: Rules) -> Iterator[None]:
+        before, self.rules = self.rules, rules
+        self._ask(1)
+        try:
+            yield
+        finally:
+            self._ask(-1)
+            self.rules = before
+
+    def _ask(self, more: int) -> None:
+        shared = _OwnLines  # an instance has its attributes for each thread
+        with shared._lock:
+            before, shared._asking = shared._asking, shared._asking + more
+            if before == 0:
+                shared._plain = {cls: cls.__call__ for cls in _RULES}
+                for cls, plain in shared._plain.items():
+                    cls.__call__ = self._call(plain, _RULES[cls])
+            elif shared._asking == 0:
+                for cls, plain in shared._plain.items():
+                    cls.__call__ = plain
+
+    def _call(self, plain: Any, names: Sequence[str]) -> Any:
+        @functools.wraps(plain)
+        def call(custom: Any, *args: Any, **kwargs: Any) -> Any:
+            if self.rules is not None:
+                custom = _with_own_lines(custom, names, self.rules)
+            return plain(custom, *args, **kwargs)
+
+        return call
+
+
+_RULES: dict[Any, tuple[str, ...]] = {
+    jax.custom_vjp: ("fwd", "bwd"),
+    jax.custom_jvp: ("jvp",),
+}
+"""The classes, and which of their attributes are rules."""
+
+_own_lines = _OwnLines()
+
+
+def _with_own_lines(custom: Any, names: Sequence[str], rules: Rules) -> Any:
+    same = object.__new__(type(custom))  # `copy` would ask for a function
+    vars(same).update(vars(custom))
+    for name in names:
+        if callable(rule := getattr(custom, name, None)):
+            ending = FORWARD if name == "fwd" else ""
+            setattr(same, name, rules.with_own_lines(rule, ending))
+    return same

@@ -1,0 +1,281 @@
+"""Functions as counts know them: by their name and where they were written."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import sys
+from collections.abc import Iterator
+from functools import lru_cache
+from types import FrameType, FunctionType, MethodType
+from typing import Any
+
+from jaxdbg.jax_internals import names as _compat
+
+
+class Function:
+    """A function as counts know it: its name and where it was written.
+
+    Two objects made again from the same code (a lambda in a loop) are one function.
+
+    Of a library's code, which many share, each object is one: `jax.jit(net.apply)` of
+    two nets, `jax.jit(opt.update)` of two optimizers.
+
+    Arguments:
+        made_of: the id of that object, where the user has jitted a library's code.
+
+    Attributes:
+        name, source: the name, and `file:line`.
+        made_of: as given.
+        user: whether it is the user's: written by them, or jitted by them.
+    """
+
+    __slots__ = ("made_of", "name", "source", "user")
+
+    def __init__(self, name: str, source: str, made_of: int = 0):
+        self.name = name
+        self.source = source
+        self.user = bool(made_of) or is_user_file(source)
+        self.made_of = made_of
+
+    @property
+    def eager(self) -> bool:
+        """Whether JAX runs it for an operation outside of jit, or as one of its own.
+
+        What another library made, and somebody jitted, is no operation of JAX.
+        """
+        path = self.source.rpartition(":")[0]
+        return not self.user and (not path or _compat.is_jax_file(path))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Function) and (
+            (self.name, self.source, self.made_of)
+            == (other.name, other.source, other.made_of)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.source))
+
+
+def function_of(debug_info: Any) -> Function:
+    """The function a jaxpr was traced from; `debug_info` is the jaxpr's own."""
+    return _parse(str(debug_info.func_src_info))
+
+
+def function_called(debug_info: Any, frame: FrameType) -> Function:
+    """The same for a call that is on the stack, where it may be one of `pmap`."""
+    function = function_of(debug_info)
+    if function.user:
+        return function
+    return as_called(function, next(functions_called(frame), None), frame)
+
+
+def functions_called(frame: FrameType | None) -> Iterator[Any]:
+    """The callables that jit is running a call of, from inside out."""
+    codes = _compat.calling_codes()
+    while frame is not None:
+        if frame.f_code in codes and callable(frame.f_locals.get("fun")):
+            yield frame.f_locals["fun"]
+        frame = frame.f_back
+
+
+def is_tracing(frame: FrameType | None) -> bool:
+    """Whether jit is tracing the function of this frame, or one that calls it."""
+    codes = () if _compat.missing("counts") else _compat.jit_trace_codes()
+    while frame is not None:
+        if frame.f_code in codes:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def as_called(function: Function, fun: Any, frame: FrameType | None) -> Function:
+    """The user's function that a library's wraps, or that the user has jitted.
+
+    JAX does not say who has jitted a function. Where a line of the user's calls it, and
+    it was not jitted where it was written, they have: as in `jax.jit(net.apply)`.
+
+    Arguments:
+        function: what JAX says is traced or called.
+        fun: the callable that was given to jit; None where it is not known.
+        frame: from where to look for the line that calls it, from inside out.
+    """
+    found = seen_through(function, fun)
+    if found.user or found.eager or fun is None:
+        return found
+    if _is_jitted_where_written(fun) or not _is_called_by_user(frame):
+        return found
+    return jitted_by_user(found, fun)
+
+
+def jitted_by_user(function: Function, fun: Any) -> Function:
+    """A function of a library as what a user makes of it by jitting a callable."""
+    bound = next((f for f in _layers(fun) if isinstance(f, MethodType)), None)
+    if bound is None:
+        return Function(function.name, function.source, id([*_layers(fun)][-1]))
+    name = f"{type(bound.__self__).__name__}.{function.name}"
+    return Function(name, function.source, id(bound.__self__))
+
+
+def _is_jitted_where_written(fun: Any) -> bool:
+    """Whether there is a jitted function in the place where a callable was written."""
+    return any(
+        isinstance(_found_at(layer), _compat.jitted_class())
+        for layer in _layers(fun)
+        if isinstance(layer, FunctionType)
+    )
+
+
+def _found_at(fun: FunctionType) -> Any:
+    """What has the qualified name of a function in its module; None for nothing."""
+    found: Any = sys.modules.get(fun.__module__)
+    for name in fun.__qualname__.split("."):
+        found = getattr(found, "__dict__", {}).get(name)
+    return found
+
+
+def _is_called_by_user(frame: FrameType | None) -> bool:
+    """Whether what is not JAX, or a wrapper around it, and calls it, is the user's."""
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if is_user_file(file):
+            return True
+        if not _is_between(file):
+            return False
+        frame = frame.f_back
+    return False
+
+
+@lru_cache(maxsize=4096)
+def _is_between(file: str) -> bool:
+    """Whether code of this file stands between a call and who has written it."""
+    return (
+        _compat.is_jax_file(file)
+        or any(part in file for part in (_OWN, _STDLIB, _TRANSFORMS))
+        or file.startswith("<frozen")
+    )
+
+
+_PMAP = ("_fun", "call_wrapped")
+"""What the function that `pmap` gives to jit is called, instead of the user's."""
+
+
+def seen_through(function: Function, fun: Any) -> Function:
+    """The user's function that a library's wraps; `function` itself where none is.
+
+    Arguments:
+        function: what JAX says is traced or called.
+        fun: the callable that was given to jit. It is not called.
+    """
+    if function.user or fun is None:
+        return function
+    if function.name in _PMAP:
+        inner = _compat.pmapped(fun)
+        code = getattr(inner, "__code__", None)
+        return function if code is None else _written(inner)
+    found, inside = function, False
+    for layer in written_layers(fun):
+        # What lies inside of another function is none of this one's.
+        inside = inside or layer.source == function.source
+        if inside and layer.user:
+            found = layer  # the innermost, as JAX names what is decorated
+    return found
+
+
+def written_layers(fun: Any) -> list[Function]:
+    """A callable and what it wraps, from outside in; those written with `def`."""
+    return [_written(f) for f in _layers(fun) if isinstance(f, FunctionType)]
+
+
+def _written(fun: Any) -> Function:
+    code = fun.__code__
+    return Function(fun.__name__, f"{code.co_filename}:{code.co_firstlineno}")
+
+
+def _layers(fun: Any) -> Iterator[Any]:
+    """A callable and what it wraps, from outside in."""
+    for _ in range(20):  # a chain of wrappers may be circular
+        yield fun
+        if isinstance(fun, MethodType):
+            fun = fun.__func__
+            yield fun
+        fun = _wrapped(fun)
+        if fun is None:
+            return
+
+
+def _wrapped(fun: Any) -> Any:
+    """What a callable wraps, or None; read where it lies, so that no code runs."""
+    if isinstance(fun, functools.partial):
+        return fun.func
+    attributes = _attributes(fun)
+    for name in ("__wrapped__", "func"):
+        if attributes.get(name) is not None:
+            return attributes[name]
+    # The wrappers of `nnx.jit` and of `nnx.grad` hold the function as `f`.
+    if isinstance(fun, FunctionType):
+        if _is_flax(fun.__module__):
+            return _closed_over(fun).get("f")
+    elif _is_flax(type(fun).__module__):
+        return attributes.get("f")
+    return None
+
+
+def _attributes(fun: Any) -> dict[str, Any]:
+    try:
+        found = object.__getattribute__(fun, "__dict__")
+    except AttributeError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _is_flax(module: Any) -> bool:
+    return isinstance(module, str) and module.startswith("flax.")
+
+
+def _closed_over(fun: FunctionType) -> dict[str, Any]:
+    found = {}
+    cells = fun.__closure__ or ()
+    for name, cell in zip(fun.__code__.co_freevars, cells, strict=True):
+        with contextlib.suppress(ValueError):  # not filled yet
+            found[name] = cell.cell_contents
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _parse(src_info: str) -> Function:
+    # JAX writes "name at file:line"; a name can hold spaces ("f at" never does).
+    name, _, source = src_info.partition(" at ")
+    return Function(name, source)
+
+
+@lru_cache(maxsize=4096)
+def is_user_file(source: str) -> bool:
+    """Whether `file:line` lies outside the installed libraries and jaxdbg itself."""
+    path = source.rpartition(":")[0] or source
+    if not path or path.startswith("<frozen"):
+        return False
+    return not any(
+        part in path for part in (f"{os.sep}site-packages{os.sep}", _OWN, _STDLIB)
+    )
+
+
+_OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_TRANSFORMS = os.path.join("flax", "nnx", "transforms", "")
+_STDLIB = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
+
+
+def only_calls_a_jitted(fun: Any) -> bool:
+    """Whether `fun` is a jitted function in wrappers, as in `jit(grad(jit(f)))`.
+
+    The Python of `f` then runs in the trace of the inner jit, which counts it.
+    """
+    for _ in range(20):  # a chain of wrappers may be circular
+        if isinstance(fun, _compat.jitted_class()):
+            return True
+        inner = getattr(fun, "__wrapped__", None) or getattr(fun, "func", None)
+        if inner is None:
+            return False
+        fun = inner
+    return False

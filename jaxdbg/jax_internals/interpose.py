@@ -1,0 +1,155 @@
+"""The seam: every top-level jitted call of the region, before and after it runs.
+
+Inside a region a config state of ours, part of jit's dispatch key, makes calls miss
+the C++ fast path; JAX then comes to `_pjit_call_impl_python`, which is ours for the
+region. We answer without an executable, so that JAX installs no fast path for what
+happens here, and the fast path of the plain program is found again afterwards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+from jaxdbg.jax_internals import names as _compat
+
+
+class Invocation:
+    """One top-level call of a jitted function, not yet run.
+
+    Attributes:
+        args: the flat arguments, the very objects the caller holds.
+        params: what JAX knows of the call: `jaxpr`, `name`, `donated_invars`, ...
+        error: what running it raised: the user's error, not one of ours.
+    """
+
+    __slots__ = ("_answer", "args", "error", "params")
+
+    def __init__(self, args: tuple[Any, ...], params: dict[str, Any]):
+        self._answer: list[Any] | None = None
+        self.args = args
+        self.params = params
+        self.error: BaseException | None = None
+
+    def execute(self, args: tuple[Any, ...], **changed: Any) -> list[Any]:
+        """Runs the call as JAX would, with some of its parameters changed."""
+        params = {**self.params, **changed} if changed else self.params
+        try:
+            # What JAX does with a jit that it meets while it evaluates: this finds the
+            # fast path again, and costs a tenth of the way through Python.
+            with _Running():
+                outs: list[Any] = _compat.pjit()._pjit_call_impl(*args, **params)
+        except BaseException as error:
+            self.error = error
+            raise
+        self._answer = None if changed else outs
+        return outs
+
+    def answer(self) -> list[Any]:
+        """What the plain program gives for this call; runs it where it did not run."""
+        return self.execute(self.args) if self._answer is None else self._answer
+
+
+class Handler(Protocol):
+    """Who is asked about each call of a region."""
+
+    def jitted(self, call: Invocation) -> list[Any]:
+        """Runs a jitted call and returns its flat outputs."""
+
+    def compiled(
+        self, run: Callable[..., Any], compiled: Any, args: Any, kwargs: Any
+    ) -> Any:
+        """Runs a call of an AOT-compiled function and returns its result."""
+
+
+class _Here(threading.local):
+    ours = 0
+    running = 0
+
+
+_here = _Here()
+
+
+def our_own_work() -> contextlib.AbstractContextManager[None]:
+    """What runs inside is jaxdbg's own use of JAX: neither checked nor counted."""
+    return _Running(ours=1)
+
+
+def is_ours() -> bool:
+    """Whether this thread is inside `our_own_work`."""
+    return _here.ours > 0
+
+
+class _Running:
+    """Calls of this thread go JAX's own way, as outside of any region.
+
+    A class, since it is entered several times in each call: a generator takes longer.
+    """
+
+    __slots__ = ("_before", "_ours", "_state")
+
+    def __init__(self, ours: int = 0):
+        self._ours = ours
+
+    def __enter__(self) -> None:
+        self._state = _compat.region_state()
+        self._before = self._state.swap_local(False)
+        _here.running += 1
+        _here.ours += self._ours
+
+    def __exit__(self, *_: object) -> None:
+        _here.ours -= self._ours
+        _here.running -= 1
+        self._state.set_local(self._before)
+
+
+@contextlib.contextmanager
+def interposed(handler: Handler) -> Iterator[None]:
+    """Sends every top-level jitted call of every thread through `handler`."""
+    with contextlib.ExitStack() as undo:
+        undo.enter_context(_jit(handler))
+        if not _compat.missing("aot"):
+            undo.enter_context(_aot(handler))
+        yield
+
+
+@contextlib.contextmanager
+def _jit(handler: Handler) -> Iterator[None]:
+    pjit, state = _compat.pjit(), _compat.region_state()
+    plain = pjit._pjit_call_impl_python
+
+    def call_impl(*args: Any, **params: Any) -> tuple[Any, ...]:
+        if _here.running:
+            return plain(*args, **params)  # type: ignore[no-any-return]
+        return handler.jitted(Invocation(args, params)), None, None, []
+
+    before = state.get_global()
+    pjit._pjit_call_impl_python = call_impl
+    state.set_global(True)
+    try:
+        yield
+    finally:
+        state.set_global(before)
+        pjit._pjit_call_impl_python = plain
+
+
+@contextlib.contextmanager
+def _aot(handler: Handler) -> Iterator[None]:
+    cls: Any = _compat.compiled_class()
+    plain = cls.__call__
+
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if _here.running:
+            return plain(self, *args, **kwargs)
+
+        run = functools.partial(plain, self)
+        return handler.compiled(run, self, args, kwargs)
+
+    cls.__call__ = call
+    try:
+        yield
+    finally:
+        cls.__call__ = plain

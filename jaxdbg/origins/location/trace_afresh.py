@@ -1,0 +1,231 @@
+"""The user's function traced afresh, so that an equation tells its module and rule.
+
+Nothing is executed, and nothing of the user's is changed: JAX makes new objects of the
+arguments for each trace. The new jaxpr is believed only where it is the old one,
+equation by equation, in each body on the way to the equation that is asked for.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import jax
+
+from jaxdbg.errors import is_of_ours
+from jaxdbg.frameworks.nnx.scopes import Leaf, ModuleScopes
+from jaxdbg.jax_internals.calls import UserCall
+from jaxdbg.jax_internals.fresh_traces import Rules, fresh_traces
+from jaxdbg.jax_internals.interpose import our_own_work
+from jaxdbg.jax_internals.jaxprs import BODIES, NotReplayable, replayable
+from jaxdbg.origins.found import Site
+
+
+class NotTraced(Exception):
+    """The function could not be traced afresh, or to another jaxpr; says why."""
+
+
+class _TheirError(Exception):
+    """What the user's function raised, for `__cause__`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retrace:
+    """A function traced afresh.
+
+    Attributes:
+        jaxpr: the new closed jaxpr.
+        rules: the derivative rules that were run for it.
+    """
+
+    jaxpr: Any
+    rules: Rules = field(default_factory=Rules)
+
+
+def retrace(
+    call: UserCall, jaxpr: Any, inputs: Sequence[str], name_of: Callable[[Any], Any]
+) -> Retrace:
+    """Traces a function afresh, with the paths of its modules on the name stack.
+
+    Arguments:
+        call: the function, and the arguments it was called with.
+        jaxpr: the closed jaxpr that it was traced to before.
+        inputs: what the user calls each flat argument.
+        name_of: what the user calls an array, or None.
+
+    Raises:
+        NotTraced: it cannot be traced, or is another program by now.
+        Exception: a part of jaxdbg broke.
+    """
+    why = ""
+    for may_mark in (True, False):
+        try:
+            new = _traced(call, jaxpr, inputs, name_of, may_mark)
+        except _TheirError as raised:
+            error = raised.__cause__
+            why = f"tracing it again failed ({type(error).__name__}: {error})"
+            continue
+        if same_program(jaxpr, new.jaxpr):
+            return new
+        why = "traced again it is another program"
+    raise NotTraced(why)
+
+
+def _traced(
+    call: UserCall,
+    jaxpr: Any,
+    inputs: Sequence[str],
+    name_of: Callable[[Any], Any],
+    may_mark: bool,
+) -> Retrace:
+    dynamic, rebuild = _flat(call)
+    avals = list(jaxpr.in_avals)
+    if len(dynamic) != len(avals) or len(inputs) != len(avals):
+        raise NotTraced("its arguments are not those of the trace")
+    known = [Leaf(n, tuple(a.shape)) for n, a in zip(inputs, avals, strict=True)]
+    named = {leaf.name: leaf for leaf in known}
+    tracers: dict[int, tuple[Any, Leaf]] = {}
+
+    def leaf_of(value: Any) -> Leaf | None:
+        value = _primal(value)
+        tracer, leaf = tracers.get(id(value), (None, None))
+        if leaf is not None and tracer is value:
+            return leaf
+        name = None if isinstance(value, jax.core.Tracer) else name_of(value)
+        return Leaf(name, tuple(value.shape)) if name else None
+
+    scopes = ModuleScopes(leaf_of, named.get, may_mark)
+
+    def program(*leaves: Any) -> Any:
+        tracers.update({id(t): (t, n) for t, n in zip(leaves, known, strict=True)})
+        args, kwargs = rebuild(leaves)
+        marking = _marking(call.function, scopes)
+        try:
+            return marking(*args, **kwargs)
+        except Exception as error:
+            if is_of_ours(error):
+                raise
+            raise _TheirError from error
+
+    with our_own_work(), fresh_traces() as rules, scopes.installed():
+        new = jax.make_jaxpr(program)(*map(_abstract, avals))
+    return Retrace(new, rules)
+
+
+def _flat(call: UserCall) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
+    """The leaves that jit traces, in its order, and the way back to arguments."""
+    count = len(call.args)
+    static = {i + count if i < 0 else i for i in call.static_argnums}
+    args = tuple(None if i in static else a for i, a in enumerate(call.args))
+    kwargs = {k: v for k, v in call.kwargs.items() if k not in call.static_argnames}
+    leaves, tree = jax.tree.flatten((args, kwargs))
+
+    def rebuild(new: Sequence[Any]) -> Any:
+        new_args, new_kwargs = jax.tree.unflatten(tree, new)
+        whole = [call.args[i] if i in static else a for i, a in enumerate(new_args)]
+        return whole, {**call.kwargs, **new_kwargs}
+
+    return leaves, rebuild
+
+
+def _abstract(aval: Any) -> Any:
+    if not hasattr(aval, "weak_type"):
+        raise NotTraced(f"it takes a {type(aval).__name__}")
+    new: Any = jax.ShapeDtypeStruct
+    return new(aval.shape, aval.dtype, weak_type=aval.weak_type)
+
+
+def _primal(value: Any) -> Any:
+    """The value that a differentiated one was made of."""
+    while hasattr(value, "primal"):
+        value = value.primal
+    return value
+
+
+def _marking(function: Any, scopes: ModuleScopes) -> Callable[..., Any]:
+    """The function, which gives the modules among its arguments their paths."""
+    if type(function).__module__ == "flax.nnx.transforms.compilation":
+        return _marking_inside(function, scopes)
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        scopes.mark((args, kwargs))
+        try:
+            return function(*args, **kwargs)
+        finally:
+            scopes.unmark()
+
+    return run
+
+
+def _marking_inside(function: Any, scopes: ModuleScopes) -> Callable[..., Any]:
+    """The same for what `nnx.jit` gives to jit, which puts modules together itself."""
+    inner = replace(function, f=_marking(function.f, scopes))
+    tag = getattr(function, "ctxtag", None)
+    if tag is None:
+        return inner  # type: ignore[no-any-return]
+    # A context of its own, or the one of the running call would change.
+    context = sys.modules["flax.nnx"].update_context(tag)
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        with context:
+            return inner(*args, **kwargs)
+
+    return run
+
+
+def equation_at(site: Site, old: Any, new: Any) -> tuple[Any, tuple[Any, ...]] | None:
+    """The equation at the site's path, and those around it; None if it is another.
+
+    Arguments:
+        site: an equation of `old`.
+        old, new: closed jaxprs that were traced from the same function.
+    """
+    try:
+        old, new = replayable(old), replayable(new)
+    except NotReplayable:
+        return None
+    found: list[Any] = []
+    for n, which in site.path:
+        old_body, new_body = getattr(old, "jaxpr", old), getattr(new, "jaxpr", new)
+        if not _same_equations(old_body, new_body) or n >= len(new_body.eqns):
+            return None
+        found.append(new_body.eqns[n])
+        bodies = _bodies(old_body.eqns[n]), _bodies(new_body.eqns[n])
+        if which < len(bodies[0]) and which < len(bodies[1]):
+            old, new = (b[which] for b in bodies)
+    if not found or found[-1].primitive.name != site.eqn.primitive.name:
+        return None
+    return found[-1], tuple(found[:-1])
+
+
+def same_program(old: Any, new: Any) -> bool:
+    """Whether two jaxprs have the same equations at the top, by what shows."""
+    return _same_equations(getattr(old, "jaxpr", old), getattr(new, "jaxpr", new))
+
+
+def _same_equations(old: Any, new: Any) -> bool:
+    return len(old.eqns) == len(new.eqns) and all(
+        a.primitive is b.primitive and _shapes(a) == _shapes(b)
+        for a, b in zip(old.eqns, new.eqns, strict=True)
+    )
+
+
+def _shapes(eqn: Any) -> list[Any]:
+    return [
+        (getattr(v.aval, "shape", None), getattr(v.aval, "dtype", None))
+        for v in (*eqn.invars, *eqn.outvars)
+    ]
+
+
+def _bodies(eqn: Any) -> tuple[Any, ...]:
+    """The jaxprs of an equation, in the order that a site's path counts them in."""
+    params: Mapping[str, Any] = eqn.params
+    name = eqn.primitive.name
+    if name == "cond":
+        return tuple(params["branches"])
+    if name == "while":
+        return params["cond_jaxpr"], params["body_jaxpr"]
+    key = BODIES.get(name, "jaxpr")
+    return (params[key],) if key in params else ()

@@ -1,0 +1,252 @@
+"""Where in the user's program an equation stands: line, expression, module, direction.
+
+Lines, columns and transformations are what JAX remembers of each equation. What it does
+not (paths of NNX modules, lines of custom derivative rules) is read off the same
+function traced afresh.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from jaxdbg.frameworks.nnx.scopes import MODULE
+from jaxdbg.jax_internals import source_info as provenance
+from jaxdbg.jax_internals.calls import UserCall
+from jaxdbg.jax_internals.fresh_traces import FORWARD, RULE, Rules
+from jaxdbg.jax_internals.names import missing
+from jaxdbg.jax_internals.source_info import Frame
+from jaxdbg.origins.found import Site
+from jaxdbg.origins.location import source_lines as lines, wording as words
+from jaxdbg.origins.location.dataflow import (
+    feeds_results,
+    is_first_of_its_frames,
+    nearest_argument,
+)
+from jaxdbg.origins.location.trace_afresh import (
+    NotTraced,
+    Retrace,
+    equation_at,
+    retrace,
+)
+from jaxdbg.records.origins import SourceFrame
+from jaxdbg.trees.names import Names, input_names
+
+_NOT_THE_USERS = (MODULE, RULE, "rematted_computation", "checkpoint")
+"""How the scopes begin that JAX and we make."""
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where an equation stands; the attributes are those of `records.Origin`.
+
+    Attributes:
+        expression: the operation in the user's words.
+        source: the user's line; None where it is not known.
+        library_source: the line below it in a library; None for none.
+        module: path of the module it is in, `model.blocks[2].ln1`, or empty.
+        direction: "forward", "backward", or empty where there is no telling.
+        forward_source: for the backward pass, the forward line it differentiates.
+        notes: what is not certain, and why.
+    """
+
+    expression: str = ""
+    source: SourceFrame | None = None
+    library_source: SourceFrame | None = None
+    module: str = ""
+    direction: str = ""
+    forward_source: SourceFrame | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Context:
+    """The call that sites are in; made once for each diagnosis.
+
+    Attributes:
+        jaxpr: the closed jaxpr of the call, as it ran.
+        args: its flat arguments.
+        call: the user's function with its arguments, from `hooks.calls.running_call`
+            while the call is on the stack; None where it is not known.
+        names: what the user calls arrays.
+        function: name of the jitted function.
+        broke: is told where a part of jaxdbg breaks; it is raised by default.
+        retraced: the function traced afresh, or why it could not be; made when first
+            needed.
+    """
+
+    jaxpr: Any
+    args: Sequence[Any] = ()
+    call: UserCall | None = None
+    names: Names = field(default_factory=Names)
+    function: str = ""
+    broke: Callable[[str, Exception], None] | None = None
+    retraced: Retrace | NotTraced | None = None
+
+    def afresh(self) -> Retrace | NotTraced:
+        """The function traced afresh, once."""
+        if self.retraced is None:
+            self.retraced = self._retraced()
+        return self.retraced
+
+    def inputs(self) -> list[str]:
+        """What the user calls the flat arguments."""
+        info = getattr(self.jaxpr, "jaxpr", self.jaxpr).debug_info
+        return input_names(self.function, self.args, info, self.names)
+
+    def _retraced(self) -> Retrace | NotTraced:
+        if self.call is None:
+            return NotTraced("the call is over, or none of jit")
+        if lost := missing("modules"):
+            return NotTraced(f"JAX has no {lost[0].name}")
+        try:
+            return retrace(self.call, self.jaxpr, self.inputs(), self.names.of)
+        except NotTraced as reason:
+            return reason
+        except Exception as error:
+            if self.broke is None:
+                raise
+            self.broke(f"tracing {self.function} again", error)
+            return NotTraced("jaxdbg broke while it traced the function again")
+
+
+def locate(site: Site, context: Context) -> Where:
+    """Where an equation of a call stands.
+
+    The first call for a context may trace the user's function afresh, for the names of
+    its modules; nothing is executed.
+    """
+    eqn, outer, rules, failed = _afresh(site, context)
+    notes: tuple[str, ...] = ()
+    eqns = [eqn, *reversed(outer)]
+    module = _module(eqns, site)
+    if failed is not None and not module:
+        module, notes = _guessed(site, context, failed)
+    forward = _differentiated(eqns, rules)
+    frames = [*lines.frames_outward([eqn]), *forward, *lines.frames_outward(eqns[1:])]
+    source, library = lines.users(frames), lines.librarys(frames)
+    expression, direct = _expression(eqn, source, library)
+    if direct and library is not None and lines.is_of_jax(library):
+        library = None  # how `jnp.log` calls `lax.log` is no news
+    direction = _direction(site, context, eqns)
+    return Where(
+        expression=expression,
+        source=source,
+        library_source=library,
+        module=module,
+        direction=direction,
+        forward_source=(lines.users(forward) or source)
+        if direction == "backward"
+        else None,
+        notes=notes,
+    )
+
+
+def _afresh(
+    site: Site, context: Context
+) -> tuple[Any, tuple[Any, ...], Rules, NotTraced | None]:
+    """The equation as it is when traced afresh, or as it was and why."""
+    new = context.afresh()
+    if isinstance(new, Retrace):
+        found = equation_at(site, context.jaxpr, new.jaxpr)
+        if found is not None:
+            return *found, new.rules, None
+        new = NotTraced("traced again it is another program")
+    return site.eqn, site.outer, Rules(), new
+
+
+def _guessed(
+    site: Site, context: Context, failed: NotTraced
+) -> tuple[str, tuple[str, ...]]:
+    """The module of the parameter that is nearest in the flow of data, and a note."""
+    if "flax.nnx" not in sys.modules:
+        return "", ()
+    inputs = context.inputs()
+    modules = {
+        i: name.rpartition(".")[0] for i, name in enumerate(inputs) if "." in name
+    }
+    nearest = nearest_argument(site, context.jaxpr, modules)
+    if nearest is None:
+        return "", (f"its module is not known: {failed}",)
+    return modules[nearest], (
+        f"its module is that of the nearest parameter, {inputs[nearest]}: {failed}",
+    )
+
+
+def _differentiated(eqns: Sequence[Any], rules: Rules) -> list[Frame]:
+    """The frames of what a custom derivative rule differentiates."""
+    for eqn in eqns:
+        for scope in reversed(provenance.scopes(eqn)):
+            if scope.startswith(RULE):
+                return list(provenance.frames_outside_rule(rules.forward(scope)))
+    return []
+
+
+def _module(eqns: Sequence[Any], site: Site) -> str:
+    """The path of the innermost module, or the scopes of a library with its own."""
+    names = [name for eqn in reversed(eqns) for name in provenance.scopes(eqn)]
+    paths = [n.removeprefix(MODULE) for n in names if n.startswith(MODULE)]
+    known = [p for p in paths if not p.startswith("<")]
+    if known:
+        return _with_steps(known[-1], site)
+    if paths:
+        return paths[-1].strip("<>")
+    return "/".join(n for n in names if not n.startswith(_NOT_THE_USERS))
+
+
+def _with_steps(path: str, site: Site) -> str:
+    """`model.blocks[*12]` as `model.blocks[3]`, in the step of that loop."""
+    loops = list(_steps(site))
+
+    def step(match: re.Match[str]) -> str:
+        size = int(match[1])
+        at = next((i for i, (_, length) in enumerate(loops) if length == size), None)
+        return "" if at is None else f"[{loops.pop(at)[0]}]"
+
+    return re.sub(r"\[\*(\d+)\]", step, path)
+
+
+def _steps(site: Site) -> Iterator[tuple[int, int]]:
+    """For each scan around a site the row it is at, and how many there are."""
+    scans = [e for e in site.outer if e.primitive.name == "scan"]
+    runs = [(i, n) for kind, i, n in site.loop if kind == "scan" and n is not None]
+    for eqn, (i, n) in zip(scans, runs, strict=False):
+        yield (n - 1 - i if eqn.params["reverse"] else i), n
+
+
+def _expression(
+    eqn: Any, source: SourceFrame | None, library: SourceFrame | None
+) -> tuple[str, bool]:
+    """The operation in words, and whether the user's line says it directly."""
+    name = eqn.primitive.name
+    told, direct = (
+        words.in_source(name, lines.marked(source)) if source else ("", False)
+    )
+    if told:
+        return told, direct
+    if library is not None:
+        below, said = words.in_source(name, lines.marked(library))
+        if said:
+            return below, False
+    return words.of_primitive(eqn), False
+
+
+def _direction(site: Site, context: Context, eqns: Sequence[Any]) -> str:
+    """Of which pass an equation is.
+
+    The derivative of `sqrt` is prepared in the forward pass, as `0.5 / sqrt(x)`: an
+    equation with the frames of the `sqrt`, after it, that no result but derivatives
+    depend on. To the user it is backward.
+    """
+    names = {name for eqn in eqns for name in provenance.transforms(eqn)}
+    if "transpose" in names:
+        return "backward"
+    scopes = (scope for eqn in eqns for scope in provenance.scopes(eqn))
+    in_rule = any(s.startswith(RULE) and not s.endswith(FORWARD) for s in scopes)
+    if in_rule or ("jvp" in names and not is_first_of_its_frames(site, context.jaxpr)):
+        feeds = feeds_results(site, context.jaxpr)
+        return "forward" if feeds else "backward"
+    return "forward"

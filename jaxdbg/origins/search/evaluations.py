@@ -1,0 +1,142 @@
+"""A call that was evaluated again, and what can be asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxdbg.jax_internals.jaxprs import bind_equation, without_callbacks
+from jaxdbg.origins.bad_elements import KINDS, NEG_INF, Mask, codes_of, first_element
+from jaxdbg.origins.found import Birth, Element
+from jaxdbg.origins.search.dependence import links
+from jaxdbg.origins.search.evaluate import Kept, Order, Recorder, Run
+from jaxdbg.origins.search.follow_back import Born, born_at
+from jaxdbg.origins.search.numpy_rules import Host
+from jaxdbg.origins.search.time_limit import Patience
+
+
+class _Stopped(Exception):
+    def __init__(self, births: list[Born]):
+        super().__init__()
+        self.births = births
+
+
+class Disagrees(Exception):
+    """An operation does not give in XLA what it gave in numpy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What is evaluated again, as far as some outputs depend on it."""
+
+    jaxpr: Any
+    args: Sequence[Any]
+    outputs: Collection[int]
+    patience: Patience
+
+
+class Evaluated:
+    """A call that was evaluated again, and can be again for what was not kept.
+
+    Arguments:
+        call: which.
+        host: evaluates what it can instead of XLA.
+    """
+
+    def __init__(self, call: Call, host: Host | None = None):
+        self._call = call
+        self._host = host
+        self._root: Run | None = None
+
+    @property
+    def root(self) -> Run:
+        """The run of the call; evaluated when it is first asked for."""
+        return self._root or self._record()
+
+    def _record(self, **options: Any) -> Run:
+        call = self._call
+        self._root = Run(call.jaxpr)
+        recorder = Recorder(call.patience, host=self._host, **options)
+        recorder.record(self._root, call.args, call.outputs)
+        return self._root
+
+    def until_birth(self) -> list[Born]:
+        """Evaluates up to the first birth of a NaN or +Inf; what is born there."""
+
+        def told(run: Run, n: int) -> None:
+            births = [b for b in born_at(run, n) if b.code != NEG_INF]
+            if births:
+                raise _Stopped(births)
+
+        try:
+            self._record(told=told, step_all=True)
+        except _Stopped as stopped:
+            return stopped.births
+        return []
+
+    def run_at(self, order: Order) -> Run:
+        """The run that an equation is in."""
+        run = self.root
+        for n, iteration in zip(order[:-1:2], order[1:-1:2], strict=True):
+            run = run.inner[n].runs[iteration]
+        return run
+
+    def birth(self, born: Born, element: tuple[int, ...]) -> Birth:
+        """The birth of one element, with operands and result."""
+        run = born.run
+        if not run.kept[born.n].whole:
+            self._record(keep={born.order})
+            run = self.run_at(born.order)
+        kept = run.kept[born.n]
+        eqn = run.body.eqns[born.n]
+        alone = np.zeros(born.elements.shape, bool)
+        alone[element] = True
+        return Birth(
+            kind=KINDS[born.code],
+            site=run.site(born.n),
+            operands=tuple(kept.operands),
+            result=self._confirmed(eqn, kept, born, element),
+            element=element,
+            operand_elements=_operand_elements(eqn, kept.operands, born.output, alone),
+        )
+
+    def _confirmed(
+        self, eqn: Any, kept: Kept, born: Born, element: tuple[int, ...]
+    ) -> Any:
+        """What an equation gave; if numpy said so, then what XLA gives."""
+        if self._host is None:
+            return kept.outs[born.output]
+        result = bind_equation(without_callbacks(eqn), kept.operands)[born.output]
+        codes = codes_of(result)
+        if codes is None or codes[element] != born.code:
+            raise Disagrees
+        return result
+
+
+def _operand_elements(
+    eqn: Any, operands: Sequence[Any], output: int, alone: Mask
+) -> tuple[Element, ...]:
+    """For each operand the element the result's was made from, where it is one."""
+    elements: list[Element] = []
+    for link in links(eqn, operands, output):
+        made_from = alone[:0] if link is None else link.backward(alone)
+        elements.append(first_element(made_from) if made_from.sum() == 1 else None)
+    return tuple(elements)
+
+
+def evaluations(call: Call) -> list[Evaluated]:
+    """The ways to evaluate a call: in numpy, where that can be, then by XLA alone."""
+    by_xla = Evaluated(call)
+    if not _is_on_host(call.args):
+        return [by_xla]
+    return [Evaluated(call, Host((*call.args, *call.jaxpr.consts))), by_xla]
+
+
+def _is_on_host(args: Sequence[Any]) -> bool:
+    arrays = [a for a in args if isinstance(a, jax.Array)]
+    platforms = {d.platform for a in arrays for d in a.devices()}
+    return (platforms or {jax.default_backend()}) == {"cpu"}

@@ -1,0 +1,427 @@
+"""Follows bad elements back through the equations that were recorded.
+
+All elements that are asked for are followed at once, each only along what it was made
+from (`links`). A bad element made from none that is bad was born there. The ancestors
+of a NaN are the NaNs it was made from; the Infs that a NaN was born from are followed
+where that is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from jaxdbg.jax_internals.jaxprs import NotReplayable, can_be_bad, scan_layout
+from jaxdbg.jax_internals.names import is_literal
+from jaxdbg.origins.bad_elements import (
+    INF,
+    KINDS,
+    NAN,
+    NEG_INF,
+    Codes,
+    Mask,
+    among,
+    distinct,
+)
+from jaxdbg.origins.found import Element
+from jaxdbg.origins.search.dependence import (
+    Link,
+    link_of_choice,
+    links,
+    links_of_a_test,
+)
+from jaxdbg.origins.search.evaluate import Inner, Order, Run, solve_layout
+
+PLACING = frozenset(
+    {
+        "argmax",
+        "argmin",
+        "bitcast_convert_type",
+        "cummax",
+        "cummin",
+        "iota",
+        "reduce_max",
+        "reduce_min",
+        "reduce_window_max",
+        "reduce_window_min",
+        "rng_bit_generator",
+        "random_bits",
+    }
+)
+"""Primitives that may put an Inf where there was none, without any arithmetic."""
+
+_MADE_FROM = {
+    NAN: ((NAN,),),
+    INF: ((INF,), (NEG_INF,), (NAN,)),
+    NEG_INF: ((NEG_INF,), (INF,), (NAN,)),
+}
+"""For each code the codes it may be made from, the likeliest first."""
+
+DIRECT, MIXED = np.uint8(1), np.uint8(2)
+"""What is followed, by bits: elements that went their own way, and that were mixed."""
+
+Wanted = np.ndarray[Any, np.dtype[np.uint8]]
+"""For each element whether it is followed, and how it went on from there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Born:
+    """Elements that became bad at one equation without a bad element to blame."""
+
+    run: Run
+    n: int
+    output: int
+    code: int
+    elements: Mask
+
+    @property
+    def order(self) -> Order:
+        """When the equation was evaluated."""
+        return (*self.run.order, self.n)
+
+
+@dataclass(slots=True)
+class Ends:
+    """What one look back has met.
+
+    Attributes:
+        births: where it ended in an operation.
+        came: by flat argument, the elements it ended in.
+        placed: the codes that literals and constants put there.
+        opaque: primitives through which only whole arrays could be followed.
+    """
+
+    births: list[Born] = field(default_factory=list)
+    came: dict[int, tuple[Wanted, Codes]] = field(default_factory=dict)
+    placed: set[int] = field(default_factory=set)
+    opaque: set[str] = field(default_factory=set)
+
+
+def ends_of(root: Run, output: int, elements: Mask, tests: bool = False) -> Ends:
+    """What some bad elements of one output of a call come from.
+
+    Arguments:
+        root: the run of the call.
+        output: index of the output.
+        elements: of the output.
+        tests: where a NaN was chosen by a select, also follow what the choice was made
+            by. `jnp.median` places a NaN where it has found one.
+    """
+    back = _Back(tests=tests)
+    wanted: list[Wanted | None] = [None] * len(root.body.outvars)
+    wanted[output] = elements.astype(np.uint8) * DIRECT
+    back.arrive(root, back.through(root, wanted))
+    return back.met
+
+
+def ends_of_infs(root: Run, born: Born, element: tuple[int, ...]) -> Ends:
+    """What the Infs come from that one element was born from."""
+    back = _Back(born.order, element, born.output)
+    back.arrive(root, back.through(root, [None] * len(root.body.outvars)))
+    return back.met
+
+
+def born_at(run: Run, n: int) -> list[Born]:
+    """What was born at one equation."""
+    eqn, back = run.body.eqns[n], _Back()
+    wanted = [
+        None if c is None else (c != 0).astype(np.uint8) * DIRECT
+        for c in map(run.codes, eqn.outvars)
+    ]
+    back.equation(run, n, wanted)
+    return back.met.births
+
+
+class _Back:
+    """Follows elements back through runs.
+
+    Arguments:
+        start: the order of an equation whose Infs are to be followed, too.
+        element, output: of what it gave.
+        tests: whether the predicates of selects are followed.
+    """
+
+    def __init__(
+        self,
+        start: Order = (),
+        element: Element = None,
+        output: int = 0,
+        tests: bool = False,
+    ):
+        self.met = Ends()
+        self._tests = tests
+        self._start = start
+        self._element = element
+        self._output = output
+
+    def arrive(self, root: Run, wanted: Sequence[Wanted | None]) -> None:
+        """Notes in which elements of the arguments it ended."""
+        for n, (var, mask) in enumerate(zip(root.body.invars, wanted, strict=True)):
+            codes = root.bad.get(var)
+            if mask is not None and codes is not None:
+                self.met.came[n] = mask, codes
+
+    def through(self, run: Run, wanted: Sequence[Wanted | None]) -> list[Wanted | None]:
+        """From elements of the outputs of a run to those of its inputs."""
+        body = run.body
+        want: dict[Any, Wanted] = {}
+        for atom, mask in zip(body.outvars, wanted, strict=True):
+            self._add(run, want, atom, mask)
+        for n in range(len(body.eqns) - 1, -1, -1):
+            eqn = body.eqns[n]
+            outs = [want.pop(v, None) for v in eqn.outvars]
+            if all(o is None for o in outs) and not self._is_on_the_way(run, n):
+                continue
+            if n in run.inner:
+                ins = self._inside(run, n, run.inner[n], outs)
+            elif n in run.kept:
+                ins = self.equation(run, n, outs)
+            else:
+                ins = self._test(eqn, outs)
+            for atom, mask in zip(eqn.invars, ins, strict=True):
+                self._add(run, want, atom, mask)
+        if any(v in want for v in body.constvars):
+            for var in body.constvars:
+                self._place(run.bad.get(var), want.get(var))
+        return [want.get(v) for v in body.invars]
+
+    def _nothing_to_do(self, run: Run, wanted: Sequence[Wanted | None]) -> bool:
+        on_the_way = bool(self._start) and self._start[: len(run.order)] == run.order
+        return not on_the_way and all(w is None for w in wanted)
+
+    def _is_on_the_way(self, run: Run, n: int) -> bool:
+        here = (*run.order, n)
+        return bool(self._start) and self._start[: len(here)] == here
+
+    def _add(
+        self, run: Run, want: dict[Any, Wanted], atom: Any, mask: Wanted | None
+    ) -> None:
+        if mask is None:
+            return
+        codes = run.codes(atom)
+        if codes is not None:
+            _refuse_refs(atom)
+            mask = mask * among(codes, KINDS)
+        elif not self._tests or can_be_bad(atom.aval):
+            return
+        if not mask.any():
+            return
+        if is_literal(atom):
+            self._place(codes, mask)
+        else:
+            want[atom] = want[atom] | mask if atom in want else mask
+
+    def _place(self, codes: Codes | None, mask: Wanted | None) -> None:
+        if codes is not None and mask is not None:
+            self.met.placed |= {c for c in KINDS if (codes[mask != 0] == c).any()}
+
+    def _test(self, eqn: Any, outs: Sequence[Wanted | None]) -> list[Wanted | None]:
+        """From what was found by an equation, itself good, to what it looked at."""
+        ins: list[Wanted | None] = [None] * len(eqn.invars)
+        for output, mask in enumerate(outs):
+            if mask is not None:
+                for i, link in enumerate(links_of_a_test(eqn, output)):
+                    ins[i] = _both(ins[i], _led_back(link, NAN, mask))
+        return ins
+
+    # -- one equation ------------------------------------------------------------------
+
+    def equation(
+        self, run: Run, n: int, outs: Sequence[Wanted | None]
+    ) -> list[Wanted | None]:
+        """From elements of what an equation gave to those of its operands."""
+        eqn = run.body.eqns[n]
+        ins: list[Wanted | None] = [None] * len(eqn.invars)
+        for output, mask in enumerate(outs):
+            here = (*run.order, n) == self._start and output == self._output
+            if mask is None and not here:
+                continue
+            step = _Step(run, n, output, ins, self.met)
+            if mask is not None and eqn.outvars[output] in run.bad:
+                codes = run.bad[eqn.outvars[output]]
+                held = distinct(codes)
+                for code in held:
+                    some = mask if len(held) == 1 else mask * (codes == code)
+                    if some.any():
+                        step.made_from(code, some)
+                if self._tests and eqn.primitive.name == "select_n" and NAN in held:
+                    choice = _led_back(link_of_choice(eqn), NAN, mask * (codes == NAN))
+                    ins[0] = _both(ins[0], choice)
+            if here:
+                alone = np.zeros(eqn.outvars[output].aval.shape, np.uint8)
+                alone[self._element] = MIXED
+                step.born_from_infs(alone)
+        return ins
+
+    # -- what is inside of an equation ------------------------------------------------
+
+    def _inside(
+        self, run: Run, n: int, inner: Inner, outs: list[Wanted | None]
+    ) -> list[Wanted | None]:
+        enter = {
+            "call": self._call,
+            "solve": self._solve,
+            "cond": self._cond,
+            "scan": self._scan,
+            "while": self._while,
+        }[inner.kind]
+        return enter(run.body.eqns[n], inner, outs)
+
+    def _call(
+        self, eqn: Any, inner: Inner, outs: list[Wanted | None]
+    ) -> list[Wanted | None]:
+        return self.through(inner.runs[0], outs)
+
+    def _solve(
+        self, eqn: Any, inner: Inner, outs: list[Wanted | None]
+    ) -> list[Wanted | None]:
+        start, end, rest = solve_layout(eqn.params)
+        ins = self.through(inner.runs[0], outs)
+        all_ins: list[Wanted | None] = [None] * len(eqn.invars)
+        all_ins[start:end], all_ins[rest:] = ins[: end - start], ins[end - start :]
+        return all_ins
+
+    def _cond(
+        self, eqn: Any, inner: Inner, outs: list[Wanted | None]
+    ) -> list[Wanted | None]:
+        return [None, *self.through(inner.runs[0], outs)]
+
+    def _scan(
+        self, eqn: Any, inner: Inner, outs: list[Wanted | None]
+    ) -> list[Wanted | None]:
+        n_consts, n_carry = scan_layout(eqn.params)
+        length, reverse = eqn.params["length"], eqn.params["reverse"]
+        consts: list[Wanted | None] = [None] * n_consts
+        carry, ys = outs[:n_carry], outs[n_carry:]
+        xs: list[Wanted | None] = [None] * (len(eqn.invars) - n_consts - n_carry)
+        for i in range(len(inner.runs) - 1, -1, -1):
+            if self._nothing_to_do(inner.runs[i], [*carry, *ys]):
+                continue
+            at = length - 1 - i if reverse else i
+            rows = [None if y is None else y[at] for y in ys]
+            ins = self.through(inner.runs[i], [*carry, *rows])
+            consts = [_both(a, b) for a, b in zip(consts, ins, strict=False)]
+            carry = ins[n_consts : n_consts + n_carry]
+            for k, row in enumerate(ins[n_consts + n_carry :]):
+                if row is not None:
+                    if xs[k] is None:
+                        xs[k] = np.zeros((length, *row.shape), np.uint8)
+                    xs[k][at] = row  # type: ignore[index]
+        return [*consts, *carry, *xs]
+
+    def _while(
+        self, eqn: Any, inner: Inner, outs: list[Wanted | None]
+    ) -> list[Wanted | None]:
+        n_cond, n_body = eqn.params["cond_nconsts"], eqn.params["body_nconsts"]
+        consts: list[Wanted | None] = [None] * n_body
+        carry = list(outs)
+        for i in range(len(inner.runs) - 1, -1, -1):
+            if self._nothing_to_do(inner.runs[i], carry):
+                continue
+            still = inner.running[i]
+            inside = [_masked(c, still) for c in carry]
+            ins = self.through(inner.runs[i], inside)
+            consts = [_both(a, b) for a, b in zip(consts, ins, strict=False)]
+            stayed = [_masked(c, ~still) for c in carry]
+            new = ins[n_body:]
+            carry = [_both(a, b) for a, b in zip(stayed, new, strict=True)]
+        return [*([None] * n_cond), *consts, *carry]
+
+
+@dataclass(slots=True)
+class _Step:
+    """One output of one equation, and what is followed of its operands."""
+
+    run: Run
+    n: int
+    output: int
+    ins: list[Wanted | None]
+    met: Ends
+
+    def made_from(self, code: int, wanted: Wanted) -> None:
+        """Follows elements of one code; those that have no bad ancestor were born."""
+        pending = wanted != 0
+        for codes in _MADE_FROM[code]:
+            pending = pending & ~self._followed(code, codes, wanted, pending)
+            if not pending.any():
+                return
+        self._born(code, pending)
+
+    def born_from_infs(self, wanted: Wanted) -> None:
+        """Follows all Infs that one element was made from."""
+        self._followed(NAN, (INF, NEG_INF), wanted, wanted != 0)
+
+    def _followed(
+        self, code: int, codes: tuple[int, ...], wanted: Wanted, pending: Mask
+    ) -> Mask:
+        kept = self.run.kept[self.n]
+        eqn = self.run.body.eqns[self.n]
+        hits = np.zeros(pending.shape, bool)
+        held = [not distinct(c).isdisjoint(codes) for c in kept.codes]
+        if not any(held):
+            return hits
+        all_links = links(eqn, kept.operands, self.output)
+        for i, (link, has) in enumerate(zip(all_links, kept.codes, strict=True)):
+            if link is None or has is None or not held[i]:
+                continue
+            source = among(has, codes)
+            hit = link.forward(source) & pending
+            if not hit.any():
+                continue
+            hits = hits | hit
+            found = _led_back(link, code, wanted * hit)
+            self.ins[i] = _both(self.ins[i], found * source)
+            if not link.exact:
+                self.met.opaque.add(eqn.primitive.name)
+        return hits
+
+    def _born(self, code: int, elements: Mask) -> None:
+        if _is_placed(self.run.body.eqns[self.n], code):
+            self.met.placed.add(code)
+        else:
+            _refuse_refs(*self.run.body.eqns[self.n].invars)
+            born = Born(self.run, self.n, self.output, code, elements)
+            self.met.births.append(born)
+
+
+def _refuse_refs(*atoms: Any) -> None:
+    """What is in a Ref was written by an equation that its readers do not name."""
+    if any(hasattr(a.aval, "inner_aval") for a in atoms):
+        raise NotReplayable("it went through a Ref, which is not followed")
+
+
+def _is_placed(eqn: Any, code: int) -> bool:
+    if eqn.primitive.name in PLACING and code != NAN:
+        return True
+    if eqn.primitive.name in ("bitcast_convert_type", "rng_bit_generator"):
+        return True
+    # An Inf that a gather fills in was asked for; a NaN is what jnp.take gives
+    # for an index that is out of range.
+    return eqn.primitive.name == "gather" and code != NAN
+
+
+def _led_back(link: Link, code: int, wanted: Wanted) -> Wanted:
+    """Over one link, from elements of a result to those of an operand."""
+    found: Any = np.uint8(0)
+    for bit in (DIRECT, MIXED):
+        if (wanted & bit).any():
+            after = MIXED if code in link.mixes else bit
+            found = found | link.backward((wanted & bit) != 0) * after
+    return np.asarray(found)
+
+
+def _both(a: Wanted | None, b: Wanted | None) -> Wanted | None:
+    if a is None or b is None:
+        return b if a is None else a
+    return a | b
+
+
+def _masked(wanted: Wanted | None, still: Mask) -> Wanted | None:
+    if wanted is None:
+        return None
+    shape = still.shape + (1,) * (wanted.ndim - still.ndim)
+    kept: Wanted = wanted * still.reshape(shape)
+    return kept if kept.any() else None

@@ -1,0 +1,283 @@
+"""From bad outputs of a call back to where their badness was born.
+
+The call is evaluated once more (`recording`), then the bad elements of an output are
+followed back through the equations, all at once, each only along what it was made from
+(`links`). A bad element made from none that is bad was born there. The ancestors of a
+NaN are first the NaNs it was made from; of the earliest NaN then the Infs it was born
+from.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from jaxdbg.jax_internals.jaxprs import replayable
+from jaxdbg.jax_internals.names import is_literal
+from jaxdbg.origins.bad_elements import (
+    INF,
+    KINDS,
+    NAN,
+    NEG_INF,
+    Codes,
+    Mask,
+    codes_of,
+    distinct,
+    first_element,
+)
+from jaxdbg.origins.found import Birth, Found
+from jaxdbg.origins.search.evaluations import Call, Disagrees, Evaluated, evaluations
+from jaxdbg.origins.search.follow_back import (
+    DIRECT,
+    MIXED,
+    Born,
+    Ends,
+    ends_of,
+    ends_of_infs,
+)
+from jaxdbg.origins.search.time_limit import Patience
+
+_Any = TypeVar("_Any", Found, Found | None)
+
+
+def search(
+    jaxpr: Any,
+    args: Sequence[Any],
+    bad_outputs: Sequence[int],
+    patience: Patience | None = None,
+    seen: Mapping[int, Any] | None = None,
+) -> dict[int, Found]:
+    """Where the bad values in some outputs of a call come from.
+
+    Outputs are taken one after the other, the one that is made first first, and the
+    search ends with the first that holds a value that was born, or came in and spread.
+
+    Arguments:
+        jaxpr: the closed jaxpr of the call.
+        args: its flat arguments, as they were before the call.
+        bad_outputs: indices of outputs that hold NaN or Inf.
+        patience: how long this may take; a minute by default.
+        seen: by index, what the call gave for an output; what was good there is not
+            blamed, and a difference is noted.
+
+    Raises:
+        OutOfTime: the patience is at its end.
+        NotReplayable: it cannot be evaluated again without the user noticing.
+    """
+    replayable(jaxpr)
+    patience = patience or Patience()
+    first, *rest = _by_time(jaxpr, bad_outputs)
+    found: dict[int, Found] = {}
+    # The first alone: most often that is enough, and needs but a part of the call.
+    for some in ([first], rest):
+        ways = evaluations(Call(jaxpr, args, some, patience))
+        for i in some:
+            if any(map(_is_failure, found.values())):
+                return found
+            gave = None if seen is None else seen.get(i)
+            found[i] = _answer(ways, functools.partial(_found, i, gave))
+    return found
+
+
+def first_birth(
+    jaxpr: Any, args: Sequence[Any], patience: Patience | None = None
+) -> Found | None:
+    """The first NaN or +Inf that any operation of a call gives birth to, or None.
+
+    Unlike `search` this also finds what never reaches an output. Arguments and errors
+    are those of `search`.
+    """
+    replayable(jaxpr)
+    outputs = range(len(jaxpr.out_avals))
+    call = Call(jaxpr, args, outputs, patience or Patience())
+    return _answer(evaluations(call), _first)
+
+
+def _answer(ways: Sequence[Evaluated], look: Callable[[Evaluated], _Any]) -> _Any:
+    """What a look gives at the first evaluation in which there is something."""
+    for evaluated in ways[:-1]:
+        with contextlib.suppress(Disagrees):
+            found = look(evaluated)
+            if found is not None and found.verdict != "not reproduced":
+                return found
+    return look(ways[-1])
+
+
+def _is_failure(found: Found) -> bool:
+    return found.verdict == "born" or (found.verdict == "came in" and found.spread)
+
+
+def _first(evaluated: Evaluated) -> Found | None:
+    births = evaluated.until_birth()
+    return _story(evaluated, births, Ends()) if births else None
+
+
+def _by_time(jaxpr: Any, outputs: Sequence[int]) -> list[int]:
+    """Outputs in the order in which they are made."""
+    body = jaxpr.jaxpr
+    made = {v: n for n, eqn in enumerate(body.eqns) for v in eqn.outvars}
+
+    def when(output: int) -> tuple[int, int]:
+        atom = body.outvars[output]
+        return (-1 if is_literal(atom) else made.get(atom, -1)), output
+
+    return sorted(outputs, key=when)
+
+
+# -- what is found --------------------------------------------------------------------
+
+
+def _found(output: int, seen: Any, evaluated: Evaluated) -> Found:
+    root = evaluated.root
+    codes = root.codes(root.body.outvars[output])
+    before = codes_of(seen) if seen is not None else codes
+    if codes is None or before is None:
+        return Found("not reproduced", _worst(before), notes=(_FINITE,))
+    bad = (codes != 0) & (before != 0)
+    if not bad.any():
+        return Found("not reproduced", _worst(before), notes=(_ELSEWHERE,))
+    notes = _differences(codes, before, bad)
+    # -Inf alone is a mask or the log of zero; beside others it is not what counts.
+    counts = bad & (codes != NEG_INF)
+    followed = counts if counts.any() else bad
+    sweep, tests = ends_of(root, output, followed), False
+    if not sweep.births and not sweep.came:
+        # Placed, it seems; unless something that is bad has led to that.
+        led, tests = ends_of(root, output, followed, tests=True), True
+        sweep = led if led.births or led.came else sweep
+    found = _story(evaluated, sweep.births, sweep)
+    ends = functools.partial(ends_of, evaluated.root, output, tests=tests)
+    element = _descendant(ends, followed, codes, found)
+    notes = (*notes, *found.notes, *_on_a_mesh(found.birth))
+    return replace(found, output_element=element, notes=notes)
+
+
+_FINITE = "evaluated again, operation by operation, it is finite"
+_ELSEWHERE = "evaluated again, operation by operation, other elements are bad"
+
+
+def _differences(codes: Codes, before: Codes, bad: Mask) -> tuple[str, ...]:
+    differ = bad & (codes != before)
+    if not differ.any():
+        return ()
+    at = first_element(differ)
+    was, now = _WORDS[int(before[at])], _WORDS[int(codes[at])]
+    return (
+        f"the compiled program gave {was} where the operations one by one give {now}",
+    )
+
+
+_WORDS = {NAN: "NaN", INF: "Inf", NEG_INF: "-Inf"}
+
+
+def _on_a_mesh(birth: Birth | None) -> tuple[str, ...]:
+    maps = (
+        [e for e in birth.site.outer if e.primitive.name == "shard_map"]
+        if birth
+        else []
+    )
+    if not maps:
+        return ()
+    axes = ", ".join(f"{k} ({n})" for k, n in maps[-1].params["mesh"].shape.items())
+    return (
+        f"inside shard_map arrays are shown with the axes of the mesh in front: {axes}",
+    )
+
+
+def _worst(codes: Codes | None) -> str:
+    if codes is None:
+        return "nan"
+    return KINDS[min(distinct(codes))]
+
+
+def _story(evaluated: Evaluated, births: Sequence[Born], sweep: Ends) -> Found:
+    """The origin among what a look back has met: the earliest birth, if any."""
+    if not births:
+        return _not_born(sweep)
+    first = min(births, key=lambda b: (b.code != NAN, b.order))
+    element = first_element(first.elements)
+    birth = evaluated.birth(first, element)
+    if first.code != NAN:
+        return Found("born", birth.kind, birth, notes=_notes(sweep))
+    before = ends_of_infs(evaluated.root, first, element)
+    notes = _notes(before) or _notes(sweep)
+    if before.births:
+        earliest = min(before.births, key=lambda b: b.order)
+        inf = evaluated.birth(earliest, first_element(earliest.elements))
+        return Found("born", inf.kind, inf, turns=(birth,), notes=notes)
+    if before.came:
+        return replace(_not_born(before), spread=True, turns=(birth,))
+    return Found("born", birth.kind, birth, notes=notes)
+
+
+def _not_born(sweep: Ends) -> Found:
+    if not sweep.came:
+        return Found("placed", KINDS[min(sweep.placed, default=NAN)])
+    spread = {n: (w & MIXED).any() for n, (w, _) in sweep.came.items()}
+    argument = max(sweep.came, key=lambda n: (spread[n], -n))
+    wanted, codes = sweep.came[argument]
+    element = first_element(wanted >= (MIXED if spread[argument] else DIRECT))
+    return Found(
+        "came in",
+        KINDS[int(codes[element])],
+        argument=argument,
+        element=element,
+        spread=bool(spread[argument]),
+        notes=_notes(sweep),
+    )
+
+
+def _notes(sweep: Ends) -> tuple[str, ...]:
+    if not sweep.opaque:
+        return ()
+    names = ", ".join(sorted(sweep.opaque))
+    return (f"through {names} only whole arrays were followed, not elements",)
+
+
+def _descendant(
+    ends: Callable[[Mask], Ends], followed: Mask, codes: Codes, found: Found
+) -> tuple[int, ...]:
+    """The first element of the output that comes from the origin that was found.
+
+    Most often it is the first bad one; else halves are tried.
+    """
+    first = first_element(followed & (codes == codes[followed].min()))
+    candidates = np.argwhere(followed)
+    alone = _only(followed.shape, [first])
+    if len(candidates) == 1 or _leads_to(ends(alone), found):
+        return first
+    while len(candidates) > 1:
+        half = candidates[: len(candidates) // 2]
+        fits = _leads_to(ends(_only(followed.shape, half)), found)
+        candidates = half if fits else candidates[len(candidates) // 2 :]
+    return tuple(int(i) for i in candidates[0])
+
+
+def _only(shape: tuple[int, ...], elements: Iterable[Any]) -> Mask:
+    mask = np.zeros(shape, bool)
+    for element in elements:
+        mask[tuple(element)] = True
+    return mask
+
+
+def _leads_to(sweep: Ends, found: Found) -> bool:
+    if found.verdict == "born":
+        birth = found.turns[0] if found.turns else found.birth
+        assert birth is not None
+        return any(
+            b.run.site(b.n).path == birth.site.path
+            and b.run.loop == birth.site.loop
+            and b.elements[birth.element]
+            for b in sweep.births
+        )
+    if found.turns:
+        return bool(sweep.births)
+    if found.argument >= 0:
+        came = sweep.came.get(found.argument)
+        return came is not None and bool(came[0][found.element])
+    return True
