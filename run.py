@@ -66,10 +66,7 @@ NO_TESTS = 5
 
 ONLY_IN_NEWEST = (
     "tests/lab",
-    "tests/test_tour.py",
-    "tests/test_recompiles.py",
-    "tests/test_nan_hunt.py",
-    "tests/test_checks_notebook.py",
+    "tests/notebooks",
 )
 """Slow tests of what a person sees; they depend on JAX hardly at all."""
 

@@ -12,8 +12,9 @@ os.environ["XLA_FLAGS"] = " ".join(
     [os.environ.get("XLA_FLAGS", ""), "--xla_force_host_platform_device_count=2"]
 ).strip()
 
-import leaks  # after the lines above: this starts JAX
 import pytest
+
+from tests import leaks  # after the lines above: this starts JAX
 
 
 @pytest.fixture(autouse=True)

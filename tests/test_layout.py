@@ -60,11 +60,80 @@ STDLIB_ONLY = (
 """The modules that a machine needs to show a saved report; they do without JAX."""
 
 
-# Imports go one way.
+LAYERS = (
+    ("records",),
+    ("errors",),
+    ("options",),
+    ("views", "jax_internals"),
+    ("frameworks",),
+    ("trees", "compiles"),
+    ("origins",),
+    ("checks",),
+    ("notebook",),
+)
+"""The folders and files of the package, from low to high; see ARCHITECTURE.md."""
+
+DOOR = "jaxdbg.records.shown"
+"""The one module that may look up: from a record to the view that shows it."""
+
+UPWARD = {
+    ("jaxdbg.records.origins", "jaxdbg.views.origin_text"),
+    ("jaxdbg.records.report", "jaxdbg.checks.afterwards.last"),
+    ("jaxdbg.records.report", "jaxdbg.checks.afterwards.repro.folder"),
+    ("jaxdbg.records.report", "jaxdbg.compiles.compilations"),
+    ("jaxdbg.records.report", "jaxdbg.views.panel.page"),
+    ("jaxdbg.records.report", "jaxdbg.views.report_html"),
+    ("jaxdbg.records.report", "jaxdbg.views.report_text"),
+}
+"""Imports that run upward still; this may only become shorter."""
+
+KNOTS: set[tuple[str, str]] = {
+    ("jaxdbg.checks.afterwards.kept_calls", "jaxdbg.checks.checker"),
+    ("jaxdbg.checks.afterwards.kept_calls", "jaxdbg.checks.failure_messages"),
+    ("jaxdbg.checks.decorator", "jaxdbg.checks.region"),
+    ("jaxdbg.checks.diagnosis", "jaxdbg.checks.checker"),
+    ("jaxdbg.checks.earlier_calls", "jaxdbg.checks.failure_messages"),
+    ("jaxdbg.checks.failure_messages", "jaxdbg.checks.session"),
+}
+"""Imports that close circles still; this may only become shorter."""
+
+
+# Imports go one way. All are read: those inside functions and for type checkers too.
+
+
+def test_imports_go_down() -> None:
+    assert set(upward(imports(PACKAGE, lazy=True))) == UPWARD
+
+
+def test_an_import_that_goes_up_is_found(tmp_path: Path) -> None:
+    for folder in ("records", "views", "jax_internals", "checks"):
+        (tmp_path / folder).mkdir()
+    write(tmp_path, __init__="", records="", errors="", stray="")
+    write(tmp_path / "records", a="def f():\n    from jaxdbg.views import b")
+    write(tmp_path / "records", shown="import importlib\nimportlib.import_module(NAME)")
+    write(tmp_path / "views", b="from jaxdbg.records import a")
+    lazy = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    "
+    write(tmp_path / "jax_internals", c=f"{lazy}from jaxdbg.views.b import x")
+    write(tmp_path / "checks", d="import jaxdbg\nfrom jaxdbg.jax_internals import c")
+    assert upward(imports(tmp_path, lazy=True)) == [
+        ("jaxdbg.checks.d", "jaxdbg"),
+        ("jaxdbg.jax_internals.c", "jaxdbg.views.b"),
+        ("jaxdbg.records.a", "jaxdbg.views.b"),
+    ]
+
+
+def test_each_part_of_the_package_has_its_layer() -> None:
+    parts = {first_of(name.removeprefix("jaxdbg.")) for name in imports(PACKAGE)}
+    assert parts - {"jaxdbg"} == {part for layer in LAYERS for part in layer}
+
+
+def test_the_root_of_the_package_is_small() -> None:
+    entries = [p for p in PACKAGE.iterdir() if p.name != "__pycache__"]
+    assert len(entries) <= 14
 
 
 def test_imports_have_no_cycle() -> None:
-    assert cycle(imports(PACKAGE)) is None
+    assert cycle(without(imports(PACKAGE, lazy=True), UPWARD | KNOTS)) is None
 
 
 def test_a_cycle_is_found(tmp_path: Path) -> None:
@@ -72,10 +141,10 @@ def test_a_cycle_is_found(tmp_path: Path) -> None:
     assert cycle(imports(tmp_path)) == ["jaxdbg.a", "jaxdbg.b", "jaxdbg.c", "jaxdbg.a"]
 
 
-def test_a_cycle_for_type_checkers_is_none(tmp_path: Path) -> None:
+def test_a_cycle_for_type_checkers_is_one(tmp_path: Path) -> None:
     lazy = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import jaxdbg.b"
-    write(tmp_path, a=lazy, b="import jaxdbg.a")
-    assert cycle(imports(tmp_path)) is None
+    write(tmp_path, a=lazy, b="def f():\n    import jaxdbg.a")
+    assert cycle(imports(tmp_path, lazy=True)) == ["jaxdbg.a", "jaxdbg.b", "jaxdbg.a"]
 
 
 @pytest.mark.parametrize(
@@ -253,8 +322,39 @@ def imported(node: ast.AST, home: str) -> list[str]:
 
 
 def known(names: set[str], modules: dict[str, set[str]]) -> set[str]:
-    """Without the attributes of our modules, which look like modules above."""
-    return {n for n in names if first_of(n) != "jaxdbg" or n in modules}
+    """Without the attributes of our modules, which look like modules above.
+
+    And without the package of what is imported from it: `from jaxdbg import errors`
+    needs `jaxdbg.errors`, and what the package's `__init__` offers is not asked for.
+    """
+    ours = {n for n in names if first_of(n) != "jaxdbg" or n in modules}
+    packages = {n.rpartition(".")[0] for n in ours if n in modules}
+    attributes = {n.rpartition(".")[0] for n in names if n not in modules}
+    return {n for n in ours if n not in packages or n in attributes}
+
+
+def upward(graph: dict[str, set[str]]) -> list[tuple[str, str]]:
+    """The imports of our modules that do not go down, from one layer to a lower one."""
+    rank = {part: i for i, layer in enumerate(LAYERS) for part in layer}
+
+    def layer(module: str) -> tuple[str, int]:
+        part = first_of(module.removeprefix("jaxdbg."))
+        return part, rank.get(part, len(LAYERS))
+
+    return [
+        (module, name)
+        for module, names in sorted(graph.items())
+        for name in sorted(names)
+        if first_of(name) == "jaxdbg" and module not in ("jaxdbg", DOOR)
+        if layer(name)[0] != layer(module)[0] and layer(name)[1] >= layer(module)[1]
+    ]
+
+
+def without(
+    graph: dict[str, set[str]], edges: set[tuple[str, str]]
+) -> dict[str, set[str]]:
+    """The graph less some edges."""
+    return {m: {n for n in names if (m, n) not in edges} for m, names in graph.items()}
 
 
 def first_of(name: str) -> str:

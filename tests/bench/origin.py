@@ -2,7 +2,7 @@
 
     python tests/bench/origin.py [--all] [NAME ...]
 
-The programs are those of `tests/origin_programs.py`. The same ones run under jaxdbg,
+The programs are those of `tests/programs/origins.py`. The same ones run under jaxdbg,
 `jax_debug_nans` (alone, and with `jax_debug_infs`), checkify's float checks, and
 `chex.assert_tree_all_finite` on what the program returns. Each tool gets what it says
 itself: of debug_nans the innermost line of the traceback that is in the program, of
@@ -25,17 +25,17 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import chex
 import jax
-import origin_programs
 from _machine import machine_line
 from jax.experimental import checkify
-from origin_programs import BENIGN, PROGRAMS, Built, Program
 
 import jaxdbg
 from jaxdbg.jax_internals.source_info import frames_outside_rule
+from tests.programs import origins as origin_programs
+from tests.programs.origins import BENIGN, PROGRAMS, Built, Program
 
 _FILE = origin_programs.__file__
 

@@ -1,6 +1,6 @@
 """How often the reason of a compilation is found: jaxdbg, JAX itself, and Equinox.
 
-Each program of `tests/compile_programs.py` runs three times: recorded, under
+Each program of `tests/programs/compiles.py` runs three times: recorded, under
 `jax_explain_cache_misses`, and with `equinox.debug.assert_max_traces` around its
 functions. What a text must hold to count is the same for all: the place that changed,
 and what was there before and after (or the last step of a path, or other words for the
@@ -23,15 +23,15 @@ from typing import Any
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import equinox as eqx
 import jax
 from _machine import machine_line
-from compile_programs import PROGRAMS, Program, counting
 
 from jaxdbg.compiles import recorder
 from jaxdbg.records import CompileEvent
+from tests.programs.compiles import PROGRAMS, Program, counting
 
 
 @dataclass

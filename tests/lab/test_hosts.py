@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import panel_fixtures as made
 import pytest
 from playwright.sync_api import Browser, Locator, expect
+
+from tests.programs import panel as made
 
 from .test_panel import faint
 

@@ -398,7 +398,7 @@ def test_it_lives_in_notebook_7(notebook_7: Notebook, tmp_path: Path) -> None:
 def test_a_saved_report_is_a_page_that_needs_nobody(
     browser: Browser, tmp_path: Path
 ) -> None:
-    import panel_fixtures as made
+    from tests.programs import panel as made
 
     path = made.REPORT.save(tmp_path / "report.html")
     page = browser.new_page()

@@ -14,13 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import compile_events as made
 import pytest
-from panel_fixtures import REPORT
 from playwright.sync_api import Browser
 
 from jaxdbg.compiles.advice import advised
 from jaxdbg.compiles.compilations import Compilations
+from tests.programs import compile_events as made
+from tests.programs.panel import REPORT
 
 QUERY = """async sql => {
     const result = await app.trace.engine.query(sql);

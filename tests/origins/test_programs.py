@@ -1,0 +1,113 @@
+"""Programs whose truth is known: the origin says it; what is benign stays silent."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import optax
+import pytest
+from flax import nnx
+
+import jaxdbg
+from jaxdbg.records import Origin
+from tests.programs.origins import BENIGN, PROGRAMS, Program
+
+
+def origin_of(program: Program) -> Origin:
+    """What a region tells of the first failure of a program."""
+    # An underscore: else the arrays' names would be ways through this variable.
+    _built = program.build()
+    with (
+        pytest.raises(jaxdbg.NonFiniteError) as raised,
+        jaxdbg.checked(namespace=_built.names),
+    ):
+        _built.call(*_built.args)
+    return raised.value.finding.origin
+
+
+def by_name(program: Program) -> str:
+    return program.name
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=by_name)
+def test_the_origin_is_the_true_one(program):
+    origin = origin_of(program)
+    assert origin.verdict == program.verdict
+    if program.verdict == "came in":
+        assert origin.argument == program.argument
+        return
+    assert origin.source.line == program.line()
+    assert origin.source.file == PROGRAMS[0].build.__code__.co_filename
+    assert "# <- origin" in origin.source.code
+    assert origin.primitive in program.primitive
+    assert origin.module == program.module
+    assert origin.direction == program.direction
+    if program.loop is not None:
+        assert origin.loop == program.loop
+    if program.forward:
+        assert origin.forward_source.line == program.line(program.forward)
+    assert origin.cause == program.cause
+
+
+@pytest.mark.parametrize("program", BENIGN, ids=by_name)
+def test_what_is_benign_stays_silent(program):
+    _built = program.build()
+    with jaxdbg.checked(namespace=_built.names) as region:
+        _built.call(*_built.args)
+        _built.call(*_built.args)
+    assert region.report.findings == ()
+
+
+def test_there_are_enough_of_them():
+    assert len(PROGRAMS) >= 40
+    assert len(BENIGN) >= 10
+    assert len({p.name for p in PROGRAMS + BENIGN}) == len(PROGRAMS) + len(BENIGN)
+
+
+class Block(nnx.Module):
+    """Goes wrong forward where its scale is 0, and backward where its root is."""
+
+    def __init__(self, rngs):
+        self.ln1 = nnx.LayerNorm(4, rngs=rngs)
+        self.scale = nnx.Param(jnp.ones(4))
+        self.root = nnx.Param(jnp.ones(4))
+
+    def __call__(self, x):
+        x = self.ln1(x) / self.scale[...]  # <- forward
+        return x + jnp.sqrt(self.root[...])  # <- backward
+
+
+class Twelve(nnx.Module):
+    def __init__(self, rngs):
+        self.blocks = nnx.List([Block(rngs) for _ in range(12)])
+
+    def __call__(self, x):
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_the_path_follows_the_broken_one_of_twelve_equal_blocks(direction):
+    model = Twelve(nnx.Rngs(0))
+    optimizer = nnx.Optimizer(model, optax.adam(1e-3), wrt=nnx.Param)
+
+    @nnx.jit
+    def train_step(model, optimizer, x):
+        loss, grads = nnx.value_and_grad(lambda m: (m(x) ** 2).mean())(model)
+        optimizer.update(model, grads)
+        return loss
+
+    x = jnp.linspace(-1, 1, 12).reshape(3, 4)
+    train_step(model, optimizer, x)  # traced before any region
+    for broken in (7, 0, 11):
+        block = model.blocks[broken]
+        parameter = block.scale if direction == "forward" else block.root
+        good = parameter[...]
+        parameter[...] = jnp.zeros(4)
+        with pytest.raises(jaxdbg.NonFiniteError) as raised, jaxdbg.checked():
+            train_step(model, optimizer, x)
+        origin = raised.value.finding.origin
+        assert origin.module == f"model.blocks[{broken}]"
+        assert origin.direction == direction
+        assert f"# <- {direction}" in origin.source.code
+        parameter[...] = good
