@@ -17,7 +17,8 @@ from jaxdbg.errors import CheckError, Failure, NonFiniteError, TraceBudgetError
 from jaxdbg.jax_internals.chex.assertions import exception_type
 from jaxdbg.options import Options
 from jaxdbg.origins import tell as story
-from jaxdbg.records import KINDS, Finding, LeafStats, Origin, Reason, places
+from jaxdbg.records import KINDS, Finding, LeafStats, Origin, Reason
+from jaxdbg.records.source import describe
 from jaxdbg.trees import names as naming
 from jaxdbg.views import origin_text as told
 from jaxdbg.views.compiles_text import changed
@@ -198,7 +199,7 @@ def failed_check(
         file, line = chex["file"], int(chex["line"])
         # Where chex's text ends in a full stop, its wrapper adds another.
         title = f"chex.{chex['name']}: {re.sub('[.][.]$', '.', chex['text'].strip())}"
-        location, wanted = places.describe(file, line), exception_type(file, line)
+        location, wanted = describe(file, line), exception_type(file, line)
     lines = [title, *text.differences]
     lines += [f"  in {call or 'code that is not jitted'}"]
     lines += [f"  at {location}"] if location else []
@@ -288,7 +289,7 @@ def _ordinal(n: int) -> str:
 
 def _written(function: Function) -> str:
     file, _, line = function.source.rpartition(":")
-    return places.describe(file, int(line)) if line.isdigit() else ""
+    return describe(file, int(line)) if line.isdigit() else ""
 
 
 def result_paths(
@@ -382,5 +383,5 @@ def _raised_at(exception: Any) -> str:
     traceback = getattr(exception, "traceback_info", None)
     for frame in traceback.frames if traceback is not None else ():
         if is_user_file(frame.file_name):
-            return places.describe(frame.file_name, frame.line_num)
+            return describe(frame.file_name, frame.line_num)
     return ""

@@ -37,7 +37,7 @@ from jaxdbg.jax_internals.functions import (
 )
 from jaxdbg.jax_internals.interpose import is_ours
 from jaxdbg.jax_internals.stack import Surroundings, ended_with_error
-from jaxdbg.records.origins import SourceFrame
+from jaxdbg.records.source import SourceFrame
 
 _PHASES = {
     "/jax/core/compile/jaxpr_to_mlir_module_duration": "lower",

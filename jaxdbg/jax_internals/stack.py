@@ -15,8 +15,7 @@ from typing import Any
 import jax
 
 from jaxdbg.jax_internals.functions import is_user_file
-from jaxdbg.records import places
-from jaxdbg.records.origins import SourceFrame
+from jaxdbg.records.source import SourceFrame, cell_number, source_line
 
 _JAX = os.path.dirname(jax.__file__) + os.sep
 _FLAX = f"{os.sep}flax{os.sep}nnx{os.sep}"
@@ -98,7 +97,7 @@ class Surroundings:
         file = frame.f_code.co_filename
         if self.source is None:
             self.source = _source(frame)
-        number = places.cell_number(file)
+        number = cell_number(file)
         if number is not None:
             self.cell = number  # the outermost: the cell that runs
 
@@ -112,8 +111,8 @@ def _source(frame: FrameType) -> SourceFrame:
         file=file,
         line=line,
         function=code.co_qualname,
-        code=places.source_line(file, line),
-        cell=places.cell_number(file),
+        code=source_line(file, line),
+        cell=cell_number(file),
         column=column or 0,
         end_line=end_line or 0,
         end_column=end_column or 0,

@@ -11,15 +11,16 @@ from jaxdbg.records.compilations import (
     Reason as Reason,
     Remark as Remark,
 )
-from jaxdbg.records.origins import (
+from jaxdbg.records.finding import Finding as Finding
+from jaxdbg.records.origin import (
     KINDS as KINDS,
     Operand as Operand,
     Origin as Origin,
     Reached as Reached,
-    SourceFrame as SourceFrame,
     Turn as Turn,
 )
-from jaxdbg.records.report import Finding as Finding, Report as Report
+from jaxdbg.records.report import Report as Report
+from jaxdbg.records.source import SourceFrame as SourceFrame
 from jaxdbg.records.trees import (
     LeafPicture as LeafPicture,
     LeafStats as LeafStats,

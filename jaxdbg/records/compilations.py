@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from jaxdbg.records.origins import SourceFrame
+from jaxdbg.records.source import SourceFrame
 
 CAUSES = (
     "shape",

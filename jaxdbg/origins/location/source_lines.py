@@ -12,8 +12,7 @@ import jax
 from jaxdbg.compiles.listener import is_user_file
 from jaxdbg.jax_internals import source_info as provenance
 from jaxdbg.jax_internals.source_info import Frame
-from jaxdbg.records import places
-from jaxdbg.records.origins import SourceFrame
+from jaxdbg.records.source import SourceFrame, cell_number
 
 MAX_LINES = 12
 """Of a longer expression only the first line is shown."""
@@ -79,7 +78,7 @@ def source_frame(frame: Frame) -> SourceFrame:
         line=frame.line,
         function=frame.function,
         code="".join(lines).rstrip("\n"),
-        cell=places.cell_number(frame.file),
+        cell=cell_number(frame.file),
         column=_characters(lines[0], frame.column) if known else 0,
         end_line=last if known else 0,
         end_column=_characters(lines[-1], frame.end_column) if known else 0,

@@ -32,7 +32,7 @@ from jaxdbg.origins.location.trace_afresh import (
     equation_at,
     retrace,
 )
-from jaxdbg.records.origins import SourceFrame
+from jaxdbg.records.source import SourceFrame
 from jaxdbg.trees.names import Names, input_names
 
 _NOT_THE_USERS = (MODULE, RULE, "rematted_computation", "checkpoint")

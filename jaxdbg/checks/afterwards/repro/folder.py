@@ -22,7 +22,8 @@ from jaxdbg.jax_internals.interpose import our_own_work
 from jaxdbg.jax_internals.jaxprs import bind_equation, replayable
 from jaxdbg.origins.found import Birth
 from jaxdbg.origins.search.search import first_birth, search
-from jaxdbg.records import Finding, places
+from jaxdbg.records import Finding
+from jaxdbg.records.source import describe
 
 CHECKS = ("check", "index", "div")
 
@@ -248,7 +249,7 @@ class _Folder:
         if origin is None or origin.source is None:
             return self._finding.location
         line = " ".join(origin.source.code.split())
-        return f"{places.describe(origin.source.file, origin.source.line)}: {line}"
+        return f"{describe(origin.source.file, origin.source.line)}: {line}"
 
     # -- files -----------------------------------------------------------------------
 

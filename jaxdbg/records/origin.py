@@ -5,34 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from jaxdbg.records.source import SourceFrame
+
 KINDS = {"nan": "NaN", "inf": "Inf", "-inf": "-Inf"}
 """The kinds of bad values, the worst first, and how they are said."""
-
-
-@dataclass(frozen=True, slots=True)
-class SourceFrame:
-    """A place in somebody's source code.
-
-    Attributes:
-        file: path of the file; for a notebook cell the name IPython compiled it under.
-        line, end_line: first and last line of the expression, from 1; `end_line` is 0
-            where only a line is known.
-        column, end_column: where the expression begins in `line` and ends in
-            `end_line`, in characters from 0, the end excluded; both 0 where not known.
-        function: qualified name of the function the frame is in.
-        code: text of the lines from `line` to `end_line`, with their indentation; empty
-            where it cannot be had.
-        cell: IPython's number of the cell, None outside a notebook.
-    """
-
-    file: str
-    line: int
-    function: str = ""
-    code: str = ""
-    cell: int | None = None
-    column: int = 0
-    end_line: int = 0
-    end_column: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,103 @@
+"""One thing that went wrong in a checked region."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+from jaxdbg.records.origin import Origin
+from jaxdbg.records.trees import LeafPicture, LeafStats
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that went wrong in a checked region.
+
+    Attributes:
+        kind: "nan", "inf", "check", "index", "div", "traces" or "compiles".
+        function: name of the jitted function, as the user wrote it.
+        call: which call of that function in the region, counted from 1.
+        path: where the first bad value is, as the user would type it
+            (`model.blocks[2].attn.key.kernel`); empty where no value is concerned.
+        paths: every bad leaf of the call, in the order of the outputs.
+        index: first bad element of the leaf at `path`.
+        message: the whole text for the user.
+        shape, dtype: of the leaf at `path`.
+        nan, inf, size: how many elements of that leaf are NaN, are infinite, are
+            there at all.
+        location: `file:line` (or `cell 3, line 7`) of the failing check, where known.
+        origin: where the bad value was born and the way it took; None where no value
+            is concerned or nothing could be found out.
+        time: when it was found, in seconds since the epoch; 0 where that was not kept.
+        outputs: what the failing call gave at each of `paths`; after 200,000 leaves
+            of a region, only at `path`.
+        pictures: the elements of the first of these, reduced, so that they can be seen
+            when the arrays are gone.
+        detail: what a failed check says in full, where the message has it in short.
+    """
+
+    kind: str
+    function: str
+    call: int
+    message: str
+    path: str = ""
+    paths: tuple[str, ...] = ()
+    index: tuple[int, ...] = ()
+    shape: tuple[int, ...] = ()
+    dtype: str = ""
+    nan: int = 0
+    inf: int = 0
+    size: int = 0
+    location: str = ""
+    origin: Origin | None = None
+    time: float = 0.0
+    outputs: tuple[LeafStats, ...] = field(default=(), repr=False)
+    pictures: tuple[LeafPicture, ...] = field(default=(), repr=False)
+    detail: str = ""
+
+    def output(self, path: str | None = None) -> Any:
+        """The array that the failing call gave, with its bad elements.
+
+        The results of a failing call are not used, so the user's model holds other
+        arrays, the last good ones. The bad results are kept beside, by the rules of
+        `jaxdbg.checks.afterwards.kept_calls`; what they held is in `outputs` for good.
+
+        Arguments:
+            path: of a bad leaf, one of `paths`; by default the one at `path`.
+
+        Returns:
+            The array; do not donate it.
+
+        Raises:
+            UsageError: the finding is not about a value, or the leaf was not bad.
+            RuntimeError: the array is not kept, or not any more.
+        """
+        # Whoever only reads reports has no JAX.
+        last = importlib.import_module("jaxdbg.checks.afterwards.last")
+        return last.output(self, path)
+
+    def repro(self, path: str | os.PathLike[str], overwrite: bool = False) -> Any:
+        """Writes a folder that shows the failure without jaxdbg, and without you.
+
+        It holds a short script, `repro.py`, and the arrays (npz): the operation that
+        failed, alone, and the call it is from. They run with plain JAX and NumPy on
+        any machine, and need nothing of your program. What a call was given is kept
+        for the first failing calls of the region that failed last.
+
+        Arguments:
+            path: of the folder; it is made, and must be empty.
+            overwrite: replace what an earlier repro has written there.
+
+        Returns:
+            What was written, with the sizes; as text, if printed.
+
+        Raises:
+            RuntimeError: the inputs are not kept (any more), or the finding is not
+                about a value.
+            FileExistsError: the folder is not empty.
+        """
+        # Whoever only reads reports has no JAX.
+        write = importlib.import_module("jaxdbg.checks.afterwards.repro.folder").write
+        return write(self, path, overwrite)

@@ -1,0 +1,54 @@
+"""A place in somebody's source code: file, line, column, notebook cell."""
+
+from __future__ import annotations
+
+import linecache
+import sys
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFrame:
+    """A place in somebody's source code.
+
+    Attributes:
+        file: path of the file; for a notebook cell the name IPython compiled it under.
+        line, end_line: first and last line of the expression, from 1; `end_line` is 0
+            where only a line is known.
+        column, end_column: where the expression begins in `line` and ends in
+            `end_line`, in characters from 0, the end excluded; both 0 where not known.
+        function: qualified name of the function the frame is in.
+        code: text of the lines from `line` to `end_line`, with their indentation; empty
+            where it cannot be had.
+        cell: IPython's number of the cell, None outside a notebook.
+    """
+
+    file: str
+    line: int
+    function: str = ""
+    code: str = ""
+    cell: int | None = None
+    column: int = 0
+    end_line: int = 0
+    end_column: int = 0
+
+
+def describe(file: str, line: int) -> str:
+    """`cell 3, line 7` for code of a notebook cell, else `file.py:7`."""
+    cell = cell_number(file)
+    return f"cell {cell}, line {line}" if cell is not None else f"{file}:{line}"
+
+
+def source_line(file: str, line: int) -> str:
+    """The line of code, without its indentation; empty where it cannot be had."""
+    return linecache.getline(file, line).strip()
+
+
+def cell_number(file: str) -> int | None:
+    """IPython's execution count of the cell a file name stands for, or None."""
+    # Never imported here: where IPython is not loaded, no file is a cell.
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    names = getattr(getattr(shell, "compile", None), "_filename_map", {})
+    number = names.get(file)
+    return number if isinstance(number, int) else None
