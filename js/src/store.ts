@@ -10,9 +10,9 @@ import type {
   TileRequest,
   TimelineData,
   TreeData,
-} from "./report";
-import { Calls } from "./calls";
-import { birthIn } from "./birth";
+} from "./contract";
+import { Calls } from "./timeline/calls";
+import { birthIn } from "./tree/birth";
 import {
   type Badness,
   type Call,
@@ -23,7 +23,7 @@ import {
   NAN,
   Outputs,
   Tree,
-} from "./tree";
+} from "./tree/tree";
 
 export type View = "map" | "icicle" | "table";
 export type Paint = "badness" | "magnitude" | "headroom" | "change";

@@ -1,6 +1,6 @@
 // Numbers and places as a person reads them.
 
-import type { Real, SourceFrame } from "./report";
+import type { Real, SourceFrame } from "./contract";
 
 /** A number with four digits: 0.001234, 1.2e-9, 12.3k is not used, since it hides. */
 export function number(value: Real | null | undefined): string {

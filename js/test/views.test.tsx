@@ -7,15 +7,15 @@ import type {
   SourceFrame,
   TileAnswer,
   TileRequest,
-} from "../src/report";
-import { Axis, folds } from "../src/axis";
-import { extent, lanes, ticks } from "../src/spans";
+} from "../src/contract";
+import { Axis, folds } from "../src/timeline/axis";
+import { extent, lanes, ticks } from "../src/timeline/lanes";
 import { newStore, type Store } from "../src/store";
 import { bytes, number, seconds } from "../src/text";
-import { headOf, marked } from "../src/views/story";
-import { rowsOf, within } from "../src/views/table";
-import { expression, windowAt } from "../src/views/tile";
-import { Panel } from "../src/views/panel";
+import { headOf, marked } from "../src/findings/story";
+import { rowsOf, within } from "../src/tree/table";
+import { expression, windowAt } from "../src/tree/elements";
+import { Panel } from "../src/panel";
 import { fixture } from "./fixtures";
 
 let root: HTMLDivElement;

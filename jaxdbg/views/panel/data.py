@@ -1,4 +1,4 @@
-"""What the panel is told: reports and trees as the JSON that `js/src/report.ts` types.
+"""What the panel receives: reports and trees, as the JSON that `contract.ts` types.
 
 Leaves go column by column, packed where there are many: of 100,000 leaves the panel
 gets a few megabytes, and no Python object for each number.

@@ -1,4 +1,4 @@
-"""What Python tells the panel is what `js/src/report.ts` types, on shared fixtures."""
+"""What Python sends to the panel is what `js/src/contract.ts` types."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from jaxdbg.views.panel.data import panel_data
 from tests.programs import panel as made
 
 ROOT = made.FIXTURES.parents[2]
-TYPES = (ROOT / "js" / "src" / "report.ts").read_text()
+TYPES = (ROOT / "js" / "src" / "contract.ts").read_text()
 
 APART = {
     # They go with the trees, and with the timeline.

@@ -1,14 +1,14 @@
 // The whole panel, and its keys.
 
 import { useLayoutEffect } from "preact/hooks";
-import type { Store, View } from "../store";
-import { coloursOf } from "../paint";
+import type { Store, View } from "./store";
+import { coloursOf } from "./theme";
 import { useTheme, useWidth } from "./canvas";
 import { Details } from "./details";
-import { Findings } from "./findings";
+import { Findings } from "./findings/findings";
 import { Header } from "./header";
-import { Trees } from "./trees";
-import { Timeline } from "./timeline";
+import { Trees } from "./tree/trees";
+import { Timeline } from "./timeline/timeline";
 
 export function Panel({ store }: { store: Store }) {
   const [root, width] = useWidth();

@@ -1,7 +1,7 @@
-// The contract between Python and the panel: the JSON that jaxdbg/contract.py writes.
+// The contract between Python and the panel: the JSON that jaxdbg/views/panel/data.py writes.
 //
-// The records have the names and the fields of `jaxdbg.records`, where their meaning is
-// told; tests/test_contract.py compares the two. A number that is not finite is written
+// The records have the names and the fields of `jaxdbg.records`, which documents them;
+// tests/views/panel/test_data.py compares the two. A number that is not finite is written
 // as its text ("nan", "inf", "-inf"), since JSON has none.
 
 export interface SourceFrame {

@@ -1,12 +1,12 @@
 // The structure: modules from the outside in, each as wide as it has leaves.
 
 import { useMemo, useState } from "preact/hooks";
-import { icicle } from "../layout";
-import { type Colours, drawBad, leafColour, scale } from "../paint";
+import { icicle } from "./layout";
+import { type Colours, drawBad, leafColour, scale } from "../theme";
 import type { Store } from "../store";
 import { count } from "../text";
-import { GOOD, type Module, type Tree } from "../tree";
-import { Canvas, type Place, Tip, useWidth } from "./canvas";
+import { GOOD, type Module, type Tree } from "./tree";
+import { Canvas, type Place, Tip, useWidth } from "../canvas";
 import { leafTip, worstOf } from "./map";
 
 const HEIGHT = 240;

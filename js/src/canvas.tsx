@@ -1,7 +1,7 @@
 // A canvas that is painted anew when its size, its inputs or the theme change.
 
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
-import { type Colours, coloursOf } from "../paint";
+import { type Colours, coloursOf } from "./theme";
 
 export interface Place {
   x: number;

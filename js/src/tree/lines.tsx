@@ -3,8 +3,8 @@
 
 import { useMemo } from "preact/hooks";
 import type { Store } from "../store";
-import { GOOD, type Tree } from "../tree";
-import { SmallSpark } from "./spark";
+import { GOOD, type Tree } from "./tree";
+import { SmallSpark } from "../spark";
 
 const MOST = 8;
 

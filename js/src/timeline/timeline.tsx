@@ -2,14 +2,14 @@
 // table under it.
 
 import { useMemo, useRef, useState } from "preact/hooks";
-import { Axis, folds } from "../axis";
-import type { Calls } from "../calls";
-import type { CompileEvent } from "../report";
-import { extent, lanes } from "../spans";
-import { type Drawn, drawTimeline, LABEL, LANE, TOP, xOf } from "../spans_paint";
+import { Axis, folds } from "./axis";
+import type { Calls } from "./calls";
+import type { CompileEvent } from "../contract";
+import { extent, lanes } from "./lanes";
+import { type Drawn, drawTimeline, LABEL, LANE, TOP, xOf } from "./draw";
 import type { Store } from "../store";
 import { count, seconds } from "../text";
-import { Canvas, type Place, Tip, useWidth } from "./canvas";
+import { Canvas, type Place, Tip, useWidth } from "../canvas";
 import { again, Compilations } from "./compilations";
 
 /** Seconds as they are shown, see `Axis`. */

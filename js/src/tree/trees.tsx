@@ -2,7 +2,7 @@
 
 import type { Paint, Store, View } from "../store";
 import { count } from "../text";
-import type { Tree } from "../tree";
+import type { Tree } from "./tree";
 import { Icicle } from "./icicle";
 import { Lines } from "./lines";
 import { Map } from "./map";

@@ -1,11 +1,11 @@
 // The story of a bad value: where it was born, from what, the way it took.
 
 import type { ComponentChildren } from "preact";
-import type { Finding, Loop, Operand, Origin, SourceFrame, Turn } from "../report";
+import type { Finding, Loop, Operand, Origin, SourceFrame, Turn } from "../contract";
 import type { Store } from "../store";
 import { count, element, number, place } from "../text";
 import { Glyph, inWords } from "./findings";
-import { Spark } from "./spark";
+import { Spark } from "../spark";
 
 export function Story({ store, finding }: { store: Store; finding: Finding }) {
   const { origin } = finding;

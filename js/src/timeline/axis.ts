@@ -1,7 +1,7 @@
 // Time as the timeline shows it: a notebook is idle for hours between two cells, and on
 // an axis of those hours no bar could be seen. So long gaps between cells are folded.
 
-import type { Cell } from "./report";
+import type { Cell } from "../contract";
 
 /** A stretch of time that takes little room. */
 export interface Fold {

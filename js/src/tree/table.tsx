@@ -4,7 +4,7 @@
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Store } from "../store";
 import { bytes, count, number } from "../text";
-import { type Badness, below, INF, type Module, NAN, type Tree } from "../tree";
+import { type Badness, below, INF, type Module, NAN, type Tree } from "./tree";
 
 export const ROW = 22;
 const HEIGHT = 286;

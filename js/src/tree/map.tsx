@@ -1,13 +1,13 @@
 // The waffle: one cell for each leaf, in the order of the tree, grouped by module.
 
 import { useMemo, useState } from "preact/hooks";
-import type { Birth } from "../birth";
-import { type Block, cellOf, type Group, groups, leavesAt, type Waffle, waffle } from "../layout";
-import { type Colours, coloursOf, drawBad, leafColour, type Scale, scale } from "../paint";
+import type { Birth } from "./birth";
+import { type Block, cellOf, type Group, groups, leavesAt, type Waffle, waffle } from "./layout";
+import { type Colours, coloursOf, drawBad, leafColour, type Scale, scale } from "../theme";
 import type { Store } from "../store";
 import { bytes, count, number, some } from "../text";
-import { type Badness, below, GOOD, type Module, type Tree } from "../tree";
-import { Canvas, type Place, Tip, useWidth } from "./canvas";
+import { type Badness, below, GOOD, type Module, type Tree } from "./tree";
+import { Canvas, type Place, Tip, useWidth } from "../canvas";
 
 const HEIGHT = 260;
 const MONO = "ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace";

@@ -3,12 +3,12 @@
 import { useState } from "preact/hooks";
 import type { Store } from "../store";
 import { bytes, count, number } from "../text";
-import type { Tree } from "../tree";
-import { Glyph, inWords } from "./findings";
+import type { Tree } from "./tree";
+import { Glyph, inWords } from "../findings/findings";
 import { badCounts } from "./map";
-import { Spark } from "./spark";
+import { Spark } from "../spark";
 import { Mark } from "./table";
-import { Elements } from "./tile";
+import { Elements } from "./elements";
 
 export function LeafDetails({ store, theme }: { store: Store; theme: number }) {
   const tree = store.tree.value as Tree;

@@ -2,12 +2,12 @@
 
 import type { Axis } from "./axis";
 import type { Calls } from "./calls";
-import type { Colours } from "./paint";
-import type { Cell, CompileEvent, Finding } from "./report";
-import { type Lane, ticks } from "./spans";
-import { badnessOf } from "./store";
-import { seconds } from "./text";
-import { INF } from "./tree";
+import type { Colours } from "../theme";
+import type { Cell, CompileEvent, Finding } from "../contract";
+import { type Lane, ticks } from "./lanes";
+import { badnessOf } from "../store";
+import { seconds } from "../text";
+import { INF } from "../tree/tree";
 
 export const LABEL = 132;
 export const LANE = 20;

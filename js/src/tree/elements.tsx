@@ -2,11 +2,11 @@
 
 import { useEffect, useMemo, useState } from "preact/hooks";
 import type { Store } from "../store";
-import type { TileAnswer } from "../report";
-import { type Colours, drawBad } from "../paint";
+import type { TileAnswer } from "../contract";
+import { type Colours, drawBad } from "../theme";
 import { number } from "../text";
-import { NAN, unpack } from "../tree";
-import { Canvas, type Place, Tip, useWidth } from "./canvas";
+import { NAN, unpack } from "./tree";
+import { Canvas, type Place, Tip, useWidth } from "../canvas";
 import { Copy, expressionOf } from "./leaf";
 
 export function Elements(props: { store: Store; path: string; theme: number }) {

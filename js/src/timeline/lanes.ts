@@ -1,6 +1,6 @@
 // Where the bars of the timeline go. Pure functions, in seconds and lanes.
 
-import type { CompileEvent } from "./report";
+import type { CompileEvent } from "../contract";
 
 export interface Lane {
   name: string;

@@ -2,7 +2,7 @@
 
 import type { Store } from "../store";
 import { seconds } from "../text";
-import { Prose, Source } from "./story";
+import { Prose, Source } from "../findings/story";
 
 export function CompilationDetails({ store, index }: { store: Store; index: number }) {
   const event = store.compilations.value[index];

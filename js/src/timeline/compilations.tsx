@@ -1,10 +1,10 @@
 // The traces, lowerings and compilations as a table that can be sorted.
 
 import { useMemo, useState } from "preact/hooks";
-import type { CompileEvent } from "../report";
+import type { CompileEvent } from "../contract";
 import type { Store } from "../store";
 import { seconds } from "../text";
-import { onRowKey } from "./findings";
+import { onRowKey } from "../findings/findings";
 
 /** Why it ran again, in one line. */
 export function again(event: CompileEvent): string {

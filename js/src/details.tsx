@@ -1,9 +1,9 @@
 // What is selected, told in full: a finding, a leaf, or a compilation.
 
-import type { Store } from "../store";
-import { CompilationDetails } from "./compilation";
-import { LeafDetails } from "./leaf";
-import { Story } from "./story";
+import type { Store } from "./store";
+import { CompilationDetails } from "./timeline/compilation";
+import { LeafDetails } from "./tree/leaf";
+import { Story } from "./findings/story";
 
 export function Details({ store, theme }: { store: Store; theme: number }) {
   const subject = store.subject.value;

@@ -7,7 +7,7 @@ import type {
   OutputsData,
   PictureData,
   TreeData,
-} from "./report";
+} from "../contract";
 
 export type Numbers = ArrayLike<number>;
 

@@ -1,7 +1,7 @@
 // One line: what this is, how it went, what it cost.
 
-import type { Store } from "../store";
-import { count, seconds, some } from "../text";
+import type { Store } from "./store";
+import { count, seconds, some } from "./text";
 
 export function Header({ store }: { store: Store }) {
   const report = store.report.value;

@@ -1,7 +1,7 @@
 // The calls of a region, as they lie on the timeline.
 
-import type { CallsData } from "./report";
-import { type Call, type Numbers, unpack } from "./tree";
+import type { CallsData } from "../contract";
+import { type Call, type Numbers, unpack } from "../tree/tree";
 
 export class Calls {
   readonly length: number;

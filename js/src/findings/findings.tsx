@@ -1,8 +1,8 @@
 // Each failure as one row in plain words; selecting one takes everything to its place.
 
-import type { Finding, Remark } from "../report";
+import type { Finding, Remark } from "../contract";
 import { badnessOf, type Store } from "../store";
-import { INF, NAN } from "../tree";
+import { INF, NAN } from "../tree/tree";
 
 export function Findings({ store }: { store: Store }) {
   const findings = store.findings.value;

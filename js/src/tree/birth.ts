@@ -1,7 +1,7 @@
 // The module where a bad value was born, as a run of the leaves of a tree: when all of a
 // model is bad, it is the one place that tells something.
 
-import type { Finding, Origin } from "./report";
+import type { Finding, Origin } from "../contract";
 import type { Tree } from "./tree";
 
 /** The leaves [start, end) of a module. */

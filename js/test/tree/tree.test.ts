@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { cellOf, groups, icicle, leavesAt, waffle } from "../src/layout";
-import { matches, scoped } from "../src/store";
-import type { HistoryData, OutputsData, TreeData } from "../src/report";
+import { cellOf, groups, icicle, leavesAt, waffle } from "../../src/tree/layout";
+import { matches, scoped } from "../../src/store";
+import type { HistoryData, OutputsData, TreeData } from "../../src/contract";
 import {
   below,
   type Failed,
@@ -14,9 +14,9 @@ import {
   steps,
   Tree,
   unpack,
-} from "../src/tree";
-import { telling } from "../src/views/lines";
-import { fixture } from "./fixtures";
+} from "../../src/tree/tree";
+import { telling } from "../../src/tree/lines";
+import { fixture } from "../fixtures";
 
 function tree(name: string, at = 0): Tree {
   return new Tree(fixture(name).trees[at] as TreeData);

@@ -1,6 +1,6 @@
 // Colours for the canvases: read from the theme, so that they follow it.
 
-import { GOOD, INF, NAN, type Tree } from "./tree";
+import { GOOD, INF, NAN, type Tree } from "./tree/tree";
 import type { Paint } from "./store";
 
 export interface Colours {
