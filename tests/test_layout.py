@@ -49,6 +49,7 @@ STDLIB_ONLY = (
     "views.growth",
     "views.tree_text",
     "views.tree_html",
+    "views.colours",
     "views.compiles_text",
     "views.compiles_html",
     "views.exports.perfetto",

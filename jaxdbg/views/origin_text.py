@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from jaxdbg.records import KINDS, Operand, Origin, SourceFrame, Turn
 from jaxdbg.views import reached
+from jaxdbg.views.colours import BAD
 
 MAX_LINES = 4
 """How many lines of one expression are shown."""
@@ -420,9 +421,9 @@ _STYLE = {
     "font-family: var(--jp-code-font-family, monospace); font-size: inherit; "
     "color: inherit; background: var(--jp-cell-editor-background, "
     "rgba(127, 127, 127, 0.12)); "
-    "border-left: 3px solid var(--jp-error-color1, #d55e00)",
+    f"border-left: 3px solid var(--jp-error-color1, {BAD})",
     "mark": "background: none; color: inherit; font-weight: 600; "
-    "text-decoration: underline wavy var(--jp-error-color1, #d55e00); "
+    f"text-decoration: underline wavy var(--jp-error-color1, {BAD}); "
     "text-underline-offset: 3px",
     "said": "opacity: 0.72",
 }

@@ -12,7 +12,7 @@ from html import escape
 
 from jaxdbg.records import TreeStats
 from jaxdbg.records.garbage import no_collection
-from jaxdbg.views import tree_text as leaves
+from jaxdbg.views import colours, tree_text as leaves
 
 _BOX = (
     "font-family: var(--jp-code-font-family, monospace); "
@@ -20,7 +20,7 @@ _BOX = (
 )
 _TABLE = "border-collapse: collapse; margin: 0.3em 0; font-size: inherit"
 _CELL = "text-align: {}; padding: 0 1.2em 0 0; background: none; white-space: nowrap"
-_BAD = "color: #d55e00; font-weight: bold"
+_BAD = f"color: {colours.BAD}; font-weight: bold"
 
 
 def render(tree: TreeStats) -> str:

@@ -2,7 +2,7 @@
 
 import { useLayoutEffect } from "preact/hooks";
 import type { Store, View } from "./store";
-import { coloursOf } from "./theme";
+import { applyTheme } from "./theme";
 import { useTheme, useWidth } from "./canvas";
 import { Details } from "./details";
 import { Findings } from "./findings/findings";
@@ -14,8 +14,7 @@ export function Panel({ store }: { store: Store }) {
   const [root, width] = useWidth();
   const theme = useTheme();
   useLayoutEffect(() => {
-    const element = root.current;
-    if (element) element.dataset.jdDark = String(coloursOf(element).dark);
+    if (root.current) applyTheme(root.current);
   }, [theme, width]); // before it has a width it is in no page, and has no theme
   const calls = store.ran.value?.length ?? 0;
   const timed = store.compilations.value.length > 0 || calls > 1;

@@ -624,25 +624,6 @@ def test_timeline_of_many_functions_and_of_nothing() -> None:
     assert lanes(Report().figure()) == []
 
 
-def test_text_of_the_timeline_reads_on_white_and_on_black() -> None:
-    from jaxdbg.views.figures import drawing, timeline
-
-    def luminance(colour: str) -> float:
-        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        linear = [
-            p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts
-        ]
-        return sum(w * p for w, p in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
-
-    for colour, least in [
-        (drawing.INK, 4.0),
-        *((c, 3.0) for c in timeline.COLOURS.values()),
-    ]:
-        on_white, on_dark = 1.05 / (luminance(colour) + 0.05), None
-        on_dark = (luminance(colour) + 0.05) / (luminance("#111111") + 0.05)
-        assert min(on_white, on_dark) >= least, colour
-
-
 def test_events_are_plain() -> None:
     assert all(
         isinstance(e, CompileEvent)

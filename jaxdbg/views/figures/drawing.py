@@ -7,8 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-INK = "#777777"
-"""Of text and lines: contrast of 4.5 on white, 4.2 on JupyterLab's dark ground."""
+from jaxdbg.views.colours import INK
 
 
 class Drawing(Figure):

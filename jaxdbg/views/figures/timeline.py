@@ -16,17 +16,12 @@ from matplotlib.patches import Patch
 
 from jaxdbg.records import CompileEvent
 from jaxdbg.records.costs import Build, Cost, costs
+from jaxdbg.views.colours import BAD, INK, PHASES
 from jaxdbg.views.compiles_text import seconds
-from jaxdbg.views.figures.drawing import INK, Drawing, quiet
+from jaxdbg.views.figures.drawing import Drawing, quiet
 
 MAX_LANES = 14
 """How many functions have a lane of their own."""
-
-COLOURS = {"trace": "#c27c00", "lower": "#8c8c8c", "compile": "#0072b2"}
-"""By phase. Each has a contrast of 3 to white and to black; in a bar their order, too,
-tells them apart."""
-
-FAILED = "#d55e00"
 
 PAUSE = 0.03
 """A pause longer than this share of the busy time is drawn as long as this."""
@@ -118,7 +113,7 @@ def _builds(several: Sequence[Cost]) -> list[Build]:
 def _bar(axes: Any, row: int, build: Build, clock: Clock) -> None:
     for event in build.events:
         begin, end = clock(event.start), clock(event.start + event.duration)
-        colour = COLOURS[event.phase]
+        colour = PHASES[event.phase]
         hatch = "////" if event.cache == "hit" else None
         axes.barh(
             row,
@@ -131,7 +126,7 @@ def _bar(axes: Any, row: int, build: Build, clock: Clock) -> None:
             hatch=hatch,
         )
     if build.failed:
-        axes.plot(end, row, "x", color=FAILED, ms=7, mew=2, clip_on=False)
+        axes.plot(end, row, "x", color=BAD, ms=7, mew=2, clip_on=False)
     if build.reason is not None and build.reason.avoidable:
         at = (clock(build.start) + end) / 2
         axes.plot(at, row - 0.46, "v", color=INK, ms=4, clip_on=False)
@@ -163,16 +158,16 @@ def _cells(axes: Any, events: Sequence[CompileEvent], clock: Clock) -> None:
 
 
 def _legend(figure: Drawing, shown: Sequence[Build]) -> None:
-    signs: list[Any] = [Patch(color=c, label=name) for name, c in COLOURS.items()]
+    signs: list[Any] = [Patch(color=c, label=name) for name, c in PHASES.items()]
     if any(b.cache == "hit" for b in shown):
-        colour = COLOURS["compile"]
+        colour = PHASES["compile"]
         hit = Patch(facecolor="none", edgecolor=colour, hatch="////")
         hit.set_label("from the persistent cache")
         signs.append(hit)
     if any(b.reason and b.reason.avoidable for b in shown):
         signs.append(_sign("avoidable", "v", INK))
     if any(b.failed for b in shown):
-        signs.append(_sign("failed", "x", FAILED))
+        signs.append(_sign("failed", "x", BAD))
     legend = figure.legend(handles=signs, loc="outside upper right", ncols=6)
     legend.set_frame_on(False)
     for text in legend.get_texts():

@@ -9,10 +9,9 @@ from typing import Any
 
 from jaxdbg.records import TreeStats
 from jaxdbg.views import tree_text as leaves
-from jaxdbg.views.figures.drawing import INK, Drawing, quiet
+from jaxdbg.views.colours import BAD, GOOD, INK
+from jaxdbg.views.figures.drawing import Drawing, quiet
 from jaxdbg.views.tree_text import Part
-
-GOOD, BAD = "#0072b2", "#d55e00"
 
 
 def finite(tree: TreeStats) -> Drawing:

@@ -3,7 +3,8 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import type { Store } from "../store";
 import type { TileAnswer } from "../contract";
-import { type Colours, drawBad } from "../theme";
+import type { Colours } from "../theme";
+import { drawBad } from "./colouring";
 import { number } from "../text";
 import { NAN, unpack } from "./tree";
 import { Canvas, type Place, Tip, useWidth } from "../canvas";

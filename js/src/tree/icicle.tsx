@@ -1,8 +1,9 @@
 // The structure: modules from the outside in, each as wide as it has leaves.
 
 import { useMemo, useState } from "preact/hooks";
+import { drawBad, leafColour, scale } from "./colouring";
 import { icicle } from "./layout";
-import { type Colours, drawBad, leafColour, scale } from "../theme";
+import type { Colours } from "../theme";
 import type { Store } from "../store";
 import { count } from "../text";
 import { GOOD, type Module, type Tree } from "./tree";

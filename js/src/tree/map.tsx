@@ -3,7 +3,8 @@
 import { useMemo, useState } from "preact/hooks";
 import type { Birth } from "./birth";
 import { type Block, cellOf, type Group, groups, leavesAt, type Waffle, waffle } from "./layout";
-import { type Colours, coloursOf, drawBad, leafColour, type Scale, scale } from "../theme";
+import { type Colours, coloursOf } from "../theme";
+import { drawBad, leafColour, type Scale, scale } from "./colouring";
 import type { Store } from "../store";
 import { bytes, count, number, some } from "../text";
 import { type Badness, below, GOOD, type Module, type Tree } from "./tree";

@@ -1,0 +1,140 @@
+// How a leaf of the map is coloured: by its badness, or by a number of it.
+
+import type { Paint } from "../store";
+import { type Colours, RAMP } from "../theme";
+import { GOOD, INF, NAN, type Tree } from "./tree";
+
+export interface Scale {
+  /** The colour of a leaf that is good. */
+  colour(leaf: number): string;
+  low: string;
+  high: string;
+  ramp: string[];
+}
+
+/** How good leaves are coloured; null where a tree lacks the numbers. */
+export function scale(
+  tree: Tree,
+  paint: Paint,
+  kept: number,
+  colours: Colours,
+): Scale | null {
+  if (paint === "badness") return null;
+  const value = valueOf(tree, paint, kept);
+  if (!value) return null;
+  let low = Infinity;
+  let high = -Infinity;
+  for (let i = 0; i < tree.length; i++) {
+    const v = value(i);
+    if (Number.isFinite(v)) {
+      low = Math.min(low, v);
+      high = Math.max(high, v);
+    }
+  }
+  if (low > high) return null;
+  if (paint === "change") {
+    const most = Math.max(1, Math.abs(low), Math.abs(high));
+    [low, high] = [-most, most];
+  }
+  const ramp = paint === "change" ? colours.change : colours.ramp;
+  // Little head-room is what one looks for, so it is the strong end.
+  const strong = paint === "headroom" ? [...ramp].reverse() : ramp;
+  const span = high - low || 1;
+  return {
+    colour(leaf) {
+      const v = value(leaf);
+      if (!Number.isFinite(v)) return colours.unknown;
+      const step = Math.round(((v - low) / span) * (RAMP - 1));
+      return strong[step] ?? colours.unknown;
+    },
+    low: label(paint, low),
+    high: label(paint, high),
+    ramp: strong,
+  };
+}
+
+type Value = (leaf: number) => number;
+
+function valueOf(tree: Tree, paint: Paint, kept: number): Value | null {
+  const history = tree.history;
+  const at = kept >= 0 ? kept : (history?.calls.length ?? 0) - 1;
+  if (paint === "headroom") return (i) => tree.number("headroom", i);
+  if (paint === "magnitude") {
+    const then = history?.largest[at];
+    const now: Value = (i) =>
+      then && (kept >= 0 || !tree.known) ? (then[i] ?? NaN) : tree.number("largest", i);
+    return (i) => Math.log10(now(i));
+  }
+  const now = history?.largest[at];
+  const before = history?.largest[at - 1];
+  if (!now || !before) return null;
+  return (i) => Math.log2((now[i] ?? NaN) / (before[i] ?? NaN));
+}
+
+function label(paint: Paint, value: number): string {
+  if (paint === "headroom") return `${Math.round(value)} bits`;
+  if (paint === "magnitude") {
+    const [digits, power] = (10 ** value).toExponential(0).split("e") as [
+      string,
+      string,
+    ];
+    return `${digits}e${Number(power)}`;
+  }
+  const times = 2 ** Math.abs(value);
+  const text = times > 999 ? times.toExponential(0).replace("e+", "e") : times.toPrecision(2);
+  return value < 0 ? `÷${text}` : `×${text}`;
+}
+
+/** The colour of a leaf. */
+export function leafColour(
+  tree: Tree,
+  leaf: number,
+  kept: number,
+  good: Scale | null,
+  colours: Colours,
+): string {
+  const bad = tree.badness(leaf, kept);
+  if (bad !== GOOD) return bad === NAN ? colours.nan : colours.inf;
+  if (good) return good.colour(leaf);
+  const kind = tree.text("kind", leaf);
+  const numbers = kind === "float" || kind === "complex" || !tree.known;
+  return numbers ? colours.good : colours.unknown;
+}
+
+/**
+ * A bad cell: its colour, and a second channel for who does not see it. A large cell
+ * bears a letter; a small one is full for NaN, and a lozenge for an infinity.
+ */
+export function drawBad(
+  ctx: CanvasRenderingContext2D,
+  bad: typeof INF | typeof NAN,
+  x: number,
+  y: number,
+  size: number,
+  colours: Colours,
+): void {
+  ctx.fillStyle = bad === NAN ? colours.nan : colours.inf;
+  if (size >= 9) {
+    ctx.fillRect(x, y, size, size);
+    ctx.fillStyle = colours.onBad;
+    ctx.font = `700 ${Math.round(size * (bad === NAN ? 0.72 : 0.95))}px sans-serif`;
+    ctx.textAlign = "center";
+    ctx.textBaseline = "middle";
+    ctx.fillText(bad === NAN ? "N" : "∞", x + size / 2, y + size / 2 + 0.5);
+    ctx.textAlign = "start";
+    ctx.textBaseline = "alphabetic";
+    return;
+  }
+  const side = Math.max(size, 4);
+  const shift = (side - size) / 2;
+  if (bad === NAN) {
+    ctx.fillRect(x - shift, y - shift, side, side);
+    return;
+  }
+  ctx.beginPath();
+  ctx.moveTo(x + size / 2, y - shift - 1);
+  ctx.lineTo(x + size + shift + 1, y + size / 2);
+  ctx.lineTo(x + size / 2, y + size + shift + 1);
+  ctx.lineTo(x - shift - 1, y + size / 2);
+  ctx.fill();
+}
