@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import traceback
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,23 @@ class TraceBudgetError(Failure, AssertionError):
 
 class UsageError(ValueError):
     """An option that jaxdbg does not know, or with a value it cannot take."""
+
+
+def broken(doing: str, error: BaseException, outcome: str = "") -> str:
+    """The notice that a part of jaxdbg broke.
+
+    Arguments:
+        doing: what it was doing: "watching trees".
+        error: what it raised.
+        outcome: what that means for the user.
+    """
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    what = f"{doing}; {outcome}" if outcome else doing
+    return (
+        f"a part of jaxdbg broke while {what} "
+        f"({type(error).__name__}: {error}, at {where.filename}:{where.lineno}). "
+        "Please report this; your program was not touched."
+    )
 
 
 def is_of_ours(error: BaseException) -> bool:

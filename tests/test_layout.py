@@ -80,8 +80,6 @@ DOOR = "jaxdbg.records.shown"
 
 UPWARD = {
     ("jaxdbg.records.origin", "jaxdbg.views.origin_text"),
-    ("jaxdbg.records.finding", "jaxdbg.checks.afterwards.last"),
-    ("jaxdbg.records.finding", "jaxdbg.checks.afterwards.repro.folder"),
     ("jaxdbg.records.report", "jaxdbg.compiles.compilations"),
     ("jaxdbg.records.report", "jaxdbg.views.panel.page"),
     ("jaxdbg.records.report", "jaxdbg.views.report_html"),

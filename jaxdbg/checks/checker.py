@@ -32,7 +32,7 @@ from jaxdbg.jax_internals.jaxprs import REF, can_be_bad, replayable
 from jaxdbg.origins.bad_elements import codes_of, kinds_in, kinds_of
 from jaxdbg.origins.tell import not_reproduced
 from jaxdbg.trees import finiteness as finite
-from jaxdbg.trees.copies import copied
+from jaxdbg.trees.copies import copied, is_gone
 from jaxdbg.trees.names import Names
 
 MAX_PENDING = 16
@@ -308,7 +308,7 @@ class Checker:
             if exception is not None:
                 return self._diagnosis(checked).of_check(exception)
         suspects = self._suspects(checked)
-        if any(_gone(checked.results[i]) for i in suspects):
+        if any(is_gone(checked.results[i]) for i in suspects):
             checked.outs = _outputs_again(checked)
         failure = self._judge_outputs(checked, suspects) if suspects else None
         if failure is None and checked.marks is not None:
@@ -352,7 +352,7 @@ class Checker:
         results = checked.results
         held = {i: codes_of(results[i]) for i in suspects}
         bad = {i: codes for i, codes in held.items() if codes is not None}
-        args = [None if _gone(a) else a for a in checked.args]
+        args = [None if is_gone(a) else a for a in checked.args]
         inputs, masks = tuple(finite.suspects(args)), checked.plan.masks
         if not masks.know(bad, inputs):
             diagnosis = self._diagnosis(checked)
@@ -399,7 +399,7 @@ class Checker:
         suspects = finite.suspects(outs)
         kinds = {i: kinds_in(outs[i]) for i in suspects}
         candidates = [i for i, held in kinds.items() if set(held) != {"-inf"}]
-        if not candidates or any(kinds_in(a) for a in args if not _gone(a)):
+        if not candidates or any(kinds_in(a) for a in args if not is_gone(a)):
             return None
         why = "an AOT-compiled function cannot be looked into"
         return findings.non_finite(
@@ -462,12 +462,8 @@ def _wait(out: Any) -> None:
         out.block_until_ready()
 
 
-def _gone(value: Any) -> bool:
-    return isinstance(value, jax.Array) and value.is_deleted()
-
-
 def _is_there(value: Any) -> bool:
-    return isinstance(value, jax.Array) and not value.is_deleted()
+    return isinstance(value, jax.Array) and not is_gone(value)
 
 
 def _donate(
@@ -475,5 +471,5 @@ def _donate(
 ) -> None:
     """Deletes what the plain program would have lost to donation by now."""
     for i in donated:
-        if copies[i] is not originals[i] and _gone(copies[i]):
+        if copies[i] is not originals[i] and is_gone(copies[i]):
             originals[i].delete()

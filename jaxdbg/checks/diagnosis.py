@@ -13,8 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import jax
-
 from jaxdbg.checks import failure_messages as findings
 from jaxdbg.checks.earlier_calls import Made
 from jaxdbg.compiles.listener import Function
@@ -33,6 +31,7 @@ from jaxdbg.origins.search.search import first_birth, search
 from jaxdbg.origins.search.time_limit import OutOfTime, Patience
 from jaxdbg.records import Origin, SourceFrame
 from jaxdbg.trees import finiteness as finite, names as naming
+from jaxdbg.trees.copies import is_gone
 
 if TYPE_CHECKING:
     from jaxdbg.checks.checker import Checked
@@ -161,7 +160,7 @@ class Diagnosis:
         checked = self.checked
         if any(i >= len(checked.outs) for i in kinds):
             return {}, "it was written to a Ref"
-        if any(map(_gone, checked.args)):
+        if any(map(is_gone, checked.args)):
             return {}, "what the call was given is gone"
         found: dict[int, Found] = {}
         try:
@@ -195,7 +194,7 @@ class Diagnosis:
         """Whether all that went into the call was good, as far as it is still there."""
         checked = self.checked
         values = [
-            *(a for a in checked.args if not (_gone(a) or isinstance(a, REF))),
+            *(a for a in checked.args if not (is_gone(a) or isinstance(a, REF))),
             *getattr(checked.jaxpr, "consts", ()),
         ]
         return not (checked.lost or any(kinds_in(v) for v in values))
@@ -366,7 +365,7 @@ class Diagnosis:
             return None, ""
         if checked.jaxpr.effects:
             return None, "not looked for: the step prints, calls back, or writes a Ref"
-        if any(_gone(a) for a in checked.args):
+        if any(is_gone(a) for a in checked.args):
             return None, "not looked for: an argument of the step is gone"
         floats = checked.plan.floats
 
@@ -416,10 +415,6 @@ def _is_of_jax(library: SourceFrame | None) -> bool:
 
 def _key(call: findings.Call) -> tuple[Function, int]:
     return call.function, call.number
-
-
-def _gone(value: Any) -> bool:
-    return isinstance(value, jax.Array) and value.is_deleted()
 
 
 def _patience(call: findings.Call) -> Patience:

@@ -19,11 +19,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import jax
 import numpy as np
 
 from jaxdbg.compiles.listener import Function
 from jaxdbg.jax_internals.jaxprs import REF, can_be_bad
+from jaxdbg.trees.copies import is_gone
 
 if TYPE_CHECKING:
     from jaxdbg.checks.failure_messages import Call
@@ -229,15 +229,13 @@ def _living(references: Sequence[Any]) -> tuple[Any, ...] | None:
 
 
 def _is_lost(value: Any) -> bool:
-    if value is None or isinstance(value, REF):
-        return True
-    return isinstance(value, jax.Array) and value.is_deleted()
+    return value is None or isinstance(value, REF) or is_gone(value)
 
 
 def _magnitude(value: Any) -> float | None:
     """The largest finite magnitude in an array; None for one that cannot be read."""
     try:
-        if isinstance(value, jax.Array) and value.is_deleted():
+        if is_gone(value):
             return None
         host = np.abs(np.asarray(value).astype(np.complex128))
     except Exception:  # it spans processes, or was never computed

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 import time
-import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -20,7 +19,7 @@ from jaxdbg.checks.call_times import CallLog
 from jaxdbg.checks.earlier_calls import Memory
 from jaxdbg.compiles.listener import Function, Phase
 from jaxdbg.compiles.recorder import MAX_EVENTS, frozen
-from jaxdbg.errors import Failure
+from jaxdbg.errors import Failure, broken
 from jaxdbg.options import Options
 from jaxdbg.records import Finding, Reason, Remark, Report, TreeHistory
 from jaxdbg.views.compiles_text import changed
@@ -144,12 +143,7 @@ class Session:
 
     def broke(self, doing: str, error: BaseException) -> None:
         """Notes that a part of jaxdbg itself broke."""
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        self.notice(
-            f"a part of jaxdbg broke while {doing}; that went unchecked "
-            f"({type(error).__name__}: {error}, at {where.filename}:{where.lineno}). "
-            "Please report this; your program was not touched."
-        )
+        self.notice(broken(doing, error, "that went unchecked"))
 
     def failed(self, failure: Failure, *others: Failure) -> None:
         """Adds the findings; raises the first failure unless all are recorded."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import traceback
 from collections import deque
 from collections.abc import Iterable, Iterator
 from types import MappingProxyType
@@ -21,6 +20,7 @@ from jaxdbg.compiles import reasons
 from jaxdbg.compiles.advice import advised
 from jaxdbg.compiles.listener import Listener, Phase
 from jaxdbg.compiles.stale_closures import Closures
+from jaxdbg.errors import broken
 from jaxdbg.records import CompileEvent, Remark
 
 MAX_EVENTS = 10_000
@@ -120,12 +120,7 @@ class Recorder:
             watcher.ended(phase)
 
     def broke(self, doing: str, error: Exception) -> None:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        self._notices[
-            f"a part of jaxdbg broke while {doing} "
-            f"({type(error).__name__}: {error}, at {where.filename}:{where.lineno}). "
-            "Please report this; your program was not touched."
-        ] = None
+        self._notices[broken(doing, error)] = None
         for watcher in self._watchers:
             watcher.broke(doing, error)
 

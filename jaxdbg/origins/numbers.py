@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdbg.jax_internals.jaxprs import REF
+from jaxdbg.trees.copies import is_gone
 
 Host = np.ndarray[Any, np.dtype[Any]]
 
@@ -21,9 +22,7 @@ def host(value: Any) -> Host | None:
     """
     if isinstance(value, REF):
         value = value[...]
-    if isinstance(value, jax.Array) and (
-        value.is_deleted() or jnp.issubdtype(value.dtype, jax.dtypes.extended)
-    ):
+    if is_gone(value) or _is_of_keys(value):
         return None
     try:
         array = np.asarray(value)
@@ -32,6 +31,11 @@ def host(value: Any) -> Host | None:
     if array.dtype.kind == "V" or array.dtype == np.float16:  # kind V: ml_dtypes
         return array.astype(np.float32)
     return array if array.dtype.kind in "biufc" else None
+
+
+def _is_of_keys(value: Any) -> bool:
+    extended = jax.dtypes.extended
+    return isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, extended)
 
 
 def at(array: Host, element: tuple[int, ...] | None) -> Any:

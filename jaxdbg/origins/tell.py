@@ -29,6 +29,7 @@ from jaxdbg.origins.location.where import Where
 from jaxdbg.origins.producers import Atom
 from jaxdbg.records import KINDS, LeafStats, Operand, Origin, Reached, SourceFrame, Turn
 from jaxdbg.trees import names as naming
+from jaxdbg.trees.copies import is_gone
 
 _T = TypeVar("_T")
 
@@ -335,7 +336,7 @@ def _device(found: Found, case: Case, output: int | None) -> str:
     if output is None or output >= len(case.outs) or found.output_element is None:
         return ""
     array = case.outs[output]
-    if not isinstance(array, jax.Array) or array.is_deleted():
+    if not isinstance(array, jax.Array) or is_gone(array):
         return ""
     if len(array.sharding.device_set) < 2 or array.is_fully_replicated:
         return ""

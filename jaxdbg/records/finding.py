@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from dataclasses import dataclass, field
 from typing import Any
 
+from jaxdbg.records.keeper import keeper
 from jaxdbg.records.origin import Origin
 from jaxdbg.records.trees import LeafPicture, LeafStats
 
@@ -74,9 +74,7 @@ class Finding:
             UsageError: the finding is not about a value, or the leaf was not bad.
             RuntimeError: the array is not kept, or not any more.
         """
-        # Whoever only reads reports has no JAX.
-        last = importlib.import_module("jaxdbg.checks.afterwards.last")
-        return last.output(self, path)
+        return keeper().output(self, path)
 
     def repro(self, path: str | os.PathLike[str], overwrite: bool = False) -> Any:
         """Writes a folder that shows the failure without jaxdbg, and without you.
@@ -98,6 +96,4 @@ class Finding:
                 about a value.
             FileExistsError: the folder is not empty.
         """
-        # Whoever only reads reports has no JAX.
-        write = importlib.import_module("jaxdbg.checks.afterwards.repro.folder").write
-        return write(self, path, overwrite)
+        return keeper().repro(self, path, overwrite)

@@ -24,6 +24,7 @@ from jaxdbg.records import LeafStats, TreeStats
 from jaxdbg.records.garbage import no_collection
 from jaxdbg.records.serial import plain
 from jaxdbg.trees import caller, finiteness as finite, pictures, statistics
+from jaxdbg.trees.copies import is_gone
 from jaxdbg.trees.leaves import Leaf, leaves_of
 from jaxdbg.trees.measuring import Measured
 from jaxdbg.trees.names import element
@@ -132,7 +133,7 @@ class FiniteMap:
         """
         i = self._at(path)
         value = self._values[i]() if i < len(self._values) else None
-        if value is None or _is_gone(value):
+        if value is None or is_gone(value):
             raise LookupError(
                 f"{self.stats.leaves[i].path} is not there any more: the tree holds "
                 f"another array since the map was made. Call finite_map({self.name}) "
@@ -370,7 +371,7 @@ _PLAIN = {type(None): "none", str: "str", bool: "bool", int: "int"}
 def _fixed_array(value: Any) -> tuple[_Fixed, Any]:
     if isinstance(value, jax.core.Tracer):
         return _described(value, "abstract"), None
-    if _is_gone(value):
+    if is_gone(value):
         return _described(value, "deleted"), None
     dtype = value.dtype
     what = _like(value.shape, dtype, getattr(value, "sharding", None))
@@ -425,10 +426,6 @@ def _sharding(sharding: Any) -> str:
     if spec is not None and how == "sharded":
         how = str(spec).replace("PartitionSpec", "P")
     return f"{how} on {len(devices)} {one.platform} devices"
-
-
-def _is_gone(value: Any) -> bool:
-    return isinstance(value, jax.Array) and value.is_deleted()
 
 
 def _is_computed(value: Any) -> bool:

@@ -28,6 +28,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdbg.trees.copies import is_gone
+
 Host = np.ndarray[Any, np.dtype[Any]]
 Test = Callable[[Host], bool]
 
@@ -209,7 +211,7 @@ def is_bad(x: Any) -> bool:
             return test(np.asarray(x))  # its first shard, and on the CPU no copy
         return any(test(part) for _, part in parts(x))
     except RuntimeError:
-        if isinstance(x, jax.Array) and x.is_deleted():  # nothing is left to read
+        if is_gone(x):  # nothing is left to read
             return False
         raise
 

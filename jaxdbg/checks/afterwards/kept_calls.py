@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 
 from jaxdbg.trees import names as naming
-from jaxdbg.trees.copies import copied
+from jaxdbg.trees.copies import copied, is_gone
 
 if TYPE_CHECKING:
     from jaxdbg.checks.checker import Checked
@@ -250,8 +250,3 @@ def nbytes(calls: Sequence[Sequence[Any]]) -> int:
     """Bytes of the arrays that some calls were given, each array counted once."""
     arrays = {id(a): a for args in calls for a in args if not is_gone(a)}
     return sum(int(getattr(a, "nbytes", 0)) for a in arrays.values())
-
-
-def is_gone(value: Any) -> bool:
-    """Whether an array was deleted, by donation for one."""
-    return isinstance(value, jax.Array) and value.is_deleted()

@@ -9,6 +9,7 @@ from jaxdbg.checks.region import last_failing_report
 from jaxdbg.errors import Failure, UsageError
 from jaxdbg.options import did_you_mean
 from jaxdbg.records import Finding
+from jaxdbg.records.keeper import outputs_not_kept
 from jaxdbg.views.tree_text import nbytes
 
 MAX_NAMED = 3
@@ -67,12 +68,7 @@ def output(finding: Finding, path: str | None = None) -> Any:
         raise UsageError(_not_bad(finding, path))
     arrays = held.outputs_of(finding)
     if arrays is None:
-        raise RuntimeError(
-            f"What {_call(finding)} gave is not kept (any more): it is kept of the "
-            "region that failed last, until a later checked region calls a jitted "
-            "function, and never in a file. Run the failing code again in a checked "
-            "region, and look before you go on. What it held is in `finding.outputs`."
-        )
+        raise outputs_not_kept(finding)
     if path not in arrays:
         raise RuntimeError(_left_out(finding, path))
     return arrays[path]

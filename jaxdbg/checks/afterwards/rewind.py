@@ -16,11 +16,11 @@ from typing import Any
 
 import jax
 
-from jaxdbg.checks.afterwards import kept_calls as held
 from jaxdbg.checks.afterwards.kept_calls import Held
 from jaxdbg.jax_internals.jaxprs import REF
 from jaxdbg.records import tree_name
 from jaxdbg.trees import paths as slots
+from jaxdbg.trees.copies import is_gone
 from jaxdbg.trees.names import Names
 
 MAX_LINES = 8
@@ -131,7 +131,7 @@ class _Work:
             return
         if isinstance(array, REF):
             self.left[path] = "it is a Ref, which was written to in place"
-        elif held.is_gone(array):
+        elif is_gone(array):
             if current is not call.given[i]:
                 self.left[path] = _DONATED
         elif current is array:
@@ -191,7 +191,7 @@ class _Work:
         value = call.args[i]
         if isinstance(value, bool | int | float | complex):
             return f"it is a number of Python's, and was {value!r}"
-        if held.is_gone(value):
+        if is_gone(value):
             return _DONATED
         # What an eager operation made is as likely a batch, which the loop has left.
         known = {k for (function, _), k in call.updates.items() if function.user}

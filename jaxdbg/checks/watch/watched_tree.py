@@ -20,6 +20,7 @@ from jaxdbg.checks import failure_messages as findings
 from jaxdbg.frameworks.readers import raw
 from jaxdbg.records import Finding, TreeHistory
 from jaxdbg.trees import statistics
+from jaxdbg.trees.copies import is_gone
 from jaxdbg.trees.leaves import Leaf, leaves_of
 from jaxdbg.trees.paths import NoSuchPlace, parsed
 
@@ -254,7 +255,7 @@ def is_ready(array: Any) -> bool:
     if not isinstance(array, _ARRAY):
         return True
     # The order matters: is_ready() kills the process where x is deleted (JAX 0.10).
-    return not array.is_deleted() and bool(array.is_ready())
+    return not is_gone(array) and bool(array.is_ready())
 
 
 def _row(call: findings.Call, arrays: Sequence[Any]) -> Row:

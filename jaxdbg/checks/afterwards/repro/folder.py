@@ -23,6 +23,7 @@ from jaxdbg.jax_internals.jaxprs import bind_equation, replayable
 from jaxdbg.origins.found import Birth
 from jaxdbg.origins.search.search import first_birth, search
 from jaxdbg.records import Finding
+from jaxdbg.records.keeper import inputs_not_kept
 from jaxdbg.records.source import describe
 
 CHECKS = ("check", "index", "div")
@@ -83,13 +84,7 @@ def _kept(finding: Finding) -> Held:
         )
     call = held.of(finding)
     if call is None:
-        raise RuntimeError(
-            "What the failing call was given is not kept, or not any more: it is kept "
-            "for the first failing calls of the region that failed last, until a later "
-            "checked region calls a jitted function; never in a file, and not for "
-            "functions that were compiled ahead of time. Run the failing code again in "
-            "a checked region, then call repro at once."
-        )
+        raise inputs_not_kept()
     if lost := call.lost:
         what = call.names[lost[0]] + (f" and {len(lost) - 1} more" * (len(lost) > 1))
         raise RuntimeError(
