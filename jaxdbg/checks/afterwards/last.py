@@ -68,7 +68,7 @@ def output(finding: Finding, path: str | None = None) -> Any:
         raise UsageError(_not_bad(finding, path))
     arrays = held.outputs_of(finding)
     if arrays is None:
-        raise outputs_not_kept(finding)
+        raise outputs_not_kept(finding.function, finding.call)
     if path not in arrays:
         raise RuntimeError(_left_out(finding, path))
     return arrays[path]
