@@ -193,10 +193,13 @@ def failed_check(
         type(exception).__name__, "check"
     )
     wanted: type[Exception] = AssertionError
-    title, location = text.short, _raised_at(exception)
+    title, place = text.short, _raised_at(exception)
+    location = describe(*place) if place is not None else ""
     chex = _CHEX.search(text.short)
     if chex:
         file, line = chex["file"], int(chex["line"])
+        if place is not None and not is_user_file(file):
+            file, line = place  # chex skips every path with /chex/ in it
         # Where chex's text ends in a full stop, its wrapper adds another.
         title = f"chex.{chex['name']}: {re.sub('[.][.]$', '.', chex['text'].strip())}"
         location, wanted = describe(file, line), exception_type(file, line)
@@ -379,9 +382,10 @@ def _location(origin: Origin) -> str:
     return told.place(origin.source) if origin.source is not None else ""
 
 
-def _raised_at(exception: Any) -> str:
+def _raised_at(exception: Any) -> tuple[str, int] | None:
+    """The user's file and line in which a check was written, or None."""
     traceback = getattr(exception, "traceback_info", None)
     for frame in traceback.frames if traceback is not None else ():
         if is_user_file(frame.file_name):
-            return describe(frame.file_name, frame.line_num)
-    return ""
+            return frame.file_name, frame.line_num
+    return None

@@ -443,7 +443,7 @@ def test_every_op_finds_what_where_discards() -> None:
         discards(BAD)
     finding = caught.value.finding
     assert (finding.kind, finding.function, finding.call) == ("nan", "discards", 2)
-    assert "test_regions.py" in finding.location
+    assert "test_region.py" in finding.location
 
 
 @pytest.mark.parametrize("where", ["scan", "while", "cond", "jit", "grad"])

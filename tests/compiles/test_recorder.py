@@ -19,6 +19,7 @@ from tests import leaks
 @pytest.fixture
 def log():
     """Records during a test; gives what the user's functions did since it began."""
+    recorder.recorder().forget()  # what other tests of this process have left
     recorder.start()
     since = recorder.mark()
     yield lambda: tuple(e for e in recorder.events(since) if e.user)

@@ -25,7 +25,7 @@ while True:
 
 AFTER = """
 from jax._src import pjit
-from jaxdbg.hooks import _compat
+from jaxdbg.jax_internals import names as _compat
 import jaxdbg
 print(pjit._pjit_call_impl_python.__module__, _compat.region_state().value,
       jaxdbg.last_report().calls > 0, float(step(x)[0]) > 1)

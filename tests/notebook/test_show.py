@@ -180,9 +180,9 @@ def test_the_users_style_is_not_used_and_left_alone() -> None:
 
 def test_nobody_waits_for_the_fonts_of_the_machine(tmp_path: Path) -> None:
     ask = (
-        "import sys; from jaxdbg.views import figure; print(figure.is_quick()); "
+        "import sys; from jaxdbg.views import figures; print(figures.is_quick()); "
         "print('matplotlib.font_manager' in sys.modules); import matplotlib.figure; "
-        "print(figure.is_quick())"
+        "print(figures.is_quick())"
     )
     root = str(Path(jaxdbg.__file__).parents[1])
     environment = {**os.environ, "MPLCONFIGDIR": str(tmp_path), "PYTHONPATH": root}

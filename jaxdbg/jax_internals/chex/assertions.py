@@ -15,6 +15,7 @@ stay (`stand_ins`).
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -121,7 +122,8 @@ def _functions_being_traced(frame: FrameType | None) -> Iterator[Callable[..., A
 
 
 def _outside_chex(frame: FrameType | None) -> FrameType | None:
-    while frame is not None and "/chex/" in frame.f_code.co_filename:
+    package = os.path.dirname(chex.__file__) + os.sep
+    while frame is not None and frame.f_code.co_filename.startswith(package):
         frame = frame.f_back
     return frame
 

@@ -17,7 +17,7 @@ import json, linecache, sys
 import jax, jax.numpy as jnp, numpy as np
 from jax import lax
 from jax.sharding import Mesh, PartitionSpec as P
-from jaxdbg.hooks._compat import jaxpr_as_fun
+from jaxdbg.jax_internals.names import jaxpr_as_fun
 from jaxdbg.origins.search import search
 from jaxdbg.origins.shards import unsharded
 
