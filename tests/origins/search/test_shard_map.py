@@ -19,7 +19,7 @@ from jax import lax
 from jax.sharding import Mesh, PartitionSpec as P
 from jaxdbg.jax_internals.names import jaxpr_as_fun
 from jaxdbg.origins.search import search
-from jaxdbg.origins.shards import unsharded
+from jaxdbg.origins.search.shard_map import unsharded
 
 mesh = Mesh(np.array(jax.devices()).reshape(2, 2), ("a", "b"))
 
