@@ -18,7 +18,7 @@ import jax, jax.numpy as jnp, numpy as np
 from jax import lax
 from jax.sharding import Mesh, PartitionSpec as P
 from jaxdbg.jax_internals.names import jaxpr_as_fun
-from jaxdbg.origins.search import search
+from jaxdbg.origins.search.search import search
 from jaxdbg.origins.search.shard_map import unsharded
 
 mesh = Mesh(np.array(jax.devices()).reshape(2, 2), ("a", "b"))
