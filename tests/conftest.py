@@ -26,6 +26,19 @@ def nothing_is_left() -> Iterator[None]:
     assert not left, f"left behind: {', '.join(left)}"
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest leaves out what is marked slow
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts tests/lab last: Playwright leaves an event loop running in the process."""
-    items.sort(key=lambda item: "lab" in item.path.parts)
+    """Marks tests/lab as slow, and puts it last: Playwright leaves an event loop."""
+    items.sort(key=in_lab)
+    for item in filter(in_lab, items):
+        item.add_marker("slow")
+
+
+def in_lab(item: pytest.Item) -> bool:
+    return "lab" in item.path.parts
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """One file, or one test of it, runs in this process: no worker has to start."""
+    one_file = len(config.args) == 1 and ".py" in config.args[0]
+    return 0 if one_file else None

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-
-import run
+from pathlib import Path
 
 from .conftest import Notebook
 
-IMAGES = run.TOUR.parent / "images"
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+IMAGES = NOTEBOOKS / "images"
 
 
 def test_screenshots(open_notebook: Callable[..., Notebook]) -> None:
-    cells = json.loads(run.TOUR.read_text())["cells"]
+    cells = json.loads((NOTEBOOKS / "tour.ipynb").read_text())["cells"]
     code = [cell for cell in cells if cell["cell_type"] == "code"]
     failing = next(i for i, cell in enumerate(code) if cell["id"] == "nan")
     notebook = open_notebook(*("".join(cell["source"]) for cell in code[: failing + 1]))

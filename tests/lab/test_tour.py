@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
-import run
+from notebooks.execution import surprises
 
 from .conftest import CELL_SECONDS, START_SECONDS, TOKEN, Notebook
 
-NOTEBOOKS = run.TOUR.parent
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 
 class Ran:
@@ -67,7 +67,7 @@ def test_tour_runs_to_its_end(ran: Ran, tmp_path: Path) -> None:
     assert (
         notebook.contrast(story, "return (x - mean)") >= 4.5
     )  # in the dark theme, too
-    assert run.surprises(ran.cells) == []
+    assert surprises(ran.cells) == []
     assert "NonFiniteError: NaN in model." in ran.seen("nan")
     assert "in model.contrast" in ran.seen("nan")
     assert "row 51 alone" in ran.seen("nan-origin")
@@ -75,7 +75,7 @@ def test_tour_runs_to_its_end(ran: Ran, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ran", ["nan_hunt", "recompiles", "checks"], indirect=True)
 def test_notebook_runs_to_its_end(ran: Ran) -> None:
-    assert run.surprises(ran.cells) == []
+    assert surprises(ran.cells) == []
     # Each has one panel at most, in the cell that showed it last.
     shown = ran.notebook.page.locator(".jd-panel")
     expect(shown).to_have_count(0 if "table" in ran.number else 1)

@@ -6,26 +6,10 @@ import re
 
 import pytest
 
-import run
-from tests.notebooks.cells import Cell, Said, executed, percent, sayings
+from tests.notebooks.cells import Said, percent
 
-NOTEBOOK = run.ROOT / "notebooks" / "checks.ipynb"
-
-
-@pytest.fixture(scope="module")
-def cells(tmp_path_factory: pytest.TempPathFactory) -> list[Cell]:
-    """The cells of the notebook, after it was run."""
-    return executed(NOTEBOOK, tmp_path_factory.mktemp("checks"))
-
-
-@pytest.fixture
-def said(cells: list[Cell]) -> Said:
-    """What the cell with an id printed."""
-    return sayings(cells)
-
-
-def test_only_what_should_fail_fails(cells: list[Cell]) -> None:
-    assert run.surprises(cells) == []
+NOTEBOOK = "checks.ipynb"
+pytestmark = pytest.mark.slow
 
 
 def test_a_bug_that_nothing_else_tells(said: Said) -> None:

@@ -6,26 +6,11 @@ import re
 
 import pytest
 
-import run
-from tests.notebooks.cells import Cell, Said, executed, percent, sayings
+from notebooks.execution import Cell
+from tests.notebooks.cells import Said, percent
 
-HUNT = run.ROOT / "notebooks" / "nan_hunt.ipynb"
-
-
-@pytest.fixture(scope="module")
-def cells(tmp_path_factory: pytest.TempPathFactory) -> list[Cell]:
-    """The cells of the hunt, after it was run."""
-    return executed(HUNT, tmp_path_factory.mktemp("hunt"))
-
-
-@pytest.fixture
-def said(cells: list[Cell]) -> Said:
-    """What the cell with an id printed."""
-    return sayings(cells)
-
-
-def test_only_what_should_fail_fails(cells: list[Cell]) -> None:
-    assert run.surprises(cells) == []
+NOTEBOOK = "nan_hunt.ipynb"
+pytestmark = pytest.mark.slow
 
 
 def test_it_learns_and_then_dies(said: Said) -> None:

@@ -4,26 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-import run
-from tests.notebooks.cells import Cell, Said, executed, sayings
+from notebooks.execution import Cell
+from tests.notebooks.cells import Said
 
-NOTEBOOK = run.ROOT / "notebooks" / "recompiles.ipynb"
-
-
-@pytest.fixture(scope="module")
-def cells(tmp_path_factory: pytest.TempPathFactory) -> list[Cell]:
-    """The cells of the notebook, after it was run."""
-    return executed(NOTEBOOK, tmp_path_factory.mktemp("recompiles"))
-
-
-@pytest.fixture
-def said(cells: list[Cell]) -> Said:
-    """What the cell with an id printed."""
-    return sayings(cells)
-
-
-def test_only_what_should_fail_fails(cells: list[Cell]) -> None:
-    assert run.surprises(cells) == []
+NOTEBOOK = "recompiles.ipynb"
+pytestmark = pytest.mark.slow
 
 
 def test_the_slow_cell_is_told_of_once(said: Said) -> None:

@@ -1,4 +1,4 @@
-"""The tour runs headless, its cells print what it promises, and `run.py` tells."""
+"""The tour runs headless, and its cells print what it promises."""
 
 from __future__ import annotations
 
@@ -6,24 +6,10 @@ import re
 
 import pytest
 
-import run
-from tests.notebooks.cells import Cell, Said, executed, percent, sayings
+from tests.notebooks.cells import Said, percent
 
-
-@pytest.fixture(scope="module")
-def cells(tmp_path_factory: pytest.TempPathFactory) -> list[Cell]:
-    """The cells of the tour, after it was run."""
-    return executed(run.TOUR, tmp_path_factory.mktemp("tour"))
-
-
-@pytest.fixture
-def said(cells: list[Cell]) -> Said:
-    """What the cell with an id printed."""
-    return sayings(cells)
-
-
-def test_only_what_should_fail_fails(cells: list[Cell]) -> None:
-    assert run.surprises(cells) == []
+NOTEBOOK = "tour.ipynb"
+pytestmark = pytest.mark.slow
 
 
 def test_clean_cell_ends_in_one_quiet_line(said: Said) -> None:
@@ -101,40 +87,3 @@ def test_other_doors(said: Said) -> None:
     assert "✓ 1 call" in said("on-checks")
     assert "--max-traces" in said("help")
     assert "✓ jitted calls and eager ops are checked" in said("doctor")
-
-
-# How `run.py tour` judges and tells.
-
-GOOD: Cell = {"output_type": "stream", "name": "stdout", "text": "all\nwell\n"}
-BAD: Cell = {
-    "output_type": "error",
-    "ename": "OSError",
-    "evalue": "no",
-    "traceback": [],
-}
-
-
-def cell(*outputs: Cell, tags: tuple[str, ...] = ()) -> Cell:
-    return {
-        "cell_type": "code",
-        "execution_count": 7,
-        "metadata": {"tags": list(tags)},
-        "source": "%%checked\nstep()",
-        "outputs": list(outputs),
-    }
-
-
-def test_surprises_are_told() -> None:
-    expected = cell(GOOD, BAD, tags=("raises-exception",))
-    assert run.surprises([cell(GOOD), expected]) == []
-    assert run.surprises([cell(GOOD, BAD)]) == ["tour: cell [7] failed"]
-    silent = cell(GOOD, tags=("raises-exception",))
-    assert run.surprises([silent]) == ["tour: cell [7] did not fail, as it should have"]
-
-
-def test_digest_is_short() -> None:
-    long = cell({"output_type": "stream", "text": "line\n" * 50})
-    assert run.digest([cell(GOOD, BAD)]) == (
-        "\n\n[7] %%checked\n    all\n    well\n    OSError: no\n\n"
-    )
-    assert run.digest([long]).endswith("    line\n    ... and 38 more lines\n\n")
