@@ -30,7 +30,7 @@ from jaxdbg.origins.search.assertions import asserted_values
 from jaxdbg.origins.search.search import first_birth, search
 from jaxdbg.origins.search.time_limit import OutOfTime, Patience
 from jaxdbg.records import Origin, SourceFrame
-from jaxdbg.trees import finiteness as finite, names as naming
+from jaxdbg.trees import call_names, finiteness as finite
 from jaxdbg.trees.copies import is_gone
 
 if TYPE_CHECKING:
@@ -347,7 +347,7 @@ class Diagnosis:
         case = story.Case(
             jaxpr=made.jaxpr,
             args=args,
-            inputs=naming.input_names(function, args, info, self.names),
+            inputs=call_names.input_names(function, args, info, self.names),
             outs=(),
             locate=lambda site: locate(site, context),
             broke=self.session.broke,
@@ -389,7 +389,7 @@ class Diagnosis:
         checked, info = self.checked, self.checked.jaxpr.jaxpr.debug_info
         given = checked.given or checked.args
         function = checked.call.function.name
-        return naming.input_names(function, given, info, self.names)
+        return call_names.input_names(function, given, info, self.names)
 
     def _paths(self) -> list[str]:
         checked = self.checked

@@ -19,7 +19,8 @@ from jaxdbg.options import Options
 from jaxdbg.origins import tell as story
 from jaxdbg.records import KINDS, Finding, LeafStats, Origin, Reason
 from jaxdbg.records.source import describe
-from jaxdbg.trees import names as naming
+from jaxdbg.trees import call_names
+from jaxdbg.trees.paths import element_path
 from jaxdbg.views import origin_text as told
 from jaxdbg.views.compiles_text import changed
 
@@ -305,8 +306,8 @@ def result_paths(
 ) -> list[str]:
     """The names of the outputs of a call, and of the Refs it was given."""
     function = call.function.name
-    paths = naming.output_names(function, args, outs, debug_info, names)
-    inputs = naming.input_names(function, args, debug_info, names) if refs else []
+    paths = call_names.output_names(function, args, outs, debug_info, names)
+    inputs = call_names.input_names(function, args, debug_info, names) if refs else []
     return [*paths, *(inputs[i] for i in refs)]
 
 
@@ -366,8 +367,8 @@ def _count(path: str, bad: LeafStats) -> str:
     if total == bad.size:
         return f"all of it is bad: {told} in {what}"
     which = "the only" if total == 1 else "the first"
-    element = naming.element(path, bad.first_bad or ())
-    return f"{element} is {which} bad element of {bad.size}: {told} in {what}"
+    first_bad = element_path(path, bad.first_bad or ())
+    return f"{first_bad} is {which} bad element of {bad.size}: {told} in {what}"
 
 
 def _also(others: Sequence[str]) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from jaxdbg.compiles.listener import Phase
 from jaxdbg.compiles.signatures import Placed, Signature
-from jaxdbg.frameworks.nnx.signatures import Attribute
+from jaxdbg.frameworks.attributes import Attribute
 from jaxdbg.jax_internals.array_types import Leaf
 from jaxdbg.jax_internals.identities import are_two
 from jaxdbg.records import Reason

@@ -17,8 +17,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxdbg.frameworks.nnx import signatures as nnx_signatures
-from jaxdbg.jax_internals import array_types as leaves, names as _compat
+from jaxdbg.frameworks.attributes import Attribute
+from jaxdbg.frameworks.loaded import loaded
+from jaxdbg.frameworks.protocol import CallArguments
+from jaxdbg.jax_internals import array_types as leaves, libraries, names as _compat
 from jaxdbg.jax_internals.array_types import Leaf
 from jaxdbg.jax_internals.descriptions import described
 from jaxdbg.jax_internals.functions import Function
@@ -96,7 +98,7 @@ class Signature:
         self.leaves: dict[str, Leaf] = {}
         self.nodes: dict[str, str] = {}
         self.statics: dict[str, Static] = {}
-        self.attributes: Mapping[str, nnx_signatures.Attribute] = {}
+        self.attributes: Mapping[str, Attribute] = {}
         self.options: Mapping[str, str] = {}
         self.context: Mapping[str, str] = {}
         self.placed: Mapping[str, Placed] = {}
@@ -163,9 +165,10 @@ def of_trace(
         known = operation.get("params", {})
         new.statics = {k: Static(described(v)) for k, v in known.items()}
     values = _dynamic(info, args, kwargs)
-    if nnx_signatures.is_call(around.flax):
-        new.attributes = nnx_signatures.of_call(around.flax)
-        args, kwargs = around.flax["args"], around.flax["kwargs"]
+    given = _given(around.library_call)
+    if given is not None:
+        new.attributes = given.attributes
+        args, kwargs = given.args, given.kwargs
     else:
         new.nodes = dict(_nodes(info, args, kwargs))
     new.form = _form(_parameters(info), args, kwargs)
@@ -180,6 +183,12 @@ def of_trace(
         n: leaves.of_aval(a, p) for n, a, p in zip(names, avals, python, strict=True)
     }
     return new
+
+
+def _given(local: Mapping[str, Any]) -> CallArguments | None:
+    """The arguments of the call of a library's jit that a frame makes, if it does."""
+    found = (framework.call_arguments(local) for framework in loaded() if local)
+    return next((given for given in found if given is not None), None)
 
 
 def of_jaxpr(function: Function, jaxpr: Any, fun: Any) -> Signature:
@@ -258,9 +267,7 @@ def _inside(fun: Any) -> Any:
         return fun.__dict__.get("__wrapped__")
     if isinstance(fun, _compat.jitted_class()):
         return getattr(fun, "__wrapped__", None)
-    if type(fun).__module__.startswith("flax."):
-        return getattr(fun, "f", None) or getattr(fun, "fun", None)
-    return None
+    return libraries.wrapped(fun)
 
 
 def _made(new: Signature, fun: Any) -> None:
@@ -275,8 +282,9 @@ def _kind_of(fun: Any) -> str:
         return "functools.partial"
     if type(fun) is MethodType:
         return "bound method"
-    if type(fun).__module__.startswith("flax."):
-        return "nnx.jit function"
+    for framework in loaded():
+        if kind := framework.kind_of(fun):
+            return kind
     if type(fun) is FunctionType:
         made_by = _made_by_jax(fun)
         if made_by:

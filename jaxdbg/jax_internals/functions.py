@@ -11,7 +11,7 @@ from functools import lru_cache
 from types import FrameType, FunctionType, MethodType
 from typing import Any
 
-from jaxdbg.jax_internals import names as _compat
+from jaxdbg.jax_internals import libraries, names as _compat
 
 
 class Function:
@@ -152,7 +152,8 @@ def _is_between(file: str) -> bool:
     """Whether code of this file stands between a call and who has written it."""
     return (
         _compat.is_jax_file(file)
-        or any(part in file for part in (_OWN, _STDLIB, _TRANSFORMS))
+        or any(part in file for part in (_OWN, _STDLIB))
+        or libraries.is_machinery(file)
         or file.startswith("<frozen")
     )
 
@@ -209,20 +210,15 @@ def _wrapped(fun: Any) -> Any:
     """What a callable wraps, or None; read where it lies, so that no code runs."""
     if isinstance(fun, functools.partial):
         return fun.func
-    attributes = _attributes(fun)
+    attributes = attributes_of(fun)
     for name in ("__wrapped__", "func"):
         if attributes.get(name) is not None:
             return attributes[name]
-    # The wrappers of `nnx.jit` and of `nnx.grad` hold the function as `f`.
-    if isinstance(fun, FunctionType):
-        if _is_flax(fun.__module__):
-            return _closed_over(fun).get("f")
-    elif _is_flax(type(fun).__module__):
-        return attributes.get("f")
-    return None
+    return libraries.wrapped(fun)
 
 
-def _attributes(fun: Any) -> dict[str, Any]:
+def attributes_of(fun: Any) -> dict[str, Any]:
+    """The dict of a callable; empty where it has none."""
     try:
         found = object.__getattribute__(fun, "__dict__")
     except AttributeError:
@@ -230,11 +226,8 @@ def _attributes(fun: Any) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _is_flax(module: Any) -> bool:
-    return isinstance(module, str) and module.startswith("flax.")
-
-
-def _closed_over(fun: FunctionType) -> dict[str, Any]:
+def closed_over(fun: FunctionType) -> dict[str, Any]:
+    """The variables that a function closes over, by name."""
     found = {}
     cells = fun.__closure__ or ()
     for name, cell in zip(fun.__code__.co_freevars, cells, strict=True):
@@ -262,7 +255,6 @@ def is_user_file(source: str) -> bool:
 
 
 _OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-_TRANSFORMS = os.path.join("flax", "nnx", "transforms", "")
 _STDLIB = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 
 

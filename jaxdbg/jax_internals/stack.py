@@ -1,6 +1,6 @@
 """What the stack tells of a phase that begins: whose call it is, and from where.
 
-The frames of JAX and flax are only read. One walk outward finds all there is.
+The frames of JAX and of libraries are only read, in one walk outward.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 
 import jax
 
+from jaxdbg.jax_internals import libraries
 from jaxdbg.jax_internals.functions import is_user_file
 from jaxdbg.records.source import SourceFrame, cell_number, source_line
 
 _JAX = os.path.dirname(jax.__file__) + os.sep
-_FLAX = f"{os.sep}flax{os.sep}nnx{os.sep}"
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 _KINDS = {
@@ -47,8 +47,8 @@ def _kind(code: CodeType) -> str:
         if name in _KINDS:
             return _KINDS[name]
         return next((f"role {r}" for n, r in _ROLES if name.startswith(n)), "")
-    if _FLAX in file:
-        return "flax" if name == "__call__" else ""
+    if libraries.is_call(code):
+        return "library"
     if file.startswith(_HERE):
         return "derived" if name == "execute" else ""
     return "user" if is_user_file(file) else ""
@@ -61,7 +61,7 @@ class Surroundings:
         lowering, executing, calling, compiling: the locals of JAX's functions that do
             so for the innermost call; empty where there is none.
         derived: the user's call, where a region runs it; else None.
-        flax: locals of a running call of an `nnx.jit` function; else empty.
+        library_call: locals of a running call of a library's jit; else empty.
         role: what is made of the function; see `CompileEvent`.
         source: the user's line, None for none.
         cell: IPython's number of the cell that runs, None outside a notebook.
@@ -91,7 +91,7 @@ class Surroundings:
         self.compiling = found.get("compiling", {})
         self.tracing = found.get("tracing", {})
         self.derived = found.get("derived", {}).get("self")
-        self.flax = found.get("flax", {})
+        self.library_call = found.get("library", {})
 
     def _user(self, frame: FrameType) -> None:
         file = frame.f_code.co_filename
@@ -128,3 +128,10 @@ def ended_with_error(frame: FrameType | None) -> bool:
             return frame.f_locals["exc_type"] is not None
         frame = frame.f_back
     return sys.exc_info()[0] is not None
+
+
+def out_tree_of(frame: FrameType) -> Any:
+    """The tree of the results, if a frame is a call of `jax.jit`; else None."""
+    if frame.f_globals.get("__name__") != "jax._src.pjit":
+        return None
+    return getattr(frame.f_locals.get("p"), "out_tree", None)

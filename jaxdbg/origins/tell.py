@@ -28,8 +28,8 @@ from jaxdbg.origins.location import source_lines as lines
 from jaxdbg.origins.location.where import Where
 from jaxdbg.origins.producers import Atom
 from jaxdbg.records import KINDS, LeafStats, Operand, Origin, Reached, SourceFrame, Turn
-from jaxdbg.trees import names as naming
 from jaxdbg.trees.copies import is_gone
+from jaxdbg.trees.paths import element_path
 
 _T = TypeVar("_T")
 
@@ -279,7 +279,7 @@ def _function(frame: SourceFrame | None) -> str:
 
 def _came_in(origin: Origin, found: Found, case: Case) -> Origin:
     name = case.inputs[found.argument]
-    path = naming.element(name, found.element or ())
+    path = element_path(name, found.element or ())
     made = _part(
         case, "looking for what made it", None, lambda: case.made(found.argument)
     )

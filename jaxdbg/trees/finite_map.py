@@ -27,7 +27,7 @@ from jaxdbg.trees import caller, finiteness as finite, pictures, statistics
 from jaxdbg.trees.copies import is_gone
 from jaxdbg.trees.leaves import Leaf, leaves_of
 from jaxdbg.trees.measuring import Measured
-from jaxdbg.trees.names import element
+from jaxdbg.trees.paths import element_path
 
 DETAIL_UP_TO = 1 << 26
 """Bytes up to which a tree is measured in detail unasked: some tenths of a second."""
@@ -143,7 +143,7 @@ class FiniteMap:
 
     def expression(self, path: str | int, index: Sequence[int] = ()) -> str:
         """The Python expression for an element, or for a whole leaf."""
-        return element(self[path].path, index)
+        return element_path(self[path].path, index)
 
     def tile(
         self,

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import sys
 from collections import deque
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -18,18 +17,16 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxdbg.frameworks.readers import (
+from jaxdbg.frameworks import readers
+from jaxdbg.frameworks.reading import (
     Children,
     Reader,
-    a_variable,
+    VariableReader,
     an_array,
-    flax_reader,
     is_a,
-    object_reader,
     own,
+    package_of,
     quoted,
-    raw,
-    reader_of,
 )
 
 _GROUPS = (
@@ -129,11 +126,11 @@ class _Descent:
 
     def _visit(self, path: str, group: str, quiet: bool, value: Any) -> None:
         kind = self._kind(value)
-        if kind.reader is a_variable:
+        if isinstance(kind.reader, VariableReader):
             if self._is_seen(value, path):
                 return
             group = kind.group if group in _MAY_CHANGE and kind.group else group
-            quiet, value = False, raw(value)
+            quiet, value = False, kind.reader.raw(value)
             kind = self._kind(value)
         elif kind.reader is an_array and self._is_seen(value, path):
             return
@@ -186,7 +183,7 @@ class _Descent:
     def _look_inside(self, path: str, group: str, tree: object) -> None:
         """Goes for the arrays in an object that JAX does not know: a trainer."""
         try:
-            reader = reader_of(type(tree))
+            reader = readers.reader_of(type(tree))
         except Exception:
             return
         if reader is not None:
@@ -199,7 +196,7 @@ class _Kind(NamedTuple):
     Attributes:
         reader: for what is inside; None for a leaf that is no array.
         group: what the class says of the leaves inside.
-        is_module: whether it is a graph node of NNX, which holds more than data.
+        is_module: whether it is a module, which holds more than data.
     """
 
     reader: Reader | None = None
@@ -211,42 +208,27 @@ def _kind_of(value: object) -> _Kind:
     cls = type(value)
     if value is None or is_a(cls, str, bytes):
         return _Kind()
-    if is_a(cls, np.generic, jax.ShapeDtypeStruct) or reader_of(cls) is an_array:
+    reader = readers.reader_of(cls)
+    if is_a(cls, np.generic, jax.ShapeDtypeStruct) or reader is an_array:
         return _Kind(an_array)
     if cls is dict:
         return _Kind(_items)
-    if is_a(cls, dict, list, tuple, deque) and (reader := reader_of(cls)):
-        return _Kind(reader, _package_group(cls))
-    nnx = sys.modules.get("flax.nnx")
-    if reader := flax_reader(cls):
-        return _Kind(reader, _variable_group(cls, nnx))
-    if nnx is not None and is_a(cls, nnx.Pytree):
-        is_optimizer = is_a(cls, nnx.Optimizer)
-        return _Kind(object_reader(cls), "optimizer" if is_optimizer else "", True)
+    if is_a(cls, dict, list, tuple, deque) and reader:
+        return _Kind(reader, _group_of_package(cls))
+    if library_reader := readers.library_reader(cls):
+        return _Kind(library_reader, readers.group(cls))
+    if readers.is_module(value):
+        return _Kind(readers.object_reader(cls), readers.group(cls), True)
     if _is_node(value):
-        return _Kind(_pytree, _package_group(cls))
+        return _Kind(_pytree, _group_of_package(cls) or readers.group(cls))
     if dataclasses.is_dataclass(cls):
-        return _Kind(object_reader(cls))
+        return _Kind(readers.object_reader(cls))
     return _Kind()
 
 
-def _variable_group(cls: type, nnx: Any) -> str:
-    by_type = {
-        "Param": "params",
-        "BatchStat": "batch stats",
-        "RngState": "rng",
-        "OptState": "optimizer",
-        "OptVariable": "optimizer",
-        "OptArray": "optimizer",
-    }
-    known = ((getattr(nnx, name, None), group) for name, group in by_type.items())
-    return next((g for base, g in known if base and is_a(cls, base)), "")
-
-
-def _package_group(cls: type) -> str:
-    # An optax state may be nested in a user's own class, and the reverse.
-    package = cls.__module__.partition(".")[0]
-    return {"optax": "optimizer", "equinox": "params"}.get(package, "")
+def _group_of_package(cls: type) -> str:
+    # A state of optax may be nested in a user's own class, and the reverse.
+    return "optimizer" if package_of(cls) == "optax" else ""
 
 
 def _items(value: Any) -> Children:

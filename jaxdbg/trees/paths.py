@@ -1,6 +1,6 @@
-"""Reads and writes the place that a path names: `model.blocks[2].kernel`.
+"""Paths that one types, as `model.blocks[2].kernel`: parsed, read, and written to.
 
-The paths are those of `naming.Names`. What can be changed is changed in place (a
+The paths are those of `trees.names`. What can be changed is changed in place (a
 Variable, a dict, a list, an attribute), so that whoever else holds it sees the same;
 what cannot (a tuple, a frozen dataclass) is made anew around the new value.
 """
@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import ast
 import copy
-import dataclasses
-import sys
 from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
+
+from jaxdbg.frameworks.readers import variable_reader, with_item
 
 Step = tuple[str, Any]
 """`(".", "kernel")` or `("[]", 3)`."""
@@ -38,7 +38,7 @@ def read(namespace: Mapping[str, object], path: str) -> Any:
     value: Any = namespace[root]
     for step in steps:
         value = _child(value, step)
-    return value.get_raw_value() if _is_variable(value) else value
+    return _raw(value)
 
 
 def write(namespace: Mapping[str, object], path: str, new: Any) -> None:
@@ -87,6 +87,11 @@ def parsed(path: str) -> tuple[str, list[Step]]:
     return node.id, steps[::-1]
 
 
+def element_path(path: str, index: Sequence[int]) -> str:
+    """The path of one element: `loss` for `()`, `kernel[3, 7]` for `(3, 7)`."""
+    return f"{path}[{', '.join(str(int(i)) for i in index)}]" if len(index) else path
+
+
 def _key(node: ast.expr, path: str) -> Any:
     try:
         return ast.literal_eval(node)
@@ -96,22 +101,21 @@ def _key(node: ast.expr, path: str) -> Any:
 
 def _child(value: Any, step: Step) -> Any:
     kind, key = step
-    if _is_variable(value):
-        value = value.get_raw_value()
+    value = _raw(value)
     try:
         return getattr(value, key) if kind == "." else value[key]
     except (AttributeError, LookupError, TypeError):
-        told = f".{key}" if kind == "." else f"[{key!r}]"
-        raise NoSuchPlace(f"{type(value).__name__} has no {told}") from None
+        missing = f".{key}" if kind == "." else f"[{key!r}]"
+        raise NoSuchPlace(f"{type(value).__name__} has no {missing}") from None
 
 
 def _with(value: Any, steps: Sequence[Step], new: Any) -> Any:
     """The value with `new` put where the steps lead: itself, if changed in place."""
     if not steps:
-        if _is_variable(value):
-            value.set_raw_value(new)
-            return value
-        return new
+        if (variable := variable_reader(value)) is None:
+            return new
+        variable.put(value, new)
+        return value
     child = _child(value, steps[0])
     put = _with(child, steps[1:], new)
     return value if put is child else _replaced(value, steps[0], put)
@@ -119,19 +123,19 @@ def _with(value: Any, steps: Sequence[Step], new: Any) -> Any:
 
 def _replaced(value: Any, step: Step, put: Any) -> Any:
     kind, key = step
-    if _is_variable(value):
-        value.set_raw_value(_replaced(value.get_raw_value(), step, put))
+    if (variable := variable_reader(value)) is not None:
+        variable.put(value, _replaced(variable.raw(value), step, put))
         return value
     if isinstance(value, tuple):
         at = type(value)._fields.index(key) if kind == "." else key  # type: ignore[attr-defined]
         parts = (*value[:at], put, *value[at + 1 :])
         return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
-    if _is_frozen(value):
+    if kind == "." and _is_frozen(value):
         changed = copy.copy(value)
-        if kind == ".":
-            object.__setattr__(changed, key, put)
-            return changed
-        return value.copy({key: put})  # a FrozenDict
+        object.__setattr__(changed, key, put)
+        return changed
+    if kind != "." and (copied := with_item(value, key, put)) is not None:
+        return copied
     try:
         if kind == ".":
             setattr(value, key, put)
@@ -143,13 +147,11 @@ def _replaced(value: Any, step: Step, put: Any) -> Any:
 
 
 def _is_frozen(value: Any) -> bool:
-    if dataclasses.is_dataclass(value):
-        params = getattr(value, "__dataclass_params__", None)
-        return bool(getattr(params, "frozen", False))
-    core = sys.modules.get("flax.core")
-    return core is not None and isinstance(value, core.FrozenDict)
+    params = getattr(type(value), "__dataclass_params__", None)
+    return bool(getattr(params, "frozen", False))
 
 
-def _is_variable(value: Any) -> bool:
-    nnx = sys.modules.get("flax.nnx")
-    return nnx is not None and isinstance(value, nnx.Variable)
+def _raw(value: Any) -> Any:
+    """The value inside a variable; any other value itself."""
+    variable = variable_reader(value)
+    return value if variable is None else variable.raw(value)

@@ -199,7 +199,7 @@ def test_whatever_breaks_the_program_goes_on(monkeypatch, part):
 @pytest.mark.parametrize(
     "part",
     [
-        "trees.names.output_names",
+        "trees.call_names.output_names",
         "checks.afterwards.bad_outputs.bad_of",
         "checks.diagnosis.search",
     ],

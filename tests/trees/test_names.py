@@ -22,14 +22,10 @@ import optax
 import pytest
 from flax import nnx
 
-from jaxdbg.trees.names import (
-    Names,
-    NnxCall,
-    element,
-    frame_namespaces,
-    input_names,
-    output_names,
-)
+from jaxdbg.frameworks.nnx.calls import NnxCall
+from jaxdbg.trees.call_names import input_names, output_names
+from jaxdbg.trees.names import Names, frame_namespaces
+from jaxdbg.trees.paths import element_path
 
 # --- the walk -----------------------------------------------------------------------
 
@@ -295,9 +291,9 @@ def test_a_huge_namespace_is_walked_in_bounded_time_and_hides_no_model() -> None
 
 
 def test_element() -> None:
-    assert element("w", (np.int64(3), 7)) == "w[3, 7]"
-    assert element("w", (3,)) == "w[3]"
-    assert element("loss", ()) == "loss"
+    assert element_path("w", (np.int64(3), 7)) == "w[3, 7]"
+    assert element_path("w", (3,)) == "w[3]"
+    assert element_path("loss", ()) == "loss"
 
 
 # --- calls --------------------------------------------------------------------------

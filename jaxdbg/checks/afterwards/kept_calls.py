@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 
-from jaxdbg.trees import names as naming
+from jaxdbg.trees import call_names
 from jaxdbg.trees.copies import copied, is_gone
 
 if TYPE_CHECKING:
@@ -212,14 +212,14 @@ def taken(checked: Checked, names: Names, bad: Sequence[int], copy: bool) -> Hel
     outside = names.from_outside()
     paths = {i: outside.of(a) for i, a in enumerate(given)}
     name, outs = call.function.name, checked.outs
-    outputs = naming.output_names(name, given, outs, info, names)
+    outputs = call_names.output_names(name, given, outs, info, names)
     return Held(
         call=call,
         number=checked.number,
         jaxpr=jaxpr,
         args=tuple(args),
         given=given,
-        names=tuple(naming.input_names(name, given, info, names)),
+        names=tuple(call_names.input_names(name, given, info, names)),
         paths={i: path for i, path in paths.items() if path is not None},
         updates=_updates(checked),
         bad={i: outputs[i] for i in bad if i < len(outs)},
@@ -232,14 +232,14 @@ def _updates(checked: Checked) -> dict[tuple[Any, int], int]:
     """Outputs of functions that take the place of an argument, as far as one can tell.
 
     What a call made and this call was given is, most likely, a variable of the user's
-    loop; and `nnx.jit` says itself which output is the new value of which argument.
+    loop; and a library's jit says which output is the new value of which argument.
     """
     found: dict[tuple[Any, int], list[int]] = {}
     for i, array in enumerate(checked.given):
         if (made := checked.memory.made(array)) is not None:
             found.setdefault((made.call.function, made.output), []).append(i)
     function, info = checked.call.function, checked.jaxpr.jaxpr.debug_info
-    known = naming.updates(function.name, checked.given, checked.outs, info)
+    known = call_names.updates(checked.given, checked.outs, info)
     for output, i in known.items():
         if i not in found.setdefault((function, output), []):
             found[function, output].append(i)

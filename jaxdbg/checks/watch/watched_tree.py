@@ -17,7 +17,8 @@ import jax
 import numpy as np
 
 from jaxdbg.checks import failure_messages as findings
-from jaxdbg.frameworks.readers import raw
+from jaxdbg.frameworks.readers import variable_reader
+from jaxdbg.frameworks.reading import VariableReader
 from jaxdbg.records import Finding, TreeHistory
 from jaxdbg.trees import statistics
 from jaxdbg.trees.copies import is_gone
@@ -183,12 +184,12 @@ class Way(NamedTuple):
         steps: each from where it starts (0 is the tree, then the values of the earlier
             steps, from 1), and what reads the next value.
         ends: where the leaves are among these values.
-        boxed: whether what is there is a variable of NNX, with the array inside.
+        boxes: for each, how to read the array inside if a variable is there.
     """
 
     steps: list[tuple[int, Callable[[Any], Any]]]
     ends: list[int]
-    boxed: list[bool]
+    boxes: list[VariableReader | None]
 
     def arrays(self, tree: Any) -> list[Any] | None:
         """The leaves of the tree as it is now; None where it is not what it was."""
@@ -199,8 +200,8 @@ class Way(NamedTuple):
         except (AttributeError, LookupError, TypeError):
             return None
         return [
-            raw(values[end]) if boxed else values[end]
-            for end, boxed in zip(self.ends, self.boxed, strict=True)
+            values[end] if box is None else box.raw(values[end])
+            for end, box in zip(self.ends, self.boxes, strict=True)
         ]
 
 
@@ -219,14 +220,14 @@ def _way(tree: Any, name: str, leaves: Sequence[Leaf]) -> Way | None:
             way.ends.append(known[path])
     except NoSuchPlace:
         return None
-    way.boxed.extend([False] * len(leaves))
+    way.boxes.extend([None] * len(leaves))
     found = way.arrays(tree)
     if found is None:
         return None
     for i, (value, leaf) in enumerate(zip(found, leaves, strict=True)):
         if value is not leaf.value:
-            way.boxed[i] = True
-            if raw(value) is not leaf.value:
+            way.boxes[i] = box = variable_reader(value)
+            if box is None or box.raw(value) is not leaf.value:
                 return None
     return way
 

@@ -1,1 +1,1 @@
-"""nnx."""
+"""Flax NNX: modules that are graphs of variables."""

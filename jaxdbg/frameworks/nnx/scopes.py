@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -21,10 +20,11 @@ from typing import Any
 
 import jax
 
-from jaxdbg.frameworks import readers as containers
-
-MODULE = "jaxdbg:module:"
-"""How the scope of a module begins; its path follows, or its class in `<...>`."""
+from jaxdbg.frameworks.nnx import tracing
+from jaxdbg.frameworks.nnx.modules import nnx
+from jaxdbg.frameworks.protocol import MODULE, Argument
+from jaxdbg.frameworks.readers import reader_of
+from jaxdbg.frameworks.reading import VariableReader, an_array, is_a
 
 _PATH = "_jaxdbg_path"
 """The attribute with the path of a module."""
@@ -33,49 +33,51 @@ MAX_LOOKED_AT = 10_000
 """How many values inside one module are looked at."""
 
 
-class Leaf:
-    """An argument of the call, as its name and its shape."""
-
-    __slots__ = ("name", "shape")
-
-    def __init__(self, name: str, shape: tuple[int, ...]):
-        self.name = name
-        self.shape = shape
-
-
 class ModuleScopes:
     """The modules that run while a function is traced.
 
     Arguments:
-        leaf_of: the argument of the call that a value in a variable is, or None.
-        leaf_named: the argument of the call with a name, or None.
+        argument_of: the argument of the call that a value in a variable is, or None.
+        argument_named: the argument of the call with a name, or None.
         may_mark: whether objects made by the trace may get an attribute; NNX's
             transformations may then see a change that the user did not make.
     """
 
     def __init__(
         self,
-        leaf_of: Callable[[Any], Leaf | None],
-        leaf_named: Callable[[str], Leaf | None],
+        argument_of: Callable[[Any], Argument | None],
+        argument_named: Callable[[str], Argument | None],
         may_mark: bool,
     ):
-        self._leaf_of = leaf_of
-        self._leaf_named = leaf_named
+        self._argument_of = argument_of
+        self._argument_named = argument_named
         self._may_mark = may_mark
         self._thread = threading.get_ident()
         self._running: list[tuple[Any, str, str]] = []
         self._marked: list[Any] = []
 
-    def mark(self, values: Any) -> None:
-        """Gives the modules in some arguments of a function their paths."""
+    def naming(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, with the modules among its arguments named by their paths."""
+        return tracing.inside_of_jit(function, self._marking)
+
+    def _marking(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any, **kwargs: Any) -> Any:
+            self._mark_all((args, kwargs))
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self._unmark_all()
+
+        return run
+
+    def _mark_all(self, values: Any) -> None:
         for _, value in _inside(values):
             if _is_module(value) and _PATH not in vars(value):
                 path = self._by_variables(value)
                 if path is not None:
                     self._mark(value, path)
 
-    def unmark(self) -> None:
-        """Takes from all modules what `mark` gave them."""
+    def _unmark_all(self) -> None:
         for module in self._marked:
             vars(module).pop(_PATH, None)
         self._marked.clear()
@@ -144,16 +146,16 @@ class ModuleScopes:
         """Sizes of the axes that the module's arrays have outside, and not here."""
         for step, value in _inside(module):
             shape = getattr(value, "shape", None)
-            leaf = self._leaf_named(path + step) if shape is not None else None
-            if leaf is not None:
-                return leaf.shape[: len(leaf.shape) - len(shape or ())]
+            known = self._argument_named(path + step) if shape is not None else None
+            if known is not None:
+                return known.shape[: len(known.shape) - len(shape or ())]
         return ()
 
     def _by_variables(self, module: Any) -> str | None:
         for step, value in _inside(module):
-            leaf = self._leaf_of(value) if hasattr(value, "shape") else None
-            if leaf is not None and step and leaf.name.endswith(step):
-                return leaf.name[: -len(step)]
+            known = self._argument_of(value) if hasattr(value, "shape") else None
+            if known is not None and step and known.name.endswith(step):
+                return known.name[: -len(step)]
         return None
 
     def _is_of_trace(self, module: Any) -> bool:
@@ -178,10 +180,7 @@ def _is_wanted(name: str) -> bool:
 
 def _module_classes() -> Iterator[Any]:
     """The classes of modules, all but those that NNX's own machinery is made of."""
-    nnx = sys.modules.get("flax.nnx")
-    if nnx is None:
-        return
-    queue, seen = deque(nnx.Module.__subclasses__()), set()
+    queue, seen = deque(nnx().Module.__subclasses__()), set()
     while queue:
         cls = queue.popleft()
         if cls not in seen:
@@ -192,14 +191,13 @@ def _module_classes() -> Iterator[Any]:
 
 
 def _is_module(value: Any) -> bool:
-    nnx = sys.modules.get("flax.nnx")
-    return nnx is not None and containers.is_a(type(value), nnx.Module)
+    return is_a(type(value), nnx().Module)
 
 
 def _inside(value: Any) -> Iterator[tuple[str, Any]]:
     """What is inside a value, with the way to it: modules, containers, arrays.
 
-    The nearest first. In the place of a variable stands the array that it holds.
+    The nearest first. A variable is replaced by the array that it holds.
     """
     queue: deque[tuple[str, Any]] = deque([("", value)])
     seen = {id(value)}
@@ -207,12 +205,13 @@ def _inside(value: Any) -> Iterator[tuple[str, Any]]:
         if not queue:
             return
         path, value = queue.popleft()
-        reader = containers.reader_of(type(value))
-        if reader is None or reader is containers.an_array:
+        reader = reader_of(type(value))
+        if reader is None or reader is an_array:
             continue
         for step, child in reader(value):
-            if containers.reader_of(type(child)) is containers.a_variable:
-                yield path + step, containers.raw(child)
+            inner = reader_of(type(child))
+            if isinstance(inner, VariableReader):
+                yield path + step, inner.raw(child)
             elif id(child) not in seen:
                 seen.add(id(child))
                 yield path + step, child

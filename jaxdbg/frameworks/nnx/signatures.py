@@ -1,51 +1,29 @@
 """What an `nnx.jit` function was called with, by the paths that the user would type.
 
-flax hands JAX a graph definition and a flat state. The user's own modules stand in a
-frame of flax's, and are walked here: types, static attributes, shapes of variables.
+flax passes a graph definition and a flat state to JAX. The user's own modules are in a
+frame of flax, and are walked here: types, static attributes, shapes of variables.
 """
 
 from __future__ import annotations
 
 import inspect
-import sys
 from collections import deque
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 
-from jaxdbg.jax_internals import array_types as leaves
+from jaxdbg.frameworks.attributes import Attribute
+from jaxdbg.frameworks.nnx import modules
+from jaxdbg.frameworks.reading import own
+from jaxdbg.jax_internals import array_types
 from jaxdbg.jax_internals.array_types import Leaf
 from jaxdbg.jax_internals.descriptions import described, plain
-from jaxdbg.jax_internals.identities import Identity, identity_of
+from jaxdbg.jax_internals.identities import identity_of
 
 MAX_ATTRIBUTES = 50_000
 """How many values a walk looks at."""
-
-
-class Attribute(NamedTuple):
-    """What is at a path.
-
-    Attributes:
-        kind: "array", "static", "node" or "shared".
-        text: what it is; of an array, what there is beside its type.
-        leaf: the type of an array.
-        identity: of what is static and equal only to itself.
-    """
-
-    kind: str
-    text: str
-    leaf: Leaf | None = None
-    identity: Identity | None = None
-
-    @property
-    def told(self) -> tuple[str, str, Leaf | None]:
-        """What can be told of it; identities have no text."""
-        return self.kind, self.text, self.leaf
-
-    def __str__(self) -> str:
-        return self.text if self.leaf is None else str(self.leaf)
 
 
 def is_call(local: Mapping[str, Any]) -> bool:
@@ -56,8 +34,7 @@ def is_call(local: Mapping[str, Any]) -> bool:
 
 def of_call(local: Mapping[str, Any]) -> dict[str, Attribute]:
     """By path, all that the arguments of a call are made of."""
-    wrapped = local["self"]
-    names = _argument_names(wrapped.fun, local["args"], local["kwargs"])
+    names = _argument_names(local["self"].fun, local["args"], local["kwargs"])
     return dict(_Walk().run(names))
 
 
@@ -81,11 +58,11 @@ def _argument_names(fun: Any, args: Any, kwargs: Any) -> list[tuple[str, Any]]:
 
 
 class _Walk:
-    """Breadth first; what is met twice is told as shared, as flax does."""
+    """Breadth first; what it meets twice is shared, as for flax."""
 
     def __init__(self) -> None:
         self._seen: dict[int, tuple[Any, str]] = {}
-        self._variable = sys.modules["flax.nnx"].Variable
+        self._variable = modules.nnx().Variable
 
     def run(self, roots: list[tuple[str, Any]]) -> Iterator[tuple[str, Attribute]]:
         queue = deque((path, value, False) for path, value in roots)
@@ -93,7 +70,7 @@ class _Walk:
             if not queue:
                 return
             path, value, inside = queue.popleft()
-            if not inside and (python := leaves.python_type(value)):
+            if not inside and (python := array_types.python_type(value)):
                 yield path, Attribute("array", "", Leaf((), "", python=python))
                 continue
             attribute, children = self._look(path, value)
@@ -105,7 +82,7 @@ class _Walk:
         if plain(value):
             return Attribute("static", described(value)), []
         if isinstance(value, jax.Array | np.ndarray | np.generic):
-            return Attribute("array", "", leaves.of_array(value)), []
+            return Attribute("array", "", array_types.of_array(value)), []
         kind = type(value)
         if kind is dict:
             return _node("dict"), [(f"{path}[{_key(k)}]", v) for k, v in value.items()]
@@ -118,10 +95,9 @@ class _Walk:
             return self._look_at_variable(value), []
         if _is_module(kind):
             self._seen[id(value)] = value, path
-            own = object.__getattribute__(value, "__dict__")
             children = [
                 (_step(path, name), v)
-                for name, v in own.items()
+                for name, v in own(value)
                 if not name.startswith(("_pytree_", "_object_"))
             ]
             return _node(kind.__name__), children
@@ -135,7 +111,7 @@ class _Walk:
         except Exception:
             return Attribute("array", f"{kind} without a value")
         if hasattr(raw, "shape") and hasattr(raw, "dtype"):
-            return Attribute("array", more, leaves.of_array(raw, kind))
+            return Attribute("array", more, array_types.of_array(raw, kind))
         return Attribute("array", f"{kind} {described(raw)}")
 
 
@@ -145,8 +121,8 @@ def _metadata(variable: Any) -> str:
     except Exception:
         return ""
     # Hooks and the like are functions; what one sets by hand is plain.
-    told = [f"{k}={described(v)}" for k, v in metadata.items() if plain(v) and v]
-    return ", ".join(sorted(told))
+    texts = [f"{k}={described(v)}" for k, v in metadata.items() if plain(v) and v]
+    return ", ".join(sorted(texts))
 
 
 def _node(text: str) -> Attribute:
@@ -170,9 +146,6 @@ def _step(path: str, name: str) -> str:
 
 def _key(key: Any) -> str:
     return f'"{key}"' if type(key) is str else described(key)
-
-
-_BASES = ("Pytree", "Object", "Module")
 
 
 def _is_module(kind: type) -> bool:

@@ -7,15 +7,16 @@ equation by equation, in each body on the way to the equation that is asked for.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
 
 from jaxdbg.errors import is_of_ours
-from jaxdbg.frameworks.nnx.scopes import Leaf, ModuleScopes
+from jaxdbg.frameworks.loaded import loaded
+from jaxdbg.frameworks.protocol import Argument, Scopes
 from jaxdbg.jax_internals.calls import UserCall
 from jaxdbg.jax_internals.fresh_traces import Rules, fresh_traces
 from jaxdbg.jax_internals.interpose import our_own_work
@@ -84,32 +85,36 @@ def _traced(
     avals = list(jaxpr.in_avals)
     if len(dynamic) != len(avals) or len(inputs) != len(avals):
         raise NotTraced("its arguments are not those of the trace")
-    known = [Leaf(n, tuple(a.shape)) for n, a in zip(inputs, avals, strict=True)]
-    named = {leaf.name: leaf for leaf in known}
-    tracers: dict[int, tuple[Any, Leaf]] = {}
+    known = [Argument(n, tuple(a.shape)) for n, a in zip(inputs, avals, strict=True)]
+    named = {argument.name: argument for argument in known}
+    tracers: dict[int, tuple[Any, Argument]] = {}
 
-    def leaf_of(value: Any) -> Leaf | None:
+    def argument_of(value: Any) -> Argument | None:
         value = _primal(value)
-        tracer, leaf = tracers.get(id(value), (None, None))
-        if leaf is not None and tracer is value:
-            return leaf
+        tracer, argument = tracers.get(id(value), (None, None))
+        if argument is not None and tracer is value:
+            return argument
         name = None if isinstance(value, jax.core.Tracer) else name_of(value)
-        return Leaf(name, tuple(value.shape)) if name else None
+        return Argument(name, tuple(value.shape)) if name else None
 
-    scopes = ModuleScopes(leaf_of, named.get, may_mark)
+    scopes = _scopes(argument_of, named.get, may_mark)
 
     def program(*leaves: Any) -> Any:
         tracers.update({id(t): (t, n) for t, n in zip(leaves, known, strict=True)})
         args, kwargs = rebuild(leaves)
-        marking = _marking(call.function, scopes)
+        function = call.function
+        for scope in scopes:
+            function = scope.naming(function)
         try:
-            return marking(*args, **kwargs)
+            return function(*args, **kwargs)
         except Exception as error:
             if is_of_ours(error):
                 raise
             raise _TheirError from error
 
-    with our_own_work(), fresh_traces() as rules, scopes.installed():
+    with our_own_work(), fresh_traces() as rules, ExitStack() as open_scopes:
+        for scope in scopes:
+            open_scopes.enter_context(scope.installed())
         new = jax.make_jaxpr(program)(*map(_abstract, avals))
     return Retrace(new, rules)
 
@@ -144,35 +149,14 @@ def _primal(value: Any) -> Any:
     return value
 
 
-def _marking(function: Any, scopes: ModuleScopes) -> Callable[..., Any]:
-    """The function, which gives the modules among its arguments their paths."""
-    if type(function).__module__ == "flax.nnx.transforms.compilation":
-        return _marking_inside(function, scopes)
-
-    def run(*args: Any, **kwargs: Any) -> Any:
-        scopes.mark((args, kwargs))
-        try:
-            return function(*args, **kwargs)
-        finally:
-            scopes.unmark()
-
-    return run
-
-
-def _marking_inside(function: Any, scopes: ModuleScopes) -> Callable[..., Any]:
-    """The same for what `nnx.jit` gives to jit, which puts modules together itself."""
-    inner = replace(function, f=_marking(function.f, scopes))
-    tag = getattr(function, "ctxtag", None)
-    if tag is None:
-        return inner  # type: ignore[no-any-return]
-    # A context of its own, or the one of the running call would change.
-    context = sys.modules["flax.nnx"].update_context(tag)
-
-    def run(*args: Any, **kwargs: Any) -> Any:
-        with context:
-            return inner(*args, **kwargs)
-
-    return run
+def _scopes(
+    argument_of: Callable[[Any], Argument | None],
+    argument_named: Callable[[str], Argument | None],
+    may_mark: bool,
+) -> list[Scopes]:
+    """Of each library of models that is loaded, what names its modules."""
+    found = (f.scopes(argument_of, argument_named, may_mark) for f in loaded())
+    return [scopes for scopes in found if scopes is not None]
 
 
 def equation_at(site: Site, old: Any, new: Any) -> tuple[Any, tuple[Any, ...]] | None:

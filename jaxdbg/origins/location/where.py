@@ -1,19 +1,19 @@
 """Where in the user's program an equation stands: line, expression, module, direction.
 
 Lines, columns and transformations are what JAX remembers of each equation. What it does
-not (paths of NNX modules, lines of custom derivative rules) is read off the same
+not (paths of modules, lines of custom derivative rules) is read off the same
 function traced afresh.
 """
 
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from jaxdbg.frameworks.nnx.scopes import MODULE
+from jaxdbg.frameworks import readers
+from jaxdbg.frameworks.protocol import MODULE
 from jaxdbg.jax_internals import source_info as provenance
 from jaxdbg.jax_internals.calls import UserCall
 from jaxdbg.jax_internals.fresh_traces import FORWARD, RULE, Rules
@@ -33,7 +33,8 @@ from jaxdbg.origins.location.trace_afresh import (
     retrace,
 )
 from jaxdbg.records.source import SourceFrame
-from jaxdbg.trees.names import Names, input_names
+from jaxdbg.trees.call_names import input_names
+from jaxdbg.trees.names import Names
 
 _NOT_THE_USERS = (MODULE, RULE, "rematted_computation", "checkpoint")
 """How the scopes begin that JAX and we make."""
@@ -162,7 +163,7 @@ def _guessed(
     site: Site, context: Context, failed: NotTraced
 ) -> tuple[str, tuple[str, ...]]:
     """The module of the parameter that is nearest in the flow of data, and a note."""
-    if "flax.nnx" not in sys.modules:
+    if not readers.have_unnamed_modules():
         return "", ()
     inputs = context.inputs()
     modules = {

@@ -1,0 +1,32 @@
+"""What the arguments of a call are made of, by path: arrays, static values, modules."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from jaxdbg.jax_internals.array_types import Leaf
+from jaxdbg.jax_internals.identities import Identity
+
+
+class Attribute(NamedTuple):
+    """What is at a path.
+
+    Attributes:
+        kind: "array", "static", "node" or "shared".
+        text: what it is; of an array, what is known beside its type.
+        leaf: the type of an array.
+        identity: of a static value that is equal only to itself.
+    """
+
+    kind: str
+    text: str
+    leaf: Leaf | None = None
+    identity: Identity | None = None
+
+    @property
+    def told(self) -> tuple[str, str, Leaf | None]:
+        """All of it that is text or a type; identities are not."""
+        return self.kind, self.text, self.leaf
+
+    def __str__(self) -> str:
+        return self.text if self.leaf is None else str(self.leaf)

@@ -1,0 +1,58 @@
+"""What JAX's paths of a call's arguments and results are, as the user types them.
+
+JAX calls them `batch['x']` and `result[0]['loss']`. A library whose jit gives JAX other
+arguments than the user passed, and other results than the user gets, says here what
+these paths stand for.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Sequence
+
+from jaxdbg.frameworks.reading import quoted
+
+
+class CallPaths:
+    """The paths of a call; the answers here are those of a plain `jax.jit`."""
+
+    def argument(self, path: str) -> str:
+        """An argument as the user types it; empty where nothing is known of it."""
+        return "" if re.fullmatch(r"flat_args\[\d+\]", path) else typed(path)
+
+    def result(self, path: str) -> str | None:
+        """The steps to a result from what the function returned; None if unknown."""
+        rest = path.removeprefix("result")
+        return None if rest == path else typed(rest)
+
+    def node(self, path: str) -> str:
+        """The path of the one variable a result is in; the path itself for none."""
+        return path
+
+    def updates(
+        self, results: Sequence[str], arguments: Sequence[str]
+    ) -> list[int | None]:
+        """For each result the argument it is the new value of, if any."""
+        return [None] * len(results)
+
+
+class RunningCall(dict[str, object]):
+    """A running call of a library's jit: from parameter names to arguments.
+
+    Attributes:
+        function: name of the user's function.
+        paths: what JAX's paths of this call mean.
+    """
+
+    function: str
+    paths: CallPaths
+
+
+def typed(path: str) -> str:
+    """A path of JAX with its keys quoted as one types them: `batch["x"]`."""
+    return re.sub(
+        r"""\[('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\]""",
+        lambda match: f"[{quoted(ast.literal_eval(match[1]))}]",
+        path,
+    )

@@ -1,0 +1,33 @@
+"""What flax holds beside NNX: the frozen dicts of Linen's variables."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from jaxdbg.frameworks.protocol import Framework
+from jaxdbg.frameworks.reading import Reader, is_a, items
+
+
+class Linen(Framework):
+    """Linen's modules hold no arrays; its variables are dicts, and may be frozen."""
+
+    package = "flax"
+
+    def reader(self, cls: type) -> Reader | None:
+        """Reads a FrozenDict as the dict inside."""
+        if is_a(cls, _core().FrozenDict):
+            return lambda value: items(value._dict)
+        return None
+
+    def with_item(self, container: object, key: object, value: object) -> Any:
+        """A FrozenDict with one item replaced."""
+        frozen = _core().FrozenDict
+        return container.copy({key: value}) if isinstance(container, frozen) else None
+
+
+def _core() -> Any:
+    return sys.modules["flax.core"]
+
+
+FRAMEWORK = Linen()

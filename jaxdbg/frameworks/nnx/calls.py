@@ -1,0 +1,216 @@
+"""What `nnx.jit` does to arguments and results, in the paths that JAX has of them.
+
+It takes modules apart: JAX sees `model.states[0][3]`. And it returns new values for the
+arguments beside what the user's function returned; they are written back to the modules
+after the call.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+
+from jaxdbg.frameworks.jitted_calls import CallPaths, RunningCall, typed
+from jaxdbg.records import tree_name
+
+_OPAQUE = re.compile(r"(.*\.states\[\d+\])\[(\d+)\]")
+_STATES = re.compile(r"\.states\[\d+\]$")
+_STATE = re.compile(r"\.__state__(?=\[)|\.states\[\d+\](?=\[['\"])")
+_UPDATE = re.compile(r"(result\[\d+\]\[\d+\]\._values\[\d+\])(.*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the flat results of a call come from, as prefixes of their paths.
+
+    Attributes:
+        result: what the user's function returned.
+        positional, keyword: new values of its arguments; empty where it has none.
+    """
+
+    result: str = "result"
+    positional: str = ""
+    keyword: str = ""
+
+
+_PLAIN = Layout()
+_GRAPH = Layout("result[2]", "result[0]", "result[1]")
+_TREE = Layout("result[0]", "result[1][0]", "result[1][1]")
+"""`nnx.jit` returns (args, kwargs, result); with `graph=False` or
+`graph_updates=False` it returns (result, updates)."""
+
+
+@dataclass(frozen=True)
+class NnxPaths(CallPaths):
+    """The paths of one call of an `nnx.jit` function.
+
+    Attributes:
+        layout: of its results.
+        positional: JAX's name for each positional argument; None where the frames of
+            the call are gone, and the names of the arguments must do.
+        keyword: JAX's name for each keyword argument.
+        updated: for paths of `flax.nnx.extract.Updates`, JAX's name of what changed.
+    """
+
+    layout: Layout
+    positional: Sequence[str] | None = None
+    keyword: Mapping[str, str] = field(default_factory=dict)
+    updated: Mapping[str, str] = field(default_factory=dict)
+
+    def argument(self, path: str) -> str:
+        """`model.bn.mean`; of a graph only `variable 3 of model` is known."""
+        if self.layout is _GRAPH and (match := _OPAQUE.match(path)):
+            return f"variable {int(match[2]) + 1} of {tree_name(path)}"
+        return super().argument(self._without_flax(path))
+
+    def result(self, path: str) -> str | None:
+        """The steps to a result of the user's function; None for an update."""
+        rest = path.removeprefix(self.layout.result)
+        if rest == path or (self.layout is _GRAPH and _OPAQUE.match(rest)):
+            return None
+        return typed(self._without_flax(rest))
+
+    def node(self, path: str) -> str:
+        """The path to a Variable of a returned State, where the result is in one."""
+        match = _OPAQUE.fullmatch(path)
+        return _STATES.sub("", match[1]) if match else path
+
+    def updates(
+        self, results: Sequence[str], arguments: Sequence[str]
+    ) -> list[int | None]:
+        """For each result the argument that flax writes it back to."""
+        known = {path: i for i, path in enumerate(arguments) if path}
+        heads = self.positional if self.positional is not None else _heads(arguments)
+        texts = [self._updated(path, heads) for path in results]
+        # Variables of a graph are numbered: they correspond as long as there are as
+        # many.
+        before, after = _variable_counts(arguments), _variable_counts(texts)
+        return [
+            known.get(t) if before[s] == after[s] else None
+            for t, s in ((t, _stem(t)) for t in texts)
+        ]
+
+    def _updated(self, path: str, heads: Sequence[str]) -> str:
+        """What JAX calls the argument that a result updates; empty for none."""
+        layout = self.layout
+        if layout is _PLAIN:
+            return ""
+        if match := _UPDATE.fullmatch(path):
+            return self.updated.get(match[1], "") + match[2]
+        if match := re.fullmatch(re.escape(layout.positional) + r"\[(\d+)\](.*)", path):
+            i = int(match[1])
+            return heads[i] + match[2] if i < len(heads) else ""
+        if match := re.fullmatch(re.escape(layout.keyword) + r"\['(\w+)'\](.*)", path):
+            return self.keyword.get(match[1], match[1]) + match[2]
+        return ""
+
+    def _without_flax(self, path: str) -> str:
+        """`model.__state__['bn']['mean'].value` as `model.bn.mean`."""
+        if self.layout is _PLAIN:
+            return path
+        if ".value" in path:
+            module, _, inside = path.rpartition(".value")
+        else:
+            module, inside = path, ""
+        head, *state = _STATE.split(module, maxsplit=1)
+        keys = (re.sub(r"\['([^\W\d]\w*)'\]", r".\1", s) for s in state)
+        return head + "".join(keys) + inside
+
+
+class NnxCall(RunningCall):
+    """A running call of an `nnx.jit` function: from parameter names to arguments."""
+
+    def __init__(self, fun: Any, args: Any, kwargs: Any, graph: bool, out_tree: Any):
+        signature = inspect.signature(fun)
+        super().__init__(signature.bind(*args, **kwargs).arguments)
+        kinds = {name: p.kind for name, p in signature.parameters.items()}
+        self.function = getattr(fun, "func", fun).__name__
+        positional = _positional(kinds, len(args))
+        keyword = {k: k if k in kinds else f"{list(kinds)[-1]}[{k!r}]" for k in kwargs}
+        self.paths = NnxPaths(
+            _GRAPH if graph else _TREE,
+            positional,
+            keyword,
+            _updates(out_tree, positional, keyword),
+        )
+
+    @classmethod
+    def of_frame(cls, local: Mapping[str, Any], out_tree: Any) -> NnxCall | None:
+        """From the locals of flax's `__call__`; None where they are not as known."""
+        try:
+            jitted = local["self"]
+            graph = type(jitted).__name__ == "JitWrapped"
+            return cls(jitted.fun, local["args"], local["kwargs"], graph, out_tree)
+        except Exception:
+            return None
+
+
+def recognised(arguments: Sequence[str], results: Sequence[str]) -> NnxPaths | None:
+    """The paths of a call by what flax has done to the arguments; None for no flax."""
+    layout = _layout(arguments, results)
+    if layout is _PLAIN and not any(map(_OPAQUE.fullmatch, results)):
+        return None
+    return NnxPaths(layout)
+
+
+def _layout(arguments: Sequence[str], results: Sequence[str]) -> Layout:
+    updates = [p for p in results if not p.startswith(_GRAPH.result)]
+    if any(map(_OPAQUE.match, arguments)) and updates:
+        if all(map(_OPAQUE.match, updates)):
+            return _GRAPH
+    if any(map(_STATE.search, arguments)) or any(map(_UPDATE.match, results)):
+        return _TREE
+    heads = _heads(arguments)
+    variables = {p for p in arguments if ".value" in p}
+    tree = NnxPaths(_TREE)
+    return (
+        _TREE if any(tree._updated(p, heads) in variables for p in results) else _PLAIN
+    )
+
+
+def _updates(
+    out_tree: Any, positional: Sequence[str], keyword: Mapping[str, str]
+) -> dict[str, str]:
+    """The keys of flax's `Updates`, which are in no name that JAX makes of it."""
+    found = {}
+    try:
+        for group, tree in enumerate(out_tree.children()[1].children()):
+            _, (keys,) = tree.node_data()
+            for i, (kind, argument, *rest) in enumerate(keys):
+                if kind.name == "args":
+                    head = positional[argument.idx]
+                else:
+                    head = keyword[argument.key]
+                path = f"result[1][{group}]._values[{i}]"
+                found[path] = head + jax.tree_util.keystr(tuple(rest))
+    except Exception:
+        return {}  # An older or newer flax, which names updates otherwise.
+    return found
+
+
+def _positional(kinds: Mapping[str, Any], count: int) -> list[str]:
+    names = list(kinds)
+    rest = [n for n in names if kinds[n] is inspect.Parameter.VAR_POSITIONAL]
+    if not rest:
+        return names[:count]
+    before = names.index(rest[0])
+    return [*names[:before], *(f"{rest[0]}[{i}]" for i in range(count - before))]
+
+
+def _heads(paths: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(map(tree_name, paths)))
+
+
+def _stem(path: str) -> str:
+    match = _OPAQUE.match(path)
+    return match[1] if match else ""
+
+
+def _variable_counts(paths: Sequence[str]) -> Counter[str]:
+    return Counter(stem for stem in map(_stem, paths) if stem)

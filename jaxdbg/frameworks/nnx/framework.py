@@ -1,0 +1,98 @@
+"""NNX answers what is asked of a library of models; its other modules know how."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from types import CodeType, FunctionType
+from typing import Any
+
+from jaxdbg.frameworks.jitted_calls import CallPaths, RunningCall
+from jaxdbg.frameworks.nnx import calls, modules, signatures
+from jaxdbg.frameworks.nnx.scopes import ModuleScopes
+from jaxdbg.frameworks.protocol import Argument, CallArguments, Framework
+from jaxdbg.frameworks.reading import Reader, is_a
+from jaxdbg.jax_internals.functions import attributes_of, closed_over
+
+_TRANSFORMS = os.path.join("flax", "nnx", "transforms", "")
+_JIT = os.path.join(_TRANSFORMS, "compilation.py")
+
+
+class Nnx(Framework):
+    """Modules are graphs of variables; its jit takes them apart, and updates them."""
+
+    package = "flax"
+    hidden_prefixes = (modules.HIDDEN,)
+    has_unnamed_modules = True
+
+    def is_module(self, cls: type) -> bool:
+        """Whether it is a class of modules, optimizers, or other graph nodes."""
+        return is_a(cls, modules.nnx().Pytree)
+
+    def reader(self, cls: type) -> Reader | None:
+        """Variables, states and containers; modules are read as objects are."""
+        return modules.reader(cls)
+
+    def is_view(self, cls: type) -> bool:
+        """Whether it is the class of a module's variables without the module."""
+        return is_a(cls, modules.nnx().State)
+
+    def group(self, cls: type) -> str:
+        """The group of a variable, by its type."""
+        return modules.group(cls)
+
+    def wrapped(self, fun: Any) -> Any:
+        """What the wrappers of `nnx.jit` and `nnx.grad` hold as `f` or `fun`."""
+        if isinstance(fun, FunctionType):
+            return closed_over(fun).get("f") if _is_flax(fun.__module__) else None
+        if not _is_flax(type(fun).__module__):
+            return None
+        attributes = attributes_of(fun)
+        return attributes.get("f") or attributes.get("fun")
+
+    def kind_of(self, fun: Any) -> str:
+        """All that flax makes of functions is called after its jit."""
+        return "nnx.jit function" if _is_flax(type(fun).__module__) else ""
+
+    def is_machinery(self, file: str) -> bool:
+        """Whether a file is of NNX's transformations."""
+        return _TRANSFORMS in file
+
+    def is_call(self, code: CodeType) -> bool:
+        """Whether code is the `__call__` of what `nnx.jit` returns."""
+        return code.co_name == "__call__" and code.co_filename.endswith(_JIT)
+
+    def call_arguments(self, local: Mapping[str, Any]) -> CallArguments | None:
+        """The arguments with the attributes of their modules."""
+        if not signatures.is_call(local):
+            return None
+        attributes = signatures.of_call(local)
+        return CallArguments(local["args"], local["kwargs"], attributes)
+
+    def running_call(
+        self, local: Mapping[str, Any], out_tree: Any
+    ) -> RunningCall | None:
+        """The call with its layout: which results are updates of which arguments."""
+        return calls.NnxCall.of_frame(local, out_tree)
+
+    def call_paths(
+        self, arguments: Sequence[str], results: Sequence[str]
+    ) -> CallPaths | None:
+        """The layout that the paths themselves show."""
+        return calls.recognised(arguments, results)
+
+    def scopes(
+        self,
+        argument_of: Callable[[Any], Argument | None],
+        argument_named: Callable[[str], Argument | None],
+        may_mark: bool,
+    ) -> ModuleScopes:
+        """NNX puts nothing on the name stack."""
+        return ModuleScopes(argument_of, argument_named, may_mark)
+
+
+def _is_flax(module: object) -> bool:
+    return isinstance(module, str) and module.startswith("flax.")
+
+
+FRAMEWORK = Nnx()

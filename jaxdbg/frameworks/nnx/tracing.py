@@ -1,0 +1,32 @@
+"""Traces afresh what `nnx.jit` gives to JAX: a wrapper that puts modules together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from jaxdbg.frameworks.nnx.modules import nnx
+
+Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def inside_of_jit(function: Callable[..., Any], wrap: Wrap) -> Callable[..., Any]:
+    """The function, with the user's function inside of NNX's wrapper wrapped."""
+    if type(function).__module__ != "flax.nnx.transforms.compilation":
+        return wrap(function)
+    wrapper: Any = function
+    inner: Callable[..., Any] = replace(wrapper, f=inside_of_jit(wrapper.f, wrap))
+    tag = getattr(wrapper, "ctxtag", None)
+    return inner if tag is None else _in_context(inner, tag)
+
+
+def _in_context(function: Callable[..., Any], tag: str) -> Callable[..., Any]:
+    # A context of its own, or the one of the running call would change.
+    context = nnx().update_context(tag)
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        with context:
+            return function(*args, **kwargs)
+
+    return run

@@ -1,0 +1,148 @@
+"""What is asked of a library of models: one class of questions, each with a default.
+
+A library answers what it knows better than the default, in a module of its own that
+`jaxdbg.frameworks.loaded` lists. A class or a call that is not of the library is
+answered as the default does, so that the next library is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from types import CodeType
+from typing import Any, NamedTuple, Protocol
+
+from jaxdbg.frameworks.attributes import Attribute
+from jaxdbg.frameworks.jitted_calls import CallPaths, RunningCall
+from jaxdbg.frameworks.reading import Reader
+
+MODULE = "jaxdbg:module:"
+"""How the scope of a module begins; its path follows, or its class in `<...>`."""
+
+
+class Argument(NamedTuple):
+    """A flat argument of a call: its name and its shape."""
+
+    name: str
+    shape: tuple[int, ...]
+
+
+class CallArguments(NamedTuple):
+    """What the user gave to a jitted function of a library.
+
+    Attributes:
+        args, kwargs: as the user passed them.
+        attributes: by path, all that they are made of.
+    """
+
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+    attributes: Mapping[str, Attribute]
+
+
+class Scopes(Protocol):
+    """Names the modules that run while a function is traced, on JAX's name stack."""
+
+    def installed(self) -> AbstractContextManager[None]:
+        """While open, the methods of modules run in named scopes."""
+
+    def naming(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, with the modules among its arguments named by their paths."""
+
+
+class Framework:
+    """A library of models.
+
+    Attributes:
+        package: the package its classes are written in.
+        hidden_prefixes: of attributes that are the library's own.
+        has_unnamed_modules: whether the library leaves JAX's name stack alone, so that
+            it says nothing of the module an operation is in; see `scopes`.
+    """
+
+    package = ""
+    hidden_prefixes: tuple[str, ...] = ()
+    has_unnamed_modules = False
+
+    # Its values.
+
+    def is_module(self, cls: type) -> bool:
+        """Whether objects of a class are modules, or hold variables as modules do."""
+        return False
+
+    def reader(self, cls: type) -> Reader | None:
+        """How to read the children of its objects; a `VariableReader` for variables."""
+        return None
+
+    def is_view(self, cls: type) -> bool:
+        """Whether what such an object holds is held by a module too."""
+        return False
+
+    def group(self, cls: type) -> str:
+        """The group of the leaves in such an object, as in `records.LeafStats`."""
+        return ""
+
+    def with_item(self, container: object, key: object, value: object) -> Any:
+        """A copy of its immutable container with one item replaced; else None."""
+        return None
+
+    # What its jit makes of a function.
+
+    def wrapped(self, fun: Any) -> Any:
+        """The function inside a callable of the library; None for other callables."""
+        return None
+
+    def kind_of(self, fun: Any) -> str:
+        """What a callable of the library is, as "nnx.jit function"; else empty."""
+        return ""
+
+    def is_machinery(self, file: str) -> bool:
+        """Whether code of a file only passes on a call, from the user's code to JAX."""
+        return False
+
+    # A call of its jit.
+
+    def is_call(self, code: CodeType) -> bool:
+        """Whether a frame of some code may hold the arguments of such a call."""
+        return False
+
+    def call_arguments(self, local: Mapping[str, Any]) -> CallArguments | None:
+        """The arguments in the locals of such a frame; None where it is none."""
+        return None
+
+    def running_call(
+        self, local: Mapping[str, Any], out_tree: Any
+    ) -> RunningCall | None:
+        """The same as a namespace, with what JAX calls them; None where it is none.
+
+        Arguments:
+            local: locals of the frame.
+            out_tree: of the call of `jax.jit` inside; None where there is none yet.
+        """
+        return None
+
+    def call_paths(
+        self, arguments: Sequence[str], results: Sequence[str]
+    ) -> CallPaths | None:
+        """What JAX's paths mean, if they are those of a call of the library's jit.
+
+        It is asked when the frames of the call are gone.
+        """
+        return None
+
+    # Its modules while a function is traced.
+
+    def scopes(
+        self,
+        argument_of: Callable[[Any], Argument | None],
+        argument_named: Callable[[str], Argument | None],
+        may_mark: bool,
+    ) -> Scopes | None:
+        """Puts the paths of its modules on the name stack; None where JAX has them.
+
+        Arguments:
+            argument_of: the argument of the call that a value in a module is, or None.
+            argument_named: the argument of the call with a name, or None.
+            may_mark: whether objects made by the trace may get an attribute.
+        """
+        return None

@@ -1,0 +1,49 @@
+"""Libraries whose jit puts code of its own between the user's function and JAX.
+
+What is asked of them here is answered by `jaxdbg.frameworks`, which is built on this
+folder: it registers the way to ask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from types import CodeType
+from typing import Any, Protocol
+
+
+class Library(Protocol):
+    """What is asked of such a library; see `jaxdbg.frameworks.protocol.Framework`."""
+
+    def wrapped(self, fun: Any) -> Any:
+        """The function inside a callable of the library; None for other callables."""
+
+    def is_machinery(self, file: str) -> bool:
+        """Whether code of a file only passes on a call, from the user's code to JAX."""
+
+    def is_call(self, code: CodeType) -> bool:
+        """Whether a frame of some code may hold the arguments of a call of its jit."""
+
+
+_loaded: Callable[[], Iterable[Library]] = tuple
+
+
+def register(loaded: Callable[[], Iterable[Library]]) -> None:
+    """Sets what gives the libraries that are loaded."""
+    global _loaded
+    _loaded = loaded
+
+
+def wrapped(fun: Any) -> Any:
+    """The function inside a callable of some library; None where it is of none."""
+    inner = (library.wrapped(fun) for library in _loaded())
+    return next((f for f in inner if f is not None), None)
+
+
+def is_machinery(file: str) -> bool:
+    """Whether code of a file only passes on a call, from the user's code to JAX."""
+    return any(library.is_machinery(file) for library in _loaded())
+
+
+def is_call(code: CodeType) -> bool:
+    """Whether a frame of some code may hold the arguments of a call of a library."""
+    return any(library.is_call(code) for library in _loaded())

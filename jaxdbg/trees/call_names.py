@@ -1,0 +1,126 @@
+"""Names of a call's arguments and results, as the user would type them.
+
+An argument has the path where the user's objects hold it, else that of the parameter.
+A result has no name yet: it is `train_step(...)[0]`, except where a library's jit
+returns a new value for an argument, which bears the name of the argument.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jaxdbg.frameworks.jitted_calls import CallPaths, RunningCall
+from jaxdbg.frameworks.loaded import loaded
+from jaxdbg.trees.names import Names
+
+
+def input_names(
+    function: str, args: Sequence[Any], debug_info: Any, names: Names
+) -> list[str]:
+    """One name for each flat argument: the user's path, else that of the parameter.
+
+    Arguments:
+        function: name of the jitted function.
+        args: the flat arguments, the very objects the user's containers hold.
+        debug_info: of the call's jaxpr; None where there is none.
+        names: where to look the arguments up.
+    """
+    paths = _paths(debug_info, "arg_names", len(args))
+    call_paths = _call_paths(names.call_of(function), debug_info)
+    return [
+        names.of(arg) or call_paths.argument(path) or f"argument {i + 1}"
+        for i, (arg, path) in enumerate(zip(args, paths, strict=True))
+    ]
+
+
+def output_names(
+    function: str,
+    args: Sequence[Any],
+    outs: Sequence[Any],
+    debug_info: Any,
+    names: Names,
+) -> list[str]:
+    """One name for each flat output: `f(...)[0]`, or of the argument it updates.
+
+    Arguments:
+        function: name of the jitted function.
+        args: the flat arguments, the very objects the user's containers hold.
+        outs: the flat outputs.
+        debug_info: of the call's jaxpr; None where there is none.
+        names: where to look arguments and outputs up.
+    """
+    paths = _paths(debug_info, "result_paths", len(outs))
+    arg_paths = _paths(debug_info, "arg_names", len(args))
+    call_paths = _call_paths(names.call_of(function), debug_info)
+    updated = call_paths.updates(paths, arg_paths)
+    inputs = input_names(function, args, debug_info, names)
+    alone = Counter(map(call_paths.node, paths))
+    found = []
+    for i, (out, path) in enumerate(zip(outs, paths, strict=True)):
+        name, slot = names.of(out), updated[i]
+        if name is None and slot is not None:
+            name = inputs[slot]
+        path = _of_one_variable(path, call_paths, alone)
+        found.append(name or _of_result(function, path, i, len(outs), call_paths))
+    return found
+
+
+def updates(
+    args: Sequence[Any], outs: Sequence[Any], debug_info: Any
+) -> dict[int, int]:
+    """From outputs of a library's jit to the argument that each is the new value of.
+
+    Arguments:
+        args: the flat arguments.
+        outs: the flat outputs.
+        debug_info: of the call's jaxpr; None where there is none.
+    """
+    paths = _paths(debug_info, "result_paths", len(outs))
+    arg_paths = _paths(debug_info, "arg_names", len(args))
+    updated = _call_paths(None, debug_info).updates(paths, arg_paths)
+    return {i: slot for i, slot in enumerate(updated) if slot is not None}
+
+
+_PLAIN = CallPaths()
+
+
+def _call_paths(call: RunningCall | None, debug_info: Any) -> CallPaths:
+    """What JAX's paths of a call mean: of a library's jit, or of plain `jax.jit`."""
+    if call is not None:
+        return call.paths
+    arguments = _known_paths(debug_info, "arg_names")
+    results = _known_paths(debug_info, "result_paths")
+    found = (framework.call_paths(arguments, results) for framework in loaded())
+    return next((paths for paths in found if paths is not None), _PLAIN)
+
+
+def _paths(debug_info: Any, attribute: str, count: int) -> tuple[str, ...]:
+    """The paths JAX has, one for each; empty strings where it has none that fit."""
+    paths = _known_paths(debug_info, attribute)
+    return paths if len(paths) == count else ("",) * count
+
+
+def _known_paths(debug_info: Any, attribute: str) -> tuple[str, ...]:
+    paths = getattr(debug_info, attribute, None)
+    if not isinstance(paths, tuple | list):
+        return ()
+    return tuple(p if isinstance(p, str) else "" for p in paths)
+
+
+def _of_one_variable(path: str, call_paths: CallPaths, alone: Mapping[str, int]) -> str:
+    """The path to a variable where this output is all that it holds."""
+    node = call_paths.node(path)
+    return node if alone[node] == 1 else path
+
+
+def _of_result(
+    function: str, path: str, i: int, count: int, call_paths: CallPaths
+) -> str:
+    if not path and count == 1:
+        return f"{function}(...)"
+    steps = call_paths.result(path)
+    if steps is None:
+        return f"output {i + 1} of {function}(...)"
+    return f"{function}(...){steps}"
