@@ -129,9 +129,10 @@ def object_reader(cls: type) -> Reader | None:
 
     def read(value: Any) -> Children:
         for name, child in own(value) if has_dict else ():
-            if is_name(name) and name not in hidden:
-                if not name.startswith(hidden_prefixes):
-                    yield f".{name}", child
+            if is_name(name) and not (
+                name in hidden or name.startswith(hidden_prefixes)
+            ):
+                yield f".{name}", child
         for name, slot in slots.items():
             try:
                 yield f".{name}", slot.__get__(value)

@@ -161,17 +161,15 @@ def recognised(arguments: Sequence[str], results: Sequence[str]) -> NnxPaths | N
 
 def _layout(arguments: Sequence[str], results: Sequence[str]) -> Layout:
     updates = [p for p in results if not p.startswith(_GRAPH.result)]
-    if any(map(_OPAQUE.match, arguments)) and updates:
-        if all(map(_OPAQUE.match, updates)):
-            return _GRAPH
+    graph = [*map(_OPAQUE.match, updates)]
+    if any(map(_OPAQUE.match, arguments)) and graph and all(graph):
+        return _GRAPH
     if any(map(_STATE.search, arguments)) or any(map(_UPDATE.match, results)):
         return _TREE
     heads = _heads(arguments)
     variables = {p for p in arguments if ".value" in p}
-    tree = NnxPaths(_TREE)
-    return (
-        _TREE if any(tree._updated(p, heads) in variables for p in results) else _PLAIN
-    )
+    updated = (NnxPaths(_TREE)._updated(path, heads) for path in results)
+    return _TREE if any(path in variables for path in updated) else _PLAIN
 
 
 def _updates(
