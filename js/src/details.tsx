@@ -1,16 +1,17 @@
-// What is selected, told in full: a finding, a leaf, or a compilation.
+// The details of what is selected: a finding, a leaf, or a compilation.
 
-import type { Store } from "./store";
+import { FindingDetails } from "./findings/finding";
+import type { Store } from "./store/store";
 import { CompilationDetails } from "./timeline/compilation";
 import { LeafDetails } from "./tree/leaf";
-import { Story } from "./findings/story";
 
 export function Details({ store, theme }: { store: Store; theme: number }) {
-  const subject = store.subject.value;
+  const subject = store.selection.subject.value;
+  const finding = subject?.kind === "finding" && store.data.findings.value[subject.index];
   return (
     <div class="jd-details" role="group" aria-label="Details">
-      {subject?.kind === "finding" && <FindingDetails store={store} index={subject.index} theme={theme} />}
-      {subject?.kind === "leaf" && store.leaf.value >= 0 && (
+      {finding && <FindingDetails store={store} finding={finding} />}
+      {subject?.kind === "leaf" && store.selection.leaf.value >= 0 && (
         <LeafDetails store={store} theme={theme} />
       )}
       {subject?.kind === "compilation" && (
@@ -21,14 +22,8 @@ export function Details({ store, theme }: { store: Store; theme: number }) {
   );
 }
 
-function FindingDetails(props: { store: Store; index: number; theme: number }) {
-  const finding = props.store.findings.value[props.index];
-  if (!finding) return null;
-  return <Story store={props.store} finding={finding} />;
-}
-
 function Hint({ store }: { store: Store }) {
-  const watched = store.trees.value.length > 0;
+  const watched = store.shown.trees.value.length > 0;
   return (
     <div class="jd-empty">
       {watched ? "Select a leaf: its numbers and its elements come here." : ""}

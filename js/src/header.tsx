@@ -1,15 +1,16 @@
 // One line: what this is, how it went, what it cost.
 
-import type { Store } from "./store";
+import type { Live } from "./contract";
+import type { Store } from "./store/store";
 import { count, seconds, some } from "./text";
 
 export function Header({ store }: { store: Store }) {
-  const report = store.report.value;
-  const live = store.live.value;
+  const report = store.data.report.value;
+  const live = store.data.live.value;
   return (
     <div class="jd-header">
       <Verdict store={store} />
-      <span class="jd-title">{store.title.value || store.tree.value?.name}</span>
+      <span class="jd-title">{store.data.title.value || store.shown.tree.value?.name}</span>
       {live?.running ? (
         <Progress live={live} />
       ) : (
@@ -34,22 +35,22 @@ export function Header({ store }: { store: Store }) {
 }
 
 function Verdict({ store }: { store: Store }) {
-  const live = store.live.value;
-  const findings = store.findings.value.length;
-  const bad = store.trees.value.reduce((n, t) => n + t.bad().length, 0);
+  const live = store.data.live.value;
+  const findings = store.data.findings.value.length;
+  const bad = store.shown.trees.value.reduce((n, t) => n + t.bad().length, 0);
   if (findings) return <b class="jd-chip jd-wrong">✗ {some(findings, "finding")}</b>;
   if (live?.running) return <b class="jd-chip jd-running">● running</b>;
   if (bad) {
     return <b class="jd-chip jd-wrong">✗ {bad === 1 ? "1 bad leaf" : `${count(bad)} bad leaves`}</b>;
   }
-  if (!store.report.value && store.compilations.value.length) return null;
-  if (!store.report.value && !store.trees.value.length) {
+  if (!store.data.report.value && store.data.compilations.value.length) return null;
+  if (!store.data.report.value && !store.shown.trees.value.length) {
     return <b class="jd-chip">nothing yet</b>;
   }
-  return <b class="jd-chip jd-right">✓ {store.report.value ? "clean" : "finite"}</b>;
+  return <b class="jd-chip jd-right">✓ {store.data.report.value ? "clean" : "finite"}</b>;
 }
 
-function Progress({ live }: { live: NonNullable<Store["live"]["value"]> }) {
+function Progress({ live }: { live: Live }) {
   return (
     <span class="jd-facts" role="status">
       <span>{some(live.calls, "call")}</span>
@@ -65,7 +66,7 @@ function Progress({ live }: { live: NonNullable<Store["live"]["value"]> }) {
 }
 
 function Lost({ store }: { store: Store }) {
-  const wasted = store.timeline.value?.lost ?? 0;
+  const wasted = store.data.timeline.value?.lost ?? 0;
   if (wasted < 0.001) return null;
   return (
     <b class="jd-lost" title="traces and compilations that a small change would avoid">

@@ -1,14 +1,15 @@
-// The whole panel, and its keys.
+// The whole panel.
 
 import { useLayoutEffect } from "preact/hooks";
-import type { Store, View } from "./store";
-import { applyTheme } from "./theme";
 import { useTheme, useWidth } from "./canvas";
 import { Details } from "./details";
 import { Findings } from "./findings/findings";
 import { Header } from "./header";
-import { Trees } from "./tree/trees";
+import { hints, onPanelKey } from "./keyboard";
+import type { Store } from "./store/store";
+import { applyTheme } from "./theme";
 import { Timeline } from "./timeline/timeline";
+import { Trees } from "./tree/trees";
 
 export function Panel({ store }: { store: Store }) {
   const [root, width] = useWidth();
@@ -16,9 +17,9 @@ export function Panel({ store }: { store: Store }) {
   useLayoutEffect(() => {
     if (root.current) applyTheme(root.current);
   }, [theme, width]); // before it has a width it is in no page, and has no theme
-  const calls = store.ran.value?.length ?? 0;
-  const timed = store.compilations.value.length > 0 || calls > 1;
-  const seen = store.trees.value.length > 0 || store.subject.value !== null;
+  const calls = store.data.calls.value?.length ?? 0;
+  const timed = store.data.compilations.value.length > 0 || calls > 1;
+  const seen = store.shown.trees.value.length > 0 || store.selection.subject.value !== null;
   return (
     <div
       ref={root}
@@ -27,7 +28,7 @@ export function Panel({ store }: { store: Store }) {
       aria-label="jaxdbg panel"
       tabIndex={0}
       data-lm-suppress-shortcuts="true"
-      onKeyDown={(event) => onKey(event, store, root.current)}
+      onKeyDown={(event) => onPanelKey(event, store, root.current)}
     >
       <Header store={store} />
       <Findings store={store} />
@@ -43,56 +44,12 @@ export function Panel({ store }: { store: Store }) {
   );
 }
 
-const VIEW_KEYS: Record<string, View> = { m: "map", i: "icicle", t: "table" };
-
-function onKey(event: KeyboardEvent, store: Store, root: HTMLElement | null): void {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
-  const typing = event.target instanceof HTMLInputElement;
-  const text = typing && (event.target as HTMLInputElement).type === "search";
-  if (act(event.key, text, store, root)) {
-    event.preventDefault();
-  }
-  // What is pressed here is not for the notebook.
-  event.stopPropagation();
-}
-
-function act(key: string, text: boolean, store: Store, root: HTMLElement | null) {
-  if (key === "Escape") {
-    store.query.value = "";
-    root?.focus();
-    return true;
-  }
-  if (text) {
-    if (key === "Enter") store.nextFound();
-    return key === "Enter";
-  }
-  if (key === "]") store.nextBad(1);
-  else if (key === "[") store.nextBad(-1);
-  else if (key === "/") root?.querySelector<HTMLInputElement>(".jd-search")?.focus();
-  else if (key === "g") store.turn();
-  else if (VIEW_KEYS[key]) store.view.value = VIEW_KEYS[key];
-  else return false;
-  return true;
-}
-
-const OF_TREES: readonly [string, string][] = [
-  ["]", "next bad leaf"],
-  ["[", "previous"],
-  ["/", "search"],
-  ["m", "map"],
-  ["i", "icicle"],
-  ["t", "table"],
-];
-
 function Keys({ store }: { store: Store }) {
-  const keys: [string, string][] = store.trees.value.length ? [...OF_TREES] : [];
-  if (store.comparable.value) keys.push(["g", "as the failed call gave it, or as it is"]);
-  if (!keys.length) keys.push(["← →", "compilations"], ["+ − 0", "zoom, all"]);
   return (
     <div class="jd-keys">
-      {keys.map(([key, what]) => (
+      {hints(store).map(({ key, hint }) => (
         <span key={key}>
-          <kbd>{key}</kbd> {what}
+          <kbd>{key}</kbd> {hint}
         </span>
       ))}
     </div>

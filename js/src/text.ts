@@ -1,6 +1,6 @@
 // Numbers and places as a person reads them.
 
-import type { Real, SourceFrame } from "./contract";
+import type { Finding, Real, SourceFrame } from "./contract";
 
 /** A number with four digits: 0.001234, 1.2e-9, 12.3k is not used, since it hides. */
 export function number(value: Real | null | undefined): string {
@@ -49,4 +49,10 @@ export function place(frame: SourceFrame): string {
 
 export function element(path: string, index: readonly number[]): string {
   return index.length ? `${path}[${index.join(", ")}]` : path;
+}
+
+/** The first line of the message of a finding: what is wrong, and where. */
+export function headline(finding: Finding): string {
+  const line = finding.message.split("\n", 1)[0] ?? "";
+  return line.replace(/[:.]$/, "");
 }

@@ -2,8 +2,8 @@
 
 import { h, render } from "preact";
 import type { Live, PanelData, TileAnswer } from "./contract";
-import { newStore, type Store } from "./store";
 import { Panel } from "./panel";
+import { Store } from "./store/store";
 
 /** What of anywidget's model is used here. */
 interface Model {
@@ -24,12 +24,12 @@ function show(store: Store, element: HTMLElement): () => void {
 }
 
 function widget({ model, el }: { model: Model; el: HTMLElement }): () => void {
-  const store = newStore({ ask: (request) => model.send(request) });
-  const data = (): void => store.setData(JSON.parse(model.get("data")) as PanelData);
+  const store = new Store({ ask: (request) => model.send(request) });
+  const data = (): void => store.receive(JSON.parse(model.get("data")) as PanelData);
   const live = (): void => {
-    store.live.value = JSON.parse(model.get("progress")) as Live | null;
+    store.data.live.value = JSON.parse(model.get("progress")) as Live | null;
   };
-  const message = (answer: TileAnswer): void => store.tileCame(answer);
+  const message = (answer: TileAnswer): void => store.elements.receive(answer);
   model.on("change:data", data);
   model.on("change:progress", live);
   model.on("msg:custom", message);
@@ -49,8 +49,8 @@ function page(): void {
   const data = document.getElementById("jaxdbg-data");
   const element = document.getElementById("jaxdbg-panel");
   if (!data || !element) return;
-  const store = newStore();
-  store.setData(JSON.parse(data.textContent) as PanelData);
+  const store = new Store();
+  store.receive(JSON.parse(data.textContent) as PanelData);
   show(store, element);
 }
 

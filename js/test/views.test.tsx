@@ -1,21 +1,16 @@
 import { render } from "preact";
 import { act } from "preact/test-utils";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import type {
-  Finding,
-  OutputsData,
-  SourceFrame,
-  TileAnswer,
-  TileRequest,
-} from "../src/contract";
+import type { Finding, OutputsData, SourceFrame, TileAnswer, TileRequest } from "../src/contract";
+import { headOf } from "../src/findings/origin";
+import { Panel } from "../src/panel";
+import { marked } from "../src/source";
+import { Store } from "../src/store/store";
+import { bytes, number, seconds } from "../src/text";
 import { Axis, folds } from "../src/timeline/axis";
 import { extent, lanes, ticks } from "../src/timeline/lanes";
-import { newStore, type Store } from "../src/store";
-import { bytes, number, seconds } from "../src/text";
-import { headOf, marked } from "../src/findings/story";
-import { rowsOf, within } from "../src/tree/table";
 import { expression, windowAt } from "../src/tree/elements";
-import { Panel } from "../src/panel";
+import { rowsOf, within } from "../src/tree/table";
 import { fixture } from "./fixtures";
 
 let root: HTMLDivElement;
@@ -29,8 +24,8 @@ afterEach(() => {
   root.remove();
 });
 
-async function open(name: string, store = newStore()): Promise<Store> {
-  store.setData(fixture(name));
+async function open(name: string, store = new Store()): Promise<Store> {
+  store.receive(fixture(name));
   await act(() => render(<Panel store={store} />, root));
   return store;
 }
@@ -61,42 +56,42 @@ test("a failure is where one looks: story, leaf, call and moment", async () => {
   expect(text(".jd-details h4")).toBe("NaN was born in (x - mean) / (std + self.eps)");
   expect(text(".jd-details mark")).toBe("(x - mean) / (std + self.eps)");
   expect(text(".jd-details")).toContain("(std + self.eps)[17, 0, 0, 0] = 0.0");
-  expect(store.leaf.value).toBe(0);
-  expect(store.call.value).toEqual({ function: "train_step", number: 192 });
+  expect(store.selection.leaf.value).toBe(0);
+  expect(store.selection.call.value).toEqual({ function: "train_step", number: 192 });
   // The end of the failing call; finding the origin took a while longer.
-  expect(store.moment.value).toBeCloseTo((fixture("failed").report?.began ?? 0) + 3.3045);
+  expect(store.selection.time.value).toBeCloseTo((fixture("failed").report?.began ?? 0) + 3.3045);
 });
 
 test("the map says in which module the value was born", async () => {
   const store = await open("failed");
   const label = (): string => root.querySelector(".jd-map canvas")?.getAttribute("aria-label") ?? "";
-  expect(store.birth.value).toBeNull();
+  expect(store.shown.birth.value).toBeNull();
   expect(label()).not.toContain("Born in");
   const data = fixture("failed");
   const origin = data.report?.findings[1]?.origin;
   if (!origin) throw new Error("the fixture tells of no origin");
   origin.module = "model.conv1";
-  await act(() => store.setData(data));
-  expect(store.birth.value).toEqual({ module: "model.conv1", start: 0, end: 2 });
+  await act(() => store.receive(data));
+  expect(store.shown.birth.value).toEqual({ module: "model.conv1", start: 0, end: 2 });
   expect(text(".jd-map .jd-legend")).toContain("born in model.conv1");
   expect(label()).toContain("Born in model.conv1.");
 });
 
 test("from a leaf its findings, and back", async () => {
   const store = await open("failed");
-  await act(() => store.selectLeaf(0));
+  await act(() => store.navigate.toLeaf(0));
   expect(text(".jd-leaf h3")).toContain("model.conv1.kernel");
   expect(text(".jd-leaf")).toContain("Findings that touch it");
   await click(".jd-leaf section .jd-link");
-  expect(store.subject.value).toEqual({ kind: "finding", index: 1 });
+  expect(store.selection.subject.value).toEqual({ kind: "finding", index: 1 });
 });
 
 test("what a failure has opened stays when the same report comes again", async () => {
   const store = await open("failed");
-  await act(() => store.selectLeaf(3));
-  await act(() => store.setData(fixture("failed")));
-  expect(store.subject.value).toEqual({ kind: "leaf" });
-  expect(store.tree.value?.paths[store.leaf.value]).toBe("model.conv2.bias");
+  await act(() => store.navigate.toLeaf(3));
+  await act(() => store.receive(fixture("failed")));
+  expect(store.selection.subject.value).toEqual({ kind: "leaf" });
+  expect(store.shown.tree.value?.paths[store.selection.leaf.value]).toBe("model.conv2.bias");
 });
 
 test("keys go from one bad leaf to the next, and nowhere else", async () => {
@@ -104,12 +99,12 @@ test("keys go from one bad leaf to the next, and nowhere else", async () => {
   const outside = vi.fn();
   document.body.addEventListener("keydown", outside);
   const event = await press("]");
-  expect(store.leaf.value).toBe(417);
+  expect(store.selection.leaf.value).toBe(417);
   expect(event.defaultPrevented).toBe(true);
   await press("[");
-  expect(store.leaf.value).toBe(417);
+  expect(store.selection.leaf.value).toBe(417);
   await press("t");
-  expect(store.view.value).toBe("table");
+  expect(store.view.layout.value).toBe("table");
   await press("d");
   expect(outside).not.toHaveBeenCalled();
   document.body.removeEventListener("keydown", outside);
@@ -118,15 +113,15 @@ test("keys go from one bad leaf to the next, and nowhere else", async () => {
 test("typing a search is no command", async () => {
   const store = await open("tree");
   await press("t", ".jd-search");
-  expect(store.view.value).toBe("map");
+  expect(store.view.layout.value).toBe("map");
   await act(() => {
-    store.query.value = "blocks[3]. bias";
+    store.view.query.value = "blocks[3]. bias";
   });
   expect(text(".jd-searching small")).toBe("8 found");
   await press("Enter", ".jd-search");
-  expect(store.tree.value?.paths[store.leaf.value]).toMatch(/^model\.blocks\[3\].*bias$/);
+  expect(store.shown.tree.value?.paths[store.selection.leaf.value]).toMatch(/^model\.blocks\[3\].*bias$/);
   await press("Escape", ".jd-search");
-  expect(store.query.value).toBe("");
+  expect(store.view.query.value).toBe("");
 });
 
 test("the table holds few rows, and says where each one stands", async () => {
@@ -139,12 +134,12 @@ test("the table holds few rows, and says where each one stands", async () => {
   expect(here?.textContent).toContain("N");
   expect(here?.getAttribute("aria-level")).toBe("7");
   expect(here?.getAttribute("aria-setsize")).toBe("2");
-  expect(store.bad.value).toEqual([417]);
+  expect(store.shown.bad.value).toEqual([417]);
 });
 
 test("rows follow the modules that are open", async () => {
   const store = await open("tree");
-  const tree = store.tree.value;
+  const tree = store.shown.tree.value;
   if (!tree) throw new Error("no tree");
   const module = tree.modules();
   expect(rowsOf(tree, module, () => false)).toHaveLength(1);
@@ -167,18 +162,18 @@ test("the slider says since when", async () => {
   const store = await open("failed");
   expect(text(".jd-slider")).toContain("first bad: call 192");
   await act(() => {
-    store.call.value = { function: "train_step", number: 150 };
+    store.selection.call.value = { function: "train_step", number: 150 };
   });
-  expect(store.bad.value).toEqual([]);
+  expect(store.shown.bad.value).toEqual([]);
   await click(".jd-slider .jd-link");
-  expect(store.call.value?.number).toBe(192);
-  expect(store.leaf.value).toBe(0);
+  expect(store.selection.call.value?.number).toBe(192);
+  expect(store.selection.leaf.value).toBe(0);
 });
 
 test("a compilation tells what has changed, and what to do", async () => {
   const store = await open("failed");
-  const again = store.compilations.value.findIndex((e) => e.reason);
-  await act(() => store.selectCompilation(again));
+  const again = store.data.compilations.value.findIndex((e) => e.reason);
+  await act(() => store.navigate.toCompilation(again));
   expect(text(".jd-details")).toContain("Again, because of shape of x");
   expect(text(".jd-details .jd-change")).toBe(
     "beforefloat32[64,8,8,1]nowfloat32[5,8,8,1]",
@@ -189,23 +184,23 @@ test("a compilation tells what has changed, and what to do", async () => {
 test("the slider's call, and a click on a call, mark the moment", async () => {
   const store = await open("failed");
   const began = fixture("failed").report?.began ?? 0;
-  await act(() => store.goToCall({ function: "train_step", number: 3 }));
+  await act(() => store.navigate.toCall({ function: "train_step", number: 3 }));
   // The nearest call that was kept, in its middle.
-  expect(store.moment.value).toBeCloseTo(began + 1.602, 4);
-  await act(() => store.goToCall({ function: "nothing", number: 3 }));
-  expect(store.moment.value).toBeNull();
+  expect(store.selection.time.value).toBeCloseTo(began + 1.602, 4);
+  await act(() => store.navigate.toCall({ function: "nothing", number: 3 }));
+  expect(store.selection.time.value).toBeNull();
 });
 
 test("arrows go from compilation to compilation, and never to the notebook", async () => {
   const store = await open("failed");
   await press("ArrowRight", ".jd-timeline");
-  expect(store.subject.value).toEqual({ kind: "compilation", index: 0 });
+  expect(store.selection.subject.value).toEqual({ kind: "compilation", index: 0 });
   const event = await press("ArrowRight", ".jd-timeline");
   expect(event.defaultPrevented).toBe(true);
-  expect(store.subject.value).toEqual({ kind: "compilation", index: 1 });
+  expect(store.selection.subject.value).toEqual({ kind: "compilation", index: 1 });
   await press("ArrowLeft", ".jd-timeline");
   await press("ArrowLeft", ".jd-timeline");
-  expect(store.subject.value).toEqual({ kind: "compilation", index: 0 });
+  expect(store.selection.subject.value).toEqual({ kind: "compilation", index: 0 });
   await press("+", ".jd-timeline");
   expect(text(".jd-timeline .jd-link")).toBe("show all");
   await press("0", ".jd-timeline");
@@ -216,7 +211,7 @@ test("the compilations of a whole session, without a region", async () => {
   const store = await open("compilations");
   expect(text(".jd-header")).toBe("compilations300 ms lost to avoidable compilationsjaxdbg");
   expect(text(".jd-spent")).toContain("since jaxdbg was loaded");
-  expect(store.timeline.value?.cells.map((c) => c.name)).toEqual(["cell 8", "cell 9"]);
+  expect(store.data.timeline.value?.cells.map((c) => c.name)).toEqual(["cell 8", "cell 9"]);
 });
 
 test("an hour between two cells is folded, and time goes back and forth", () => {
@@ -252,9 +247,9 @@ test("the table of compilations is sorted by a click on its head", async () => {
 
 test("elements are asked for, waited for, and shown for the leaf that asked", async () => {
   const asked: unknown[] = [];
-  const store = await open("failed", newStore({ ask: (r) => asked.push(r) }));
+  const store = await open("failed", new Store({ ask: (r) => asked.push(r) }));
   vi.useFakeTimers();
-  await act(() => store.selectLeaf(5));
+  await act(() => store.navigate.toLeaf(5));
   const path = "model.head.bias";
   const what = { tree: "model", leaf: 5, path, finding: -1, window: [] };
   expect(asked).toEqual([{ ask: "tile", id: 1, ...what }]);
@@ -263,9 +258,9 @@ test("elements are asked for, waited for, and shown for the leaf that asked", as
   });
   vi.useRealTimers();
   expect(text(".jd-busy")).toBe("kernel busy – the elements come when the cell ends");
-  await act(() => store.tileCame({ ...TILE, id: 99 }));
-  expect(store.tile.value.state).toBe("asked");
-  await act(() => store.tileCame({ ...TILE, id: 1 }));
+  await act(() => store.elements.receive({ ...TILE, id: 99 }));
+  expect(store.elements.tile.value.state).toBe("asked");
+  await act(() => store.elements.receive({ ...TILE, id: 1 }));
   expect(text(".jd-heat")).toContain("model.head.bias");
 });
 
@@ -273,23 +268,23 @@ test("a kernel that is gone is told, not waited for", async () => {
   const dead = (): never => {
     throw new Error("Cannot send");
   };
-  const store = await open("failed", newStore({ ask: dead }));
-  await act(() => store.selectLeaf(5));
+  const store = await open("failed", new Store({ ask: dead }));
+  await act(() => store.navigate.toLeaf(5));
   expect(text(".jd-details")).toContain("The kernel of this panel is gone: run the cell again");
 });
 
 test("elements are reached by keys, too", async () => {
   const asked: TileRequest[] = [];
-  const store = await open("failed", newStore({ ask: (r) => asked.push(r) }));
-  await act(() => store.selectLeaf(5));
-  await act(() => store.tileCame({ ...TILE, id: 1 }));
+  const store = await open("failed", new Store({ ask: (r) => asked.push(r) }));
+  await act(() => store.navigate.toLeaf(5));
+  await act(() => store.elements.receive({ ...TILE, id: 1 }));
   for (const key of ["ArrowRight", "ArrowRight", "ArrowRight", "ArrowLeft"]) {
     expect((await press(key, ".jd-cells")).defaultPrevented).toBe(true);
   }
   expect(text(".jd-heat .jd-unseen")).toContain("model.head.bias[2:4]: ");
   await press("Enter", ".jd-cells");
   expect(asked.at(-1)?.window).toEqual([[0, 10]]); // a few around it
-  await act(() => store.tileCame({ ...TILE, id: 2, step: [1, 1], values: [..."abcde"] }));
+  await act(() => store.elements.receive({ ...TILE, id: 2, step: [1, 1], values: [..."abcde"] }));
   for (const key of ["ArrowLeft", "ArrowRight", "Enter"]) await press(key, ".jd-cells");
   expect(text(".jd-value")).toContain("model.head.bias[1] = b");
   await press("Backspace", ".jd-cells");
@@ -298,9 +293,9 @@ test("elements are reached by keys, too", async () => {
 
 test("what the failing call gave, and back to what is there", async () => {
   const asked: TileRequest[] = [];
-  const store = await open("failed", newStore({ ask: (r) => asked.push(r) }));
+  const store = await open("failed", new Store({ ask: (r) => asked.push(r) }));
   expect(text(".jd-moment small")).toBe("3 leaves bad in call 192 of train_step");
-  await act(() => store.selectLeaf(4));
+  await act(() => store.navigate.toLeaf(4));
   expect(text(".jd-shown")).toBe("What call 192 gave.");
   expect(text(".jd-numbers")).toContain("10 NaN of 5,120");
   expect(text(".jd-numbers")).toContain("[17, 0]");
@@ -314,42 +309,42 @@ test("what the failing call gave, and back to what is there", async () => {
   expect(text(".jd-moment small")).toBe("its last good values");
   expect(text(".jd-numbers")).toContain("NaN, Infnone");
   expect(asked.at(-1)).toMatchObject({ leaf: 4, finding: -1 });
-  expect(store.bad.value).toEqual([]);
+  expect(store.shown.bad.value).toEqual([]);
   await click(".jd-moment button");
-  expect(store.bad.value).toEqual([0, 1, 4]);
-  await act(() => store.selectLeaf(5));
+  expect(store.shown.bad.value).toEqual([0, 1, 4]);
+  await act(() => store.navigate.toLeaf(5));
   expect(text(".jd-shown")).toContain("was finite");
 });
 
 test("the slider, too, leaves the failing call and comes back to it", async () => {
   const store = await open("failed");
-  await act(() => store.goToCall({ function: "train_step", number: 150 }));
-  expect(store.failed.value).toBeNull();
+  await act(() => store.navigate.toCall({ function: "train_step", number: 150 }));
+  expect(store.shown.failed.value).toBeNull();
   expect(text(".jd-moment small")).toBe("after call 150");
-  await act(() => store.turn());
-  expect(store.call.value?.number).toBe(192);
-  expect(store.bad.value).toEqual([0, 1, 4]);
-  await act(() => store.turn());
-  expect(store.kept.value).toBe(-1);
-  await act(() => store.goToCall({ function: "train_step", number: 192 }));
-  expect(store.bad.value).toEqual([0, 1, 4]);
+  await act(() => store.navigate.toggleNow());
+  expect(store.selection.call.value?.number).toBe(192);
+  expect(store.shown.bad.value).toEqual([0, 1, 4]);
+  await act(() => store.navigate.toggleNow());
+  expect(store.shown.snapshot.value).toBe(-1);
+  await act(() => store.navigate.toCall({ function: "train_step", number: 192 }));
+  expect(store.shown.bad.value).toEqual([0, 1, 4]);
 });
 
 test("the bad elements are there without a kernel", async () => {
   const store = await open("failed");
-  await act(() => store.selectLeaf(4));
+  await act(() => store.navigate.toLeaf(4));
   expect(text(".jd-shown")).toBe("What call 192 gave.");
   expect(root.querySelector(".jd-heat canvas")?.getAttribute("aria-label")).toBe(
     "Elements of model.head.kernel, 64 by 10 cells",
   );
-  await act(() => store.turn());
+  await act(() => store.navigate.toggleNow());
   expect(root.querySelector(".jd-heat")).toBeNull(); // of these there is no picture
 });
 
 test("while the kernel is busy the picture stands for the elements", async () => {
-  const store = await open("failed", newStore({ ask: () => undefined }));
+  const store = await open("failed", new Store({ ask: () => undefined }));
   vi.useFakeTimers();
-  await act(() => store.selectLeaf(4));
+  await act(() => store.navigate.toLeaf(4));
   await act(() => {
     vi.advanceTimersByTime(500);
   });
@@ -362,8 +357,8 @@ test("in a saved page, where a tree is known by its history only", async () => {
   const data = fixture("failed");
   for (const tree of data.trees) tree.known = false;
   const store = await open("clean");
-  await act(() => store.setData(data));
-  await act(() => store.selectLeaf(4));
+  await act(() => store.receive(data));
+  await act(() => store.navigate.toLeaf(4));
   expect(text(".jd-shown")).toBe("What call 192 gave.");
   expect(text(".jd-numbers")).toContain("10 NaN of 5,120");
   expect(root.querySelector(".jd-moment")).toBeNull();
@@ -375,11 +370,11 @@ test("of two findings about a leaf each has its own results", async () => {
   const again = { ...(data.report?.findings[1] as Finding), call: 193 };
   data.report?.findings.push(again);
   data.outputs.push({ ...first, finding: 2 });
-  const store = newStore();
+  const store = new Store();
   await open("clean", store);
-  await act(() => store.setData(data));
-  await act(() => store.selectFinding(2));
-  await act(() => store.selectLeaf(4));
+  await act(() => store.receive(data));
+  await act(() => store.navigate.toFinding(2));
+  await act(() => store.navigate.toLeaf(4));
   expect(text(".jd-shown")).toBe("What call 193 gave.");
   const copied = root.querySelector(".jd-leaf .jd-copy")?.getAttribute("title");
   expect(copied).toBe('copy import jaxdbg; jaxdbg.bad_output("model.head.kernel", 3)');
@@ -387,9 +382,9 @@ test("of two findings about a leaf each has its own results", async () => {
 
 test("a result that no tree holds is a leaf like any other", async () => {
   const store = await open("failed");
-  await act(() => void store.goTo("train_step(...)[0]"));
-  await act(() => store.selectLeaf(store.leaf.value));
-  expect(store.tree.value?.name).toBe("train_step(...)");
+  await act(() => void store.navigate.toPath("train_step(...)[0]"));
+  await act(() => store.navigate.toLeaf(store.selection.leaf.value));
+  expect(store.shown.tree.value?.name).toBe("train_step(...)");
   expect(text(".jd-shown")).toBe("What call 192 gave, which no tree holds.");
   expect(text(".jd-numbers")).toContain("1 NaN of 1");
   expect(root.querySelector(".jd-moment")).toBeNull();
@@ -420,7 +415,7 @@ test("a running cell says how far it is", async () => {
   const store = await open("clean");
   const live = { function: "train_step", call: 41, rate: 12.5, seconds: 3 };
   await act(() => {
-    store.live.value = { running: true, calls: 44, ...live };
+    store.data.live.value = { running: true, calls: 44, ...live };
   });
   expect(text(".jd-header")).toContain("● running");
   expect(text(".jd-facts")).toBe("44 callstrain_step call 4112.5 calls/s3.00 s");
@@ -428,7 +423,7 @@ test("a running cell says how far it is", async () => {
 
 test("a panel of another version says so", () => {
   const data = { ...fixture("clean"), jaxdbg_panel: 2 as never };
-  expect(() => newStore().setData(data)).toThrow("reads format 1 and was given 2");
+  expect(() => new Store().receive(data)).toThrow("reads format 1 and received format 2");
 });
 
 test("lanes and spans", () => {

@@ -1,13 +1,15 @@
 // Each failure as one row in plain words; selecting one takes everything to its place.
 
-import type { Finding, Remark } from "../contract";
-import { badnessOf, type Store } from "../store";
-import { INF, NAN } from "../tree/tree";
+import type { Remark } from "../contract";
+import { FindingGlyph } from "../glyph";
+import { onRowKey } from "../keyboard";
+import type { Store } from "../store/store";
+import { headline } from "../text";
 
 export function Findings({ store }: { store: Store }) {
-  const findings = store.findings.value;
+  const findings = store.data.findings.value;
   if (!findings.length) return <Notices store={store} />;
-  const subject = store.subject.value;
+  const subject = store.selection.subject.value;
   return (
     <div class="jd-findings" role="listbox" aria-label="Findings" tabIndex={-1}>
       {findings.map((finding, i) => {
@@ -19,11 +21,11 @@ export function Findings({ store }: { store: Store }) {
             role="option"
             tabIndex={0}
             aria-selected={here}
-            onClick={() => store.selectFinding(i)}
-            onKeyDown={(e) => onRowKey(e, () => store.selectFinding(i))}
+            onClick={() => store.navigate.toFinding(i)}
+            onKeyDown={(e) => onRowKey(e, () => store.navigate.toFinding(i))}
           >
-            <Glyph finding={finding} />
-            <span class="jd-what">{inWords(finding)}</span>
+            <FindingGlyph finding={finding} />
+            <span class="jd-what">{headline(finding)}</span>
             <span class="jd-where">
               {finding.function && (
                 <>
@@ -40,37 +42,6 @@ export function Findings({ store }: { store: Store }) {
   );
 }
 
-/** Enter and the space bar select; arrows go to the neighbours. */
-export function onRowKey(event: KeyboardEvent, select: () => void): void {
-  const row = event.currentTarget as HTMLElement;
-  const to = { ArrowDown: row.nextElementSibling, ArrowUp: row.previousElementSibling }[
-    event.key
-  ];
-  if (event.key === "Enter" || event.key === " ") select();
-  else if (to instanceof HTMLElement) to.focus();
-  else return;
-  event.preventDefault();
-}
-
-export function Glyph({ finding }: { finding: Finding }) {
-  const bad = badnessOf(finding);
-  const name = bad === NAN ? "jd-nan" : bad === INF ? "jd-inf" : "jd-other";
-  const sign = bad === NAN ? "N" : bad === INF ? "∞" : SIGNS[finding.kind];
-  return (
-    <span class={`jd-glyph ${name}`} aria-hidden="true">
-      {sign ?? "!"}
-    </span>
-  );
-}
-
-const SIGNS: Record<string, string> = { traces: "↻", compiles: "↻" };
-
-/** The head of the message: it says what and where. */
-export function inWords(finding: Finding): string {
-  const line = finding.message.split("\n", 1)[0] ?? "";
-  return line.replace(/[:.]$/, "");
-}
-
 function stale({ function: name, reason }: Remark): string {
   return (
     `${name} was traced with ${reason.where} = ${reason.before}, which is ` +
@@ -79,7 +50,7 @@ function stale({ function: name, reason }: Remark): string {
 }
 
 function Notices({ store }: { store: Store }) {
-  const report = store.report.value;
+  const report = store.data.report.value;
   if (!report) return null;
   const { notices, placed, remarks } = report;
   if (!notices.length && !placed.length && !remarks.length) return null;

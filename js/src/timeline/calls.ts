@@ -1,7 +1,8 @@
 // The calls of a region, as they lie on the timeline.
 
+import type { Call } from "../call";
+import { type Numbers, unpack } from "../columns";
 import type { CallsData } from "../contract";
-import { type Call, type Numbers, unpack } from "../tree/tree";
 
 export class Calls {
   readonly length: number;

@@ -1,11 +1,12 @@
 // One trace, lowering or compilation: what for, why again, from which line.
 
-import type { Store } from "../store";
+import { Prose } from "../prose";
+import { Source } from "../source";
+import type { Store } from "../store/store";
 import { seconds } from "../text";
-import { Prose, Source } from "../findings/story";
 
 export function CompilationDetails({ store, index }: { store: Store; index: number }) {
-  const event = store.compilations.value[index];
+  const event = store.data.compilations.value[index];
   if (!event) return null;
   const { reason } = event;
   const signature = Object.entries(event.signature);

@@ -2,9 +2,9 @@
 
 import { useMemo, useState } from "preact/hooks";
 import type { CompileEvent } from "../contract";
-import type { Store } from "../store";
+import { onRowKey } from "../keyboard";
+import type { Store } from "../store/store";
 import { seconds } from "../text";
-import { onRowKey } from "../findings/findings";
 
 /** Why it ran again, in one line. */
 export function again(event: CompileEvent): string {
@@ -29,9 +29,9 @@ export function Compilations({ store }: { store: Store }) {
   const [by, setBy] = useState<By>("start");
   const [down, setDown] = useState(false);
   const [mine, setMine] = useState(true);
-  const events = store.compilations.value;
-  const began = store.timeline.value?.cells[0]?.start ?? events[0]?.start ?? 0;
-  const subject = store.subject.value;
+  const events = store.data.compilations.value;
+  const began = store.data.timeline.value?.cells[0]?.start ?? events[0]?.start ?? 0;
+  const subject = store.selection.subject.value;
   const users = events.some((e) => e.user);
   const rows = useMemo(() => {
     const order = [...events.keys()].filter((i) => !mine || !users || events[i]?.user);
@@ -88,8 +88,8 @@ export function Compilations({ store }: { store: Store }) {
                   tabIndex={0}
                   class={here ? "jd-here" : ""}
                   aria-selected={here}
-                  onClick={() => store.selectCompilation(i)}
-                  onKeyDown={(k) => onRowKey(k, () => store.selectCompilation(i))}
+                  onClick={() => store.navigate.toCompilation(i)}
+                  onKeyDown={(k) => onRowKey(k, () => store.navigate.toCompilation(i))}
                 >
                   <td>{seconds(e.start - began)}</td>
                   <td>

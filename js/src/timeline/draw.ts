@@ -1,13 +1,12 @@
 // Draws the timeline: cells, calls, compilations, failures.
 
+import { badnessOf, INF } from "../badness";
+import type { Cell, CompileEvent, Finding } from "../contract";
+import { seconds } from "../text";
+import type { Colours } from "../theme";
 import type { Axis } from "./axis";
 import type { Calls } from "./calls";
-import type { Colours } from "../theme";
-import type { Cell, CompileEvent, Finding } from "../contract";
 import { type Lane, ticks } from "./lanes";
-import { badnessOf } from "../store";
-import { seconds } from "../text";
-import { INF } from "../tree/tree";
 
 export const LABEL = 132;
 export const LANE = 20;

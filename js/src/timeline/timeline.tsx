@@ -2,15 +2,15 @@
 // table under it.
 
 import { useMemo, useRef, useState } from "preact/hooks";
+import { Canvas, type Place, Tip, useWidth } from "../canvas";
+import type { CompileEvent } from "../contract";
+import type { Store } from "../store/store";
+import { count, seconds } from "../text";
 import { Axis, folds } from "./axis";
 import type { Calls } from "./calls";
-import type { CompileEvent } from "../contract";
-import { extent, lanes } from "./lanes";
-import { type Drawn, drawTimeline, LABEL, LANE, TOP, xOf } from "./draw";
-import type { Store } from "../store";
-import { count, seconds } from "../text";
-import { Canvas, type Place, Tip, useWidth } from "../canvas";
 import { again, Compilations } from "./compilations";
+import { type Drawn, drawTimeline, LABEL, LANE, TOP, xOf } from "./draw";
+import { extent, lanes } from "./lanes";
 
 /** Seconds as they are shown, see `Axis`. */
 type Range = [number, number];
@@ -21,11 +21,11 @@ export function Timeline({ store, theme }: { store: Store; theme: number }) {
   const [brush, setBrush] = useState<Range | null>(null);
   const [at, setAt] = useState<Place | null>(null);
   const start = useRef<number | null>(null);
-  const events = store.compilations.value;
-  const findings = store.findings.value;
-  const cells = store.timeline.value?.cells ?? [];
-  const calls = store.ran.value;
-  const subject = store.subject.value;
+  const events = store.data.compilations.value;
+  const findings = store.data.findings.value;
+  const cells = store.data.timeline.value?.cells ?? [];
+  const calls = store.data.calls.value;
+  const subject = store.selection.subject.value;
   const all = useMemo(() => lanes(events, calls?.functions), [events, calls]);
   const whole = useMemo(() => {
     const edges = cells.flatMap((c) => [c.start, c.end]);
@@ -47,7 +47,7 @@ export function Timeline({ store, theme }: { store: Store; theme: number }) {
     calls,
     findings,
     picked: subject?.kind === "compilation" ? subject.index : -1,
-    moment: store.moment.value,
+    moment: store.selection.time.value,
     brush,
   };
   const shownAt = (x: number): number =>
@@ -57,11 +57,11 @@ export function Timeline({ store, theme }: { store: Store; theme: number }) {
   const pick = (p: Place): void => {
     const event = eventAt(what, p);
     if (event >= 0) {
-      store.selectCompilation(event);
+      store.navigate.toCompilation(event);
       return;
     }
     const call = callAt(what, p);
-    if (call >= 0) store.goToCall(calls?.call(call) ?? null);
+    if (call >= 0) store.navigate.toCall(calls?.call(call) ?? null);
   };
   /** Zooms in or out around what is selected, or the middle. */
   const scale = (by: number): void => {
@@ -107,7 +107,7 @@ export function Timeline({ store, theme }: { store: Store; theme: number }) {
           <small>drag to zoom</small>
         )}
       </div>
-      <p class="jd-spent">{store.timeline.value?.headline}</p>
+      <p class="jd-spent">{store.data.timeline.value?.headline}</p>
       <Canvas
         width={width}
         height={what.height}
@@ -143,10 +143,10 @@ export function Timeline({ store, theme }: { store: Store; theme: number }) {
 
 /** The compilation after the selected one, or before it. */
 function step(store: Store, by: 1 | -1): void {
-  const last = store.compilations.value.length - 1;
-  const subject = store.subject.value;
+  const last = store.data.compilations.value.length - 1;
+  const subject = store.selection.subject.value;
   const at = subject?.kind === "compilation" ? subject.index + by : by > 0 ? 0 : last;
-  store.selectCompilation(Math.min(Math.max(at, 0), last));
+  store.navigate.toCompilation(Math.min(Math.max(at, 0), last));
 }
 
 function eventAt(what: Drawn, p: Place): number {
@@ -206,7 +206,7 @@ function cellTip(what: Drawn, p: Place): string[] {
 }
 
 function Key({ store }: { store: Store }) {
-  const events = store.compilations.value;
+  const events = store.data.compilations.value;
   return (
     <span class="jd-legend">
       {(events.length ? ["trace", "lower", "compile"] : []).map((phase) => (
@@ -224,7 +224,7 @@ function Key({ store }: { store: Store }) {
           <i class="jd-swatch jd-again" /> again, avoidable
         </span>
       )}
-      {!!store.ran.value?.length && (
+      {!!store.data.calls.value?.length && (
         <span>
           <i class="jd-swatch jd-call" /> call
         </span>

@@ -1,8 +1,9 @@
 // How a leaf of the map is coloured: by its badness, or by a number of it.
 
-import type { Paint } from "../store";
+import { GOOD, INF, NAN } from "../badness";
+import type { Paint } from "../store/view";
 import { type Colours, RAMP } from "../theme";
-import { GOOD, INF, NAN, type Tree } from "./tree";
+import type { Tree } from "./tree";
 
 export interface Scale {
   /** The colour of a leaf that is good. */

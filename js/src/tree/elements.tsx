@@ -1,33 +1,34 @@
 // The elements of a leaf as a heat map, reduced by the kernel so that one NaN is seen.
 
 import { useEffect, useMemo, useState } from "preact/hooks";
-import type { Store } from "../store";
+import { NAN } from "../badness";
+import { Canvas, type Place, Tip, useWidth } from "../canvas";
+import { unpack } from "../columns";
 import type { TileAnswer } from "../contract";
+import type { Store } from "../store/store";
+import { number } from "../text";
 import type { Colours } from "../theme";
 import { drawBad } from "./colouring";
-import { number } from "../text";
-import { NAN, unpack } from "./tree";
-import { Canvas, type Place, Tip, useWidth } from "../canvas";
-import { Copy, expressionOf } from "./leaf";
+import { Copy, expressionOf } from "./copy";
 
-export function Elements(props: { store: Store; path: string; theme: number }) {
+export function LeafElements(props: { store: Store; path: string; theme: number }) {
   const { store } = props;
-  const looked = store.looked.value;
-  const tile = store.tile.value;
+  const looked = store.elements.of.value;
+  const tile = store.elements.tile.value;
   useEffect(() => {
-    const now = store.tile.value;
-    if (now.state === "none" || now.of !== looked) store.askTile();
+    const now = store.elements.tile.value;
+    if (now.state === "none" || now.of !== looked) store.elements.ask();
   }, [looked, store]);
   const answer = tile.state === "there" && tile.of === looked ? tile.answer : null;
   const picture = useMemo(() => pictureOf(store), [looked, store]);
   const seen = answer && !answer.error ? answer : picture;
-  if (!store.hasKernel && !picture && !store.source.value) return null;
+  if (!store.elements.hasKernel && !picture && !store.elements.source.value) return null;
   return (
     <section>
       <h4>Elements</h4>
       {seen && <Heat {...props} answer={seen} reduced={seen === picture} />}
-      {!seen && !store.hasKernel && <p class="jd-note">No picture is kept.</p>}
-      {store.hasKernel && !answer && <Waiting closer={picture !== null} />}
+      {!seen && !store.elements.hasKernel && <p class="jd-note">No picture is kept.</p>}
+      {store.elements.hasKernel && !answer && <Waiting closer={picture !== null} />}
       {answer?.error && <p class="jd-note">{answer.error}</p>}
     </section>
   );
@@ -35,8 +36,8 @@ export function Elements(props: { store: Store; path: string; theme: number }) {
 
 /** The picture that came with the report, of a bad leaf of a failing call. */
 function pictureOf(store: Store): TileAnswer | null {
-  const source = store.source.value;
-  const picture = source?.outputs.picture(source.at);
+  const source = store.elements.source.value;
+  const picture = source?.outputs.picture(source.output);
   if (!picture) return null;
   return {
     ...picture,
@@ -138,7 +139,7 @@ function Heat({ store, path, answer, reduced, theme }: HeatProps) {
     if (cell === null) return;
     const window = windowAt(answer, cell);
     if (reduced || (isElement(window) && answer.values.length)) setPicked(cell);
-    else store.askTile(around(answer, window));
+    else store.elements.ask(around(answer, window));
   };
   const onKey = (event: KeyboardEvent): void => {
     const [down, across] = STEPS[event.key] ?? [0, 0];
@@ -148,7 +149,7 @@ function Heat({ store, path, answer, reduced, theme }: HeatProps) {
       setCursor(here === null ? 0 : row * columns + column);
       setAt(null);
     } else if (event.key === "Enter") pick(here);
-    else if (event.key === "Backspace") store.askTile();
+    else if (event.key === "Backspace") store.elements.ask();
     else return;
     event.preventDefault();
   };
@@ -162,7 +163,7 @@ function Heat({ store, path, answer, reduced, theme }: HeatProps) {
       <div class="jd-note">
         {expression(path, answer.window, answer.shape)}{" "}
         {!whole && (
-          <button type="button" class="jd-link" onClick={() => store.askTile()}>
+          <button type="button" class="jd-link" onClick={() => store.elements.ask()}>
             whole leaf
           </button>
         )}
@@ -242,7 +243,7 @@ function Axis({ store, answer, axis, size, reduced }: AxisProps) {
   const [from, to] = answer.window[axis] ?? [0, size];
   const one = to - from === 1;
   const ask = (range: [number, number]): void => {
-    store.askTile(answer.window.map((w, i) => (i === axis ? range : w)));
+    store.elements.ask(answer.window.map((w, i) => (i === axis ? range : w)));
   };
   return (
     <label class="jd-axis">

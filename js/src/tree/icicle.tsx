@@ -1,26 +1,28 @@
 // The structure: modules from the outside in, each as wide as it has leaves.
 
 import { useMemo, useState } from "preact/hooks";
-import { drawBad, leafColour, scale } from "./colouring";
-import { icicle } from "./layout";
-import type { Colours } from "../theme";
-import type { Store } from "../store";
-import { count } from "../text";
-import { GOOD, type Module, type Tree } from "./tree";
+import { GOOD } from "../badness";
 import { Canvas, type Place, Tip, useWidth } from "../canvas";
-import { leafTip, worstOf } from "./map";
+import type { Store } from "../store/store";
+import { count } from "../text";
+import type { Colours } from "../theme";
+import { drawBad, leafColour, scale } from "./colouring";
+import { leafTip } from "./describe";
+import { icicle } from "./layout";
+import type { Module } from "./modules";
+import type { Tree } from "./tree";
 
 const HEIGHT = 240;
 
 export function Icicle({ store, theme }: { store: Store; theme: number }) {
   const [ref, width] = useWidth();
   const [at, setAt] = useState<Place | null>(null);
-  const tree = store.tree.value as Tree;
-  const root = store.root.value as Module;
+  const tree = store.shown.tree.value as Tree;
+  const root = store.shown.root.value as Module;
   const plan = useMemo(() => icicle(root, width, HEIGHT), [root, width]);
-  const kept = store.kept.value;
-  const leaf = store.leaf.value;
-  const paint = store.paint.value;
+  const kept = store.shown.snapshot.value;
+  const leaf = store.selection.leaf.value;
+  const paint = store.view.paint.value;
   const leafAt = (x: number): number =>
     Math.min(root.end - 1, root.start + Math.floor((x / width) * (root.end - root.start)));
   const slabAt = (p: Place) =>
@@ -30,7 +32,7 @@ export function Icicle({ store, theme }: { store: Store; theme: number }) {
   const draw = (ctx: CanvasRenderingContext2D, colours: Colours): void => {
     ctx.font = "11px ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace";
     for (const s of plan.slabs) {
-      const worst = worstOf(tree, s.module.start, s.module.end, kept);
+      const worst = tree.worst(s.module.start, s.module.end, kept);
       ctx.fillStyle = colours.unknown;
       ctx.fillRect(s.x, s.y, Math.max(s.width - 1, 0.5), s.height - 1);
       if (worst !== GOOD) drawBad(ctx, worst, s.x, s.y + s.height - 5, 4, colours);
@@ -45,7 +47,7 @@ export function Icicle({ store, theme }: { store: Store; theme: number }) {
     const step = Math.max(1, Math.floor(1 / each));
     const bad: [1 | 2, number][] = [];
     for (let i = root.start; i < root.end; i += step) {
-      const worst = worstOf(tree, i, Math.min(i + step, root.end), kept);
+      const worst = tree.worst(i, Math.min(i + step, root.end), kept);
       const x = (i - root.start) * each;
       if (worst !== GOOD) bad.push([worst, x]);
       ctx.fillStyle = leafColour(tree, i, kept, good, colours);
@@ -72,10 +74,10 @@ export function Icicle({ store, theme }: { store: Store; theme: number }) {
   const goInto = (module?: Module): void => {
     if (!module) return;
     const { path, name, start, end, depth } = module;
-    store.inside.value = depth ? { path, label: path || name, start, end } : null;
+    store.selection.scope.value = depth ? { path, label: path || name, start, end } : null;
   };
   const pick = (p: Place): void => {
-    if (p.y >= plan.leaves.y) store.selectLeaf(leafAt(p.x));
+    if (p.y >= plan.leaves.y) store.navigate.toLeaf(leafAt(p.x));
     else goInto(slabAt(p)?.module);
   };
   return (

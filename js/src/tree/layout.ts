@@ -1,6 +1,7 @@
 // Where the cells of a map go. Pure functions, in CSS pixels.
 
-import { type Module, steps, type Tree } from "./tree";
+import { type Module, steps } from "./modules";
+import type { Tree } from "./tree";
 
 /** A run of leaves with a label. */
 export interface Group {

@@ -1,34 +1,33 @@
 // One leaf: its numbers, its line over the calls, its findings, its elements.
 
-import { useState } from "preact/hooks";
-import type { Store } from "../store";
-import { bytes, count, number } from "../text";
-import type { Tree } from "./tree";
-import { Glyph, inWords } from "../findings/findings";
-import { badCounts } from "./map";
+import { FindingGlyph, LeafGlyph } from "../glyph";
 import { Spark } from "../spark";
-import { Mark } from "./table";
-import { Elements } from "./elements";
+import type { Store } from "../store/store";
+import { bytes, count, headline, number } from "../text";
+import { Copy, expressionOf } from "./copy";
+import { badCounts } from "./describe";
+import { LeafElements } from "./elements";
+import type { Tree } from "./tree";
 
 export function LeafDetails({ store, theme }: { store: Store; theme: number }) {
-  const tree = store.tree.value as Tree;
-  const leaf = store.leaf.value;
+  const tree = store.shown.tree.value as Tree;
+  const leaf = store.selection.leaf.value;
   const path = tree.paths[leaf] ?? "";
-  const kept = store.kept.value;
+  const kept = store.shown.snapshot.value;
   const history = tree.history;
   const bad = tree.badness(leaf, kept);
   // Where something is wrong, one wants to see where.
-  const elements = <Elements store={store} path={path} theme={theme} />;
+  const elements = <LeafElements store={store} path={path} theme={theme} />;
   const series = history?.largest.map((call) => call[leaf] ?? NaN);
   return (
     <div class="jd-leaf">
       <h3>
-        <Mark bad={bad} /> <code>{path}</code>{" "}
+        <LeafGlyph bad={bad} /> <code>{path}</code>{" "}
         <Copy {...expressionOf(store, path)} />
       </h3>
       <p class="jd-note">{describe(tree, leaf)}</p>
       <Shown store={store} />
-      {tree.data.call && !store.source.value && (
+      {tree.data.call && !store.elements.source.value && (
         <p class="jd-note">As of {tree.data.call}:</p>
       )}
       {bad > 0 && elements}
@@ -40,7 +39,7 @@ export function LeafDetails({ store, theme }: { store: Store; theme: number }) {
             values={series}
             bad={(i) => (history?.bad[i]?.[leaf] ?? 0) > 0}
             at={kept}
-            onPick={(i) => store.goToCall(tree.callAt(i))}
+            onPick={(i) => store.navigate.toCall(tree.callOf(i))}
           />
         </section>
       )}
@@ -52,8 +51,9 @@ export function LeafDetails({ store, theme }: { store: Store; theme: number }) {
 
 /** Says of what the numbers and the elements are: of the failing call, or of now. */
 function Shown({ store }: { store: Store }) {
-  const { source, comparable, failed, goodNow } = store;
-  const from = source.value && store.findings.value[source.value.outputs.finding];
+  const { comparable, failed, goodNow } = store.shown;
+  const source = store.elements.source.value;
+  const from = source && store.data.findings.value[source.outputs.finding];
   const other = comparable.value;
   if (!from && !other) return null;
   const now = goodNow.value ? "The last good values, as they are now." : "As it is now.";
@@ -64,18 +64,6 @@ function Shown({ store }: { store: Store }) {
       {!from && (failed.value ? `As it is now. ${gave} for it was finite, and is not kept.` : now)}
     </p>
   );
-}
-
-/** How to get at what is shown in Python, and what to copy for it. */
-export function expressionOf(store: Store, path: string): { text: string; copied?: string } {
-  const { source } = store;
-  if (!source.value) return { text: path };
-  const { finding, leaves } = source.value.outputs;
-  const known = leaves.paths[source.value.at] ?? path;
-  const first = store.findings.value.findIndex((f) => f.paths.includes(known));
-  const which = first === finding ? "" : `, ${finding + 1}`;
-  const text = `jaxdbg.bad_output(${JSON.stringify(known)}${which})`;
-  return { text, copied: `import jaxdbg; ${text}` };
 }
 
 function describe(tree: Tree, leaf: number): string {
@@ -132,50 +120,21 @@ function headroom(bits: number): string {
 }
 
 function Touching({ store, path }: { store: Store; path: string }) {
-  const touching = store.findingsOf(path);
+  const touching = store.data.findingsOf(path);
   if (!touching.length) return null;
   return (
     <section>
       <h4>Findings that touch it</h4>
       {touching.slice(0, 6).map((i) => {
-        const finding = store.findings.value[i];
+        const finding = store.data.findings.value[i];
         return (
           finding && (
-            <button key={i} type="button" class="jd-link" onClick={() => store.selectFinding(i)}>
-              <Glyph finding={finding} /> {inWords(finding)}
+            <button key={i} type="button" class="jd-link" onClick={() => store.navigate.toFinding(i)}>
+              <FindingGlyph finding={finding} /> {headline(finding)}
             </button>
           )
         );
       })}
     </section>
   );
-}
-
-export function Copy({ text, copied }: { text: string; copied?: string | undefined }) {
-  const [done, setDone] = useState(false);
-  const copy = (): void => {
-    void copyText(copied ?? text).then(() => {
-      setDone(true);
-      setTimeout(() => setDone(false), 1200);
-    });
-  };
-  return (
-    <button type="button" class="jd-copy" title={`copy ${copied ?? text}`} onClick={copy}>
-      {done ? "copied" : "copy"}
-    </button>
-  );
-}
-
-/** The clipboard of a page without https is the old one. */
-async function copyText(text: string): Promise<void> {
-  if (navigator.clipboard) {
-    await navigator.clipboard.writeText(text);
-    return;
-  }
-  const area = document.createElement("textarea");
-  area.value = text;
-  document.body.append(area);
-  area.select();
-  document.execCommand("copy");
-  area.remove();
 }

@@ -2,15 +2,16 @@
 // bad, then those that grew most.
 
 import { useMemo } from "preact/hooks";
-import type { Store } from "../store";
-import { GOOD, type Tree } from "./tree";
+import { GOOD } from "../badness";
 import { SmallSpark } from "../spark";
+import type { Store } from "../store/store";
+import type { Tree } from "./tree";
 
 const MOST = 8;
 
 export function Lines({ store }: { store: Store }) {
-  const tree = store.tree.value;
-  const calls = store.calls.value;
+  const tree = store.shown.tree.value;
+  const calls = store.shown.recordedCalls.value;
   const leaves = useMemo(() => (tree && calls.length > 2 ? telling(tree) : []), [tree, calls]);
   const history = tree?.history;
   if (!tree || !history || !leaves.length) return null;
@@ -20,15 +21,15 @@ export function Lines({ store }: { store: Store }) {
         <button
           key={leaf}
           type="button"
-          class={`jd-small ${leaf === store.leaf.value ? "jd-here" : ""}`}
+          class={`jd-small ${leaf === store.selection.leaf.value ? "jd-here" : ""}`}
           title={tree.paths[leaf]}
-          onClick={() => store.selectLeaf(leaf)}
+          onClick={() => store.navigate.toLeaf(leaf)}
         >
           <code>{ending(tree.paths[leaf] ?? "", tree.name)}</code>
           <SmallSpark
             values={history.largest.map((call) => call[leaf] ?? NaN)}
             bad={(i) => (history.bad[i]?.[leaf] ?? 0) > 0}
-            at={store.kept.value}
+            at={store.shown.snapshot.value}
           />
         </button>
       ))}

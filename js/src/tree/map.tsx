@@ -1,23 +1,26 @@
 // The waffle: one cell for each leaf, in the order of the tree, grouped by module.
 
 import { useMemo, useState } from "preact/hooks";
-import type { Birth } from "./birth";
-import { type Block, cellOf, type Group, groups, leavesAt, type Waffle, waffle } from "./layout";
-import { type Colours, coloursOf } from "../theme";
-import { drawBad, leafColour, type Scale, scale } from "./colouring";
-import type { Store } from "../store";
-import { bytes, count, number, some } from "../text";
-import { type Badness, below, GOOD, type Module, type Tree } from "./tree";
+import { type Badness, GOOD } from "../badness";
 import { Canvas, type Place, Tip, useWidth } from "../canvas";
+import type { Store } from "../store/store";
+import { count, some } from "../text";
+import { type Colours, coloursOf } from "../theme";
+import type { Birth } from "./birth";
+import { drawBad, leafColour, type Scale, scale } from "./colouring";
+import { leafTip } from "./describe";
+import { type Block, cellOf, type Group, groups, leavesAt, type Waffle, waffle } from "./layout";
+import { below, type Module } from "./modules";
+import type { Tree } from "./tree";
 
 const HEIGHT = 260;
 const MONO = "ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace";
 
-export function Map({ store, theme }: { store: Store; theme: number }) {
+export function TreeMap({ store, theme }: { store: Store; theme: number }) {
   const [ref, width] = useWidth();
   const [at, setAt] = useState<Place | null>(null);
-  const tree = store.tree.value as Tree;
-  const root = store.root.value as Module;
+  const tree = store.shown.tree.value as Tree;
+  const root = store.shown.root.value as Module;
   const map = useMemo(
     () => {
       const all = groups(tree, root);
@@ -25,11 +28,11 @@ export function Map({ store, theme }: { store: Store; theme: number }) {
     },
     [tree, root, width],
   );
-  const kept = store.kept.value;
-  const found = store.found.value;
-  const leaf = store.leaf.value;
-  const birth = store.birth.value;
-  const paint = store.paint.value;
+  const kept = store.shown.snapshot.value;
+  const found = store.shown.found.value;
+  const leaf = store.selection.leaf.value;
+  const birth = store.shown.birth.value;
+  const paint = store.view.paint.value;
   const height = Math.ceil(map.height) + 2;
   const draw = (ctx: CanvasRenderingContext2D, colours: Colours): void => {
     const good = scale(tree, paint, kept, colours);
@@ -38,7 +41,7 @@ export function Map({ store, theme }: { store: Store; theme: number }) {
   const pick = (p: Place): void => {
     const hit = leavesAt(map, p.x, p.y);
     if (hit) {
-      store.selectLeaf(worstIn(tree, hit.from, hit.to, kept));
+      store.navigate.toLeaf(worstIn(tree, hit.from, hit.to, kept));
       return;
     }
     const block = labelAt(map, p);
@@ -50,7 +53,7 @@ export function Map({ store, theme }: { store: Store; theme: number }) {
         width={width}
         height={height}
         theme={theme}
-        label={`Map of ${some(tree.length, "leaf").replace("leafs", "leaves")} of ${tree.name}; ${count(store.bad.value.length)} hold NaN or Inf.${birth ? ` Born in ${birth.module}.` : ""} The table lists them.`}
+        label={`Map of ${some(tree.length, "leaf").replace("leafs", "leaves")} of ${tree.name}; ${count(store.shown.bad.value.length)} hold NaN or Inf.${birth ? ` Born in ${birth.module}.` : ""} The table lists them.`}
         draw={draw}
         onPoint={(p, e) => {
           setAt(p);
@@ -104,7 +107,7 @@ export function drawWaffle(ctx: CanvasRenderingContext2D, what: Drawn): void {
     for (let leaf = block.start; leaf < block.end; leaf += map.share, cell++) {
       const x = block.x + (cell % block.perRow) * map.stride;
       const y = block.y + Math.floor(cell / block.perRow) * map.pitch;
-      const worst = worstOf(tree, leaf, Math.min(leaf + map.share, block.end), kept);
+      const worst = tree.worst(leaf, Math.min(leaf + map.share, block.end), kept);
       if (map.stride > map.pitch) {
         ctx.fillStyle = colour = worst === GOOD ? colours.dim : colours.text;
         ctx.fillText(nameOf(tree, block, leaf), x + side + 5, y + 13);
@@ -135,7 +138,7 @@ function drawTexts(ctx: CanvasRenderingContext2D, { map, colours, tree, kept }: 
   }
   const common = commonStart(map.blocks.map((b) => b.path));
   for (const block of map.blocks) {
-    const wrong = worstOf(tree, block.start, block.end, kept) !== GOOD;
+    const wrong = tree.worst(block.start, block.end, kept) !== GOOD;
     ctx.font = `${wrong ? "700 " : ""}11px ${MONO}`;
     ctx.fillStyle = wrong ? colours.text : colours.dim;
     const text = below(block.label, common) || block.label;
@@ -209,26 +212,17 @@ function outline(ctx: CanvasRenderingContext2D, what: Drawn, side: number): void
   ctx.strokeRect(at.x - shift - 2.5, at.y - shift - 2.5, size + 5, size + 5);
 }
 
-export function worstOf(tree: Tree, from: number, to: number, kept: number): Badness {
-  let worst: Badness = GOOD;
-  for (let i = from; i < to; i++) {
-    const bad = tree.badness(i, kept);
-    if (bad > worst) worst = bad;
-  }
-  return worst;
-}
-
 function worstIn(tree: Tree, from: number, to: number, kept: number): number {
-  const worst = worstOf(tree, from, to, kept);
+  const worst = tree.worst(from, to, kept);
   for (let i = from; i < to; i++) if (tree.badness(i, kept) === worst) return i;
   return from;
 }
 
 function goInto(store: Store, block: Block): void {
   const { path, label, start, end } = block;
-  const root = store.root.value;
+  const root = store.shown.root.value;
   if (root && (start > root.start || end < root.end)) {
-    store.inside.value = { path, label, start, end };
+    store.selection.scope.value = { path, label, start, end };
   }
 }
 
@@ -247,7 +241,7 @@ function tipOf(map: Waffle, tree: Tree, kept: number, at: Place): string[] {
     return [block.label, `${count(leaves)} ${leaves === 1 ? "leaf" : "leaves"} · click to go in`];
   }
   if (hit.to - hit.from > 1) {
-    const bad = worstOf(tree, hit.from, hit.to, kept);
+    const bad = tree.worst(hit.from, hit.to, kept);
     const what = bad ? "holds NaN or Inf" : "no NaN, no Inf";
     return [
       `${tree.paths[hit.from]} … ${tree.paths[hit.to - 1]}`,
@@ -255,35 +249,6 @@ function tipOf(map: Waffle, tree: Tree, kept: number, at: Place): string[] {
     ];
   }
   return leafTip(tree, hit.from);
-}
-
-export function leafTip(tree: Tree, leaf: number): string[] {
-  const lines = [tree.paths[leaf] ?? ""];
-  if (!tree.knows(leaf)) return lines;
-  const dtype = tree.text("dtype", leaf);
-  const shape = tree.text("shape", leaf);
-  lines.push(
-    [tree.text("group", leaf), `${dtype}[${shape}]`, bytes(tree.number("nbytes", leaf))]
-      .filter(Boolean)
-      .join(" · "),
-  );
-  const bad = badCounts(tree, leaf);
-  if (bad) lines.push(bad);
-  const largest = tree.number("largest", leaf);
-  if (!Number.isNaN(largest)) lines.push(`largest |x| ${number(largest)}`);
-  return lines;
-}
-
-/** `3 NaN, 1 Inf of 4,096`; empty for a good leaf. */
-export function badCounts(tree: Tree, leaf: number): string {
-  const kinds: [string, number][] = [
-    ["NaN", tree.number("nan", leaf)],
-    ["Inf", tree.number("posinf", leaf)],
-    ["−Inf", tree.number("neginf", leaf)],
-  ];
-  const found = kinds.filter(([, n]) => n > 0).map(([name, n]) => `${count(n)} ${name}`);
-  if (!found.length) return "";
-  return `${found.join(", ")} of ${count(tree.number("size", leaf))}`;
 }
 
 interface LegendProps {
@@ -294,7 +259,7 @@ interface LegendProps {
 }
 
 function Legend({ store, tree, map, element }: LegendProps) {
-  const paint = store.paint.value;
+  const paint = store.view.paint.value;
   return (
     <div class="jd-legend">
       <span>
@@ -313,9 +278,9 @@ function Legend({ store, tree, map, element }: LegendProps) {
       <span>
         <i class="jd-swatch jd-unknown" /> no floats, or not known
       </span>
-      {store.birth.value && (
+      {store.shown.birth.value && (
         <span>
-          <i class="jd-swatch jd-birth" /> born in {store.birth.value.module}
+          <i class="jd-swatch jd-birth" /> born in {store.shown.birth.value.module}
         </span>
       )}
       <span class="jd-space" />
@@ -331,8 +296,8 @@ interface RampProps {
 }
 
 function Ramp({ store, tree, element }: RampProps) {
-  const paint = store.paint.value;
-  const found = scale(tree, paint, store.kept.value, coloursOf(element));
+  const paint = store.view.paint.value;
+  const found = scale(tree, paint, store.shown.snapshot.value, coloursOf(element));
   if (!found) return <span>nothing to compare with at this call</span>;
   const stops = found.ramp.filter((_, i) => i % 4 === 0 || i === found.ramp.length - 1);
   return (

@@ -2,9 +2,11 @@
 // to keyboard and screen reader what the map shows to the eye.
 
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import type { Store } from "../store";
+import { LeafGlyph } from "../glyph";
+import type { Store } from "../store/store";
 import { bytes, count, number } from "../text";
-import { type Badness, below, INF, type Module, NAN, type Tree } from "./tree";
+import { below, type Module } from "./modules";
+import type { Tree } from "./tree";
 
 export const ROW = 22;
 const HEIGHT = 286;
@@ -51,16 +53,16 @@ export function rowsOf(tree: Tree, root: Module, isOpen: (m: Module) => boolean)
 }
 
 export function Table({ store }: { store: Store }) {
-  const tree = store.tree.value as Tree;
-  const root = store.root.value as Module;
-  const kept = store.kept.value;
-  const bad = store.bad.value;
-  const found = store.found.value;
+  const tree = store.shown.tree.value as Tree;
+  const root = store.shown.root.value as Module;
+  const kept = store.shown.snapshot.value;
+  const bad = store.shown.bad.value;
+  const found = store.shown.found.value;
   const [toggled, setToggled] = useState<ReadonlyMap<string, boolean>>(new Map());
   const [cursor, setCursor] = useState(0);
   const [top, setTop] = useState(0);
   const scroller = useRef<HTMLDivElement>(null);
-  const leaf = store.leaf.value;
+  const leaf = store.selection.leaf.value;
   const rows = useMemo(() => {
     if (found) return found.map((i, n) => foundRow(tree, i, n, found.length));
     const first = firstsIn(bad);
@@ -129,7 +131,7 @@ export function Table({ store }: { store: Store }) {
       case "Enter":
       case " ":
         if (row.module) toggle(row, !row.open);
-        else store.selectLeaf(row.leaf);
+        else store.navigate.toLeaf(row.leaf);
         break;
       default:
         return;
@@ -171,7 +173,7 @@ export function Table({ store }: { store: Store }) {
             onPick={() => {
               setCursor(from + i);
               if (row.module) toggle(row, !row.open);
-              else store.selectLeaf(row.leaf);
+              else store.navigate.toLeaf(row.leaf);
             }}
           />
         ))}
@@ -226,7 +228,7 @@ interface LineProps {
 }
 
 function RowLine({ row, id, tree, kept, store, cursor, badBelow, onPick }: LineProps) {
-  const selected = row.leaf >= 0 && row.leaf === store.leaf.value;
+  const selected = row.leaf >= 0 && row.leaf === store.selection.leaf.value;
   const indent = { paddingLeft: `${6 + (row.level - 1) * 14}px` };
   return (
     <div
@@ -246,7 +248,7 @@ function RowLine({ row, id, tree, kept, store, cursor, badBelow, onPick }: LineP
             {row.open ? "▾" : "▸"}
           </span>
         )}
-        {row.leaf >= 0 && <Mark bad={tree.badness(row.leaf, kept)} />}
+        {row.leaf >= 0 && <LeafGlyph bad={tree.badness(row.leaf, kept)} />}
         {row.name}
         {row.module && (
           <small>
@@ -259,12 +261,6 @@ function RowLine({ row, id, tree, kept, store, cursor, badBelow, onPick }: LineP
       {row.leaf >= 0 && <Numbers tree={tree} leaf={row.leaf} kept={kept} />}
     </div>
   );
-}
-
-export function Mark({ bad }: { bad: Badness }) {
-  if (bad === NAN) return <i class="jd-glyph jd-nan">N</i>;
-  if (bad === INF) return <i class="jd-glyph jd-inf">∞</i>;
-  return null;
 }
 
 function Numbers({ tree, leaf, kept }: { tree: Tree; leaf: number; kept: number }) {

@@ -1,14 +1,15 @@
 // The trees: which one, which view of it, how it is coloured, which call.
 
-import type { Paint, Store, View } from "../store";
+import type { Store } from "../store/store";
+import type { Layout, Paint } from "../store/view";
 import { count } from "../text";
-import type { Tree } from "./tree";
 import { Icicle } from "./icicle";
 import { Lines } from "./lines";
-import { Map } from "./map";
+import { TreeMap } from "./map";
 import { Table } from "./table";
+import type { Tree } from "./tree";
 
-const VIEWS: [View, string][] = [
+const VIEWS: [Layout, string][] = [
   ["map", "Map"],
   ["icicle", "Icicle"],
   ["table", "Table"],
@@ -21,7 +22,7 @@ const PAINTS: [Paint, string][] = [
 ];
 
 export function Trees({ store, theme }: { store: Store; theme: number }) {
-  const tree = store.tree.value;
+  const tree = store.shown.tree.value;
   if (!tree) {
     return (
       <div class="jd-trees">
@@ -31,7 +32,7 @@ export function Trees({ store, theme }: { store: Store; theme: number }) {
       </div>
     );
   }
-  const view = store.view.value;
+  const view = store.view.layout.value;
   return (
     <div class="jd-trees">
       <div class="jd-bar">
@@ -46,7 +47,7 @@ export function Trees({ store, theme }: { store: Store; theme: number }) {
               key={key}
               type="button"
               aria-pressed={view === key}
-              onClick={() => (store.view.value = key)}
+              onClick={() => (store.view.layout.value = key)}
             >
               {name}
             </button>
@@ -58,7 +59,7 @@ export function Trees({ store, theme }: { store: Store; theme: number }) {
         <Colouring store={store} />
       </div>
       <Moment store={store} />
-      {view === "map" && <Map store={store} theme={theme} />}
+      {view === "map" && <TreeMap store={store} theme={theme} />}
       {view === "icicle" && <Icicle store={store} theme={theme} />}
       {view === "table" && <Table store={store} />}
       <Slider store={store} />
@@ -69,17 +70,17 @@ export function Trees({ store, theme }: { store: Store; theme: number }) {
 
 /** What the tree is shown as: as the failing call gave it, or as it is now. */
 function Moment({ store }: { store: Store }) {
-  const finding = store.comparable.value;
+  const finding = store.shown.comparable.value;
   if (!finding) return null;
-  const now = !store.failed.value;
-  const at = store.call.value;
-  const bad = store.bad.value.length;
-  const then = store.kept.value >= 0 && at && `after call ${count(at.number)}`;
+  const now = !store.shown.failed.value;
+  const at = store.selection.call.value;
+  const bad = store.shown.bad.value.length;
+  const then = store.shown.snapshot.value >= 0 && at && `after call ${count(at.number)}`;
   return (
     <div class="jd-bar jd-moment">
       <div class="jd-switch" role="group" aria-label="Shown is" title="g">
         {[`what call ${count(finding.call)} gave`, "as it is now"].map((name, i) => (
-          <button type="button" aria-pressed={now === !!i} onClick={() => now === !!i || store.turn()}>
+          <button type="button" aria-pressed={now === !!i} onClick={() => now === !!i || store.navigate.toggleNow()}>
             {name}
           </button>
         ))}
@@ -106,7 +107,7 @@ export function parts(tree: Tree): string {
 }
 
 function Tabs({ store }: { store: Store }) {
-  const trees = store.trees.value;
+  const trees = store.shown.trees.value;
   return (
     <div class="jd-tabs" role="group" aria-label="Tree">
       {trees.map((tree, i) => {
@@ -116,8 +117,8 @@ function Tabs({ store }: { store: Store }) {
             key={i}
             type="button"
             class="jd-tab"
-            aria-pressed={i === store.shown.value}
-            onClick={() => store.showTree(i)}
+            aria-pressed={i === store.selection.tree.value}
+            onClick={() => store.navigate.toTree(i)}
           >
             <code>{tree.name}</code>
             <small>{parts(tree)}</small>
@@ -130,7 +131,7 @@ function Tabs({ store }: { store: Store }) {
 }
 
 function Search({ store }: { store: Store }) {
-  const found = store.found.value;
+  const found = store.shown.found.value;
   return (
     <label class="jd-searching">
       <input
@@ -138,8 +139,8 @@ function Search({ store }: { store: Store }) {
         type="search"
         placeholder="search paths"
         aria-label="Search leaves by path"
-        value={store.query.value}
-        onInput={(e) => (store.query.value = e.currentTarget.value)}
+        value={store.view.query.value}
+        onInput={(e) => (store.view.query.value = e.currentTarget.value)}
       />
       {found && <small role="status">{count(found.length)} found</small>}
     </label>
@@ -148,29 +149,29 @@ function Search({ store }: { store: Store }) {
 
 /** The modules around the one that is shown, as a way back. */
 function Way({ store }: { store: Store }) {
-  if (!store.inside.value) return null;
+  if (!store.selection.scope.value) return null;
   return (
     <span class="jd-way">
-      <button type="button" onClick={() => (store.inside.value = null)}>
-        {store.tree.value?.name}
+      <button type="button" onClick={() => (store.selection.scope.value = null)}>
+        {store.shown.tree.value?.name}
       </button>
       <span> › </span>
-      <code>{store.inside.value.label}</code>
+      <code>{store.selection.scope.value.label}</code>
     </span>
   );
 }
 
 function BadLeaves({ store }: { store: Store }) {
-  const bad = store.bad.value;
+  const bad = store.shown.bad.value;
   if (!bad.length) return null;
-  const at = bad.indexOf(store.leaf.value);
+  const at = bad.indexOf(store.selection.leaf.value);
   return (
     <span class="jd-step">
       <button
         type="button"
         aria-label="Previous bad leaf"
         title="previous bad leaf  ["
-        onClick={() => store.nextBad(-1)}
+        onClick={() => store.navigate.toNextBad(-1)}
       >
         ‹
       </button>
@@ -182,7 +183,7 @@ function BadLeaves({ store }: { store: Store }) {
         type="button"
         aria-label="Next bad leaf"
         title="next bad leaf  ]"
-        onClick={() => store.nextBad(1)}
+        onClick={() => store.navigate.toNextBad(1)}
       >
         ›
       </button>
@@ -191,15 +192,15 @@ function BadLeaves({ store }: { store: Store }) {
 }
 
 function Colouring({ store }: { store: Store }) {
-  const tree = store.tree.value;
+  const tree = store.shown.tree.value;
   const lacks = (paint: Paint): boolean =>
     (paint === "headroom" && !tree?.known) || (paint === "change" && !tree?.history);
   return (
     <select
       class="jd-select"
       aria-label="Colour by"
-      value={store.paint.value}
-      onChange={(e) => (store.paint.value = e.currentTarget.value as Paint)}
+      value={store.view.paint.value}
+      onChange={(e) => (store.view.paint.value = e.currentTarget.value as Paint)}
     >
       {PAINTS.map(([key, name]) => (
         <option key={key} value={key} disabled={lacks(key)}>
@@ -211,11 +212,11 @@ function Colouring({ store }: { store: Store }) {
 }
 
 function Slider({ store }: { store: Store }) {
-  const history = store.tree.value?.history;
-  const calls = store.calls.value;
+  const history = store.shown.tree.value?.history;
+  const calls = store.shown.recordedCalls.value;
   if (!history || calls.length < 2) return null;
   const last = calls.length - 1;
-  const at = store.kept.value < 0 ? last : store.kept.value;
+  const at = store.shown.snapshot.value < 0 ? last : store.shown.snapshot.value;
   const first = history.firstBadAt;
   return (
     <div class="jd-slider">
@@ -238,7 +239,7 @@ function Slider({ store }: { store: Store }) {
         )}
       </span>
       <small>
-        {store.asItIs.value ? (
+        {store.selection.now.value ? (
           <b>now</b>
         ) : (
           <>
@@ -256,12 +257,12 @@ function Slider({ store }: { store: Store }) {
 }
 
 function goToCall(store: Store, kept: number): void {
-  store.goToCall(store.tree.value?.callAt(kept) ?? null);
+  store.navigate.toCall(store.shown.tree.value?.callOf(kept) ?? null);
 }
 
 function goToFirst(store: Store): void {
-  const history = store.tree.value?.history;
+  const history = store.shown.tree.value?.history;
   if (!history) return;
   goToCall(store, history.firstBadAt);
-  if (history.firstBad >= 0) store.selectLeaf(history.firstBad);
+  if (history.firstBad >= 0) store.navigate.toLeaf(history.firstBad);
 }

@@ -1,21 +1,13 @@
 import { expect, test } from "vitest";
-import { cellOf, groups, icicle, leavesAt, waffle } from "../../src/tree/layout";
-import { matches, scoped } from "../../src/store";
+import { GOOD, INF, NAN } from "../../src/badness";
+import { unpack } from "../../src/columns";
 import type { HistoryData, OutputsData, TreeData } from "../../src/contract";
-import {
-  below,
-  type Failed,
-  GOOD,
-  INF,
-  type Module,
-  modulesOf,
-  NAN,
-  Outputs,
-  steps,
-  Tree,
-  unpack,
-} from "../../src/tree/tree";
+import { BadOutputs, type FailedTree } from "../../src/tree/bad_outputs";
+import { cellOf, groups, icicle, leavesAt, waffle } from "../../src/tree/layout";
 import { telling } from "../../src/tree/lines";
+import { below, type Module, moduleAt, modulesOf, steps } from "../../src/tree/modules";
+import { matches } from "../../src/tree/search";
+import { Tree } from "../../src/tree/tree";
 import { fixture } from "../fixtures";
 
 function tree(name: string, at = 0): Tree {
@@ -91,11 +83,11 @@ test("modules are those of paths taken apart one by one", () => {
 
 test("badness at the end, and at a call of the history", () => {
   const model = tree("failed");
-  const at = (number: number) => model.keptAt({ function: "train_step", number });
+  const at = (number: number) => model.snapshotOf({ function: "train_step", number });
   expect(model.badness(0, at(192))).toBe(NAN);
   expect(model.badness(0, at(191))).toBe(GOOD);
   expect(at(149)).toBe(2);
-  expect(model.callAt(at(149))).toEqual({ function: "train_step", number: 100 });
+  expect(model.callOf(at(149))).toEqual({ function: "train_step", number: 100 });
   expect(model.history?.firstBadAt).toBe(7);
   expect(model.bad(at(192))).toEqual([0, 1, 4]);
   expect(model.bad()).toEqual([]); // as it is now: the last good values
@@ -103,21 +95,21 @@ test("badness at the end, and at a call of the history", () => {
 
 test("a tree as a failing call gave it, beside the tree as it is", () => {
   const now = tree("failed");
-  const outputs = new Outputs(fixture("failed").outputs[0] as OutputsData);
-  const failed = now.after(outputs) as Failed;
-  expect(now.after(outputs)).toBe(failed);
+  const outputs = new BadOutputs(fixture("failed").outputs[0] as OutputsData);
+  const failed = outputs.placedIn(now) as FailedTree;
+  expect(outputs.placedIn(now)).toBe(failed);
   expect(failed.bad()).toEqual([0, 1, 4]);
   expect(now.bad()).toEqual([]);
   const numbers = [failed, now].map((t) => [t.number("nan", 4), t.firstBad(4)]);
   expect(numbers).toEqual([[10, [17, 0]], [0, undefined]]);
   expect(failed.text("group", 4)).toBe("params");
-  expect(failed.place(5)).toBe(-1);
+  expect(failed.outputOf(5)).toBe(-1);
   expect(failed.number("largest", 5)).toBe(now.number("largest", 5));
-  expect(tree("failed", 1).after(outputs)).toBeNull();
+  expect(outputs.placedIn(tree("failed", 1))).toBeNull();
   const loss = tree("failed", 2);
   expect([loss.known, loss.knows(0)]).toEqual([false, false]);
-  expect(loss.after(outputs)?.knows(0)).toBe(true);
-  expect(loss.after(outputs)?.text("dtype", 0)).toBe("float32");
+  expect(outputs.placedIn(loss)?.knows(0)).toBe(true);
+  expect(outputs.placedIn(loss)?.text("dtype", 0)).toBe("float32");
 });
 
 test("a shared leaf is found by any of its paths", () => {
@@ -202,9 +194,9 @@ test("search and scope", () => {
   expect(matches(deep, "  ")).toBeNull();
   expect(matches(deep, "blocks[26] BIAS")?.includes(417)).toBe(true);
   const scope = { path: "model.blocks[26]", label: "", start: 416, end: 432 };
-  expect(scoped(deep, scope)).toMatchObject({ path: "model.blocks[26]" });
-  const run = scoped(deep, { path: "", label: "", start: 400, end: 432 });
-  expect(run?.children.map((c) => c.path)).toEqual(["model.blocks[25]", "model.blocks[26]"]);
+  expect(moduleAt(deep.modules(), scope)).toMatchObject({ path: "model.blocks[26]" });
+  const run = moduleAt(deep.modules(), { path: "", label: "", start: 400, end: 432 });
+  expect(run.children.map((c) => c.path)).toEqual(["model.blocks[25]", "model.blocks[26]"]);
 });
 
 test("the lines that tell most: first the bad ones, then those that grew", () => {

@@ -1,34 +1,14 @@
-// The story of a bad value: where it was born, from what, the way it took.
+// The origin of a bad value: where it was born, from what, and its way from there.
 
-import type { ComponentChildren } from "preact";
-import type { Finding, Loop, Operand, Origin, SourceFrame, Turn } from "../contract";
-import type { Store } from "../store";
-import { count, element, number, place } from "../text";
-import { Glyph, inWords } from "./findings";
+import type { Finding, Loop, Operand, Origin, Turn } from "../contract";
+import { Prose } from "../prose";
+import { Section } from "../section";
+import { Source } from "../source";
 import { Spark } from "../spark";
+import type { Store } from "../store/store";
+import { count, element, number, place } from "../text";
 
-export function Story({ store, finding }: { store: Store; finding: Finding }) {
-  const { origin } = finding;
-  return (
-    <div class="jd-story">
-      <h3>
-        <Glyph finding={finding} /> {inWords(finding)}
-      </h3>
-      {origin ? (
-        <Told store={store} finding={finding} origin={origin} />
-      ) : (
-        <pre class="jd-message">{afterFirstLine(finding.message)}</pre>
-      )}
-      <Leaves store={store} finding={finding} />
-    </div>
-  );
-}
-
-function afterFirstLine(message: string): string {
-  return message.split("\n").slice(1).join("\n").replace(/^\n+/, "");
-}
-
-function Told(props: { store: Store; finding: Finding; origin: Origin }) {
+export function OriginDetails(props: { store: Store; finding: Finding; origin: Origin }) {
   const { origin } = props;
   return (
     <>
@@ -87,7 +67,7 @@ function Told(props: { store: Store; finding: Finding; origin: Origin }) {
       )}
       {origin.made_at && (
         <Section title={`In ${origin.made_by || "the call that made it"}`}>
-          <Told {...props} origin={origin.made_at} />
+          <OriginDetails {...props} origin={origin.made_at} />
         </Section>
       )}
       {origin.notes.map((note, i) => (
@@ -96,22 +76,6 @@ function Told(props: { store: Store; finding: Finding; origin: Origin }) {
         </p>
       ))}
     </>
-  );
-}
-
-/** A text in which names stand between backquotes. */
-export function Prose({ text }: { text: string }) {
-  const parts = text.split("`");
-  if (parts.length % 2 === 0) return <>{text}</>;
-  return <>{parts.map((part, i) => (i % 2 ? <code key={i}>{part}</code> : part))}</>;
-}
-
-function Section({ title, children }: { title: string; children: ComponentChildren }) {
-  return (
-    <section>
-      <h4>{title}</h4>
-      {children}
-    </section>
   );
 }
 
@@ -206,91 +170,5 @@ function Rows({ origin }: { origin: Origin }) {
         <span class="jd-note">{origin.rows_note}</span>
       </p>
     </Section>
-  );
-}
-
-/** Source lines, with the expression marked. */
-export function Source({ frame, bare }: { frame: SourceFrame; bare?: boolean }) {
-  if (!frame.code) return bare ? null : <p class="jd-note">{place(frame)}</p>;
-  return (
-    <div class="jd-source">
-      {!bare && (
-        <div class="jd-note">
-          {place(frame)}
-          {frame.function && ` · ${frame.function}`}
-        </div>
-      )}
-      <pre>
-        {marked(frame).map((line, i) => (
-          <div key={i}>
-            <span class="jd-line">{line.number}</span>
-            {line.before}
-            {line.inside && <mark>{line.inside}</mark>}
-            {line.after}
-          </div>
-        ))}
-      </pre>
-    </div>
-  );
-}
-
-export interface Marked {
-  number: number;
-  before: string;
-  inside: string;
-  after: string;
-}
-
-/** Cuts each line in what is before, in and after the expression; dedents them. */
-export function marked(frame: SourceFrame): Marked[] {
-  const lines = frame.code.replace(/\n$/, "").split("\n");
-  const indents = lines.filter((l) => l.trim()).map((l) => l.length - l.trimStart().length);
-  const indent = Math.min(...indents, 200);
-  const known = frame.end_column > 0;
-  return lines.map((line, i) => {
-    const first = line.length - line.trimStart().length;
-    const from = !known ? line.length : i === 0 ? frame.column : first;
-    const last = frame.end_line ? frame.end_line - frame.line : 0;
-    const to = i === last ? frame.end_column : line.length;
-    return {
-      number: frame.line + i,
-      before: line.slice(indent, Math.max(from, indent)),
-      inside: known ? line.slice(from, to) : "",
-      after: known ? line.slice(to) : "",
-    };
-  });
-}
-
-function Leaves({ store, finding }: { store: Store; finding: Finding }) {
-  const reached = finding.origin?.reached ?? [];
-  const all = reached.length
-    ? reached.map((r) => ({ path: r.path, what: `${count(r.bad)} of ${count(r.size)}` }))
-    : finding.paths.map((path) => ({ path, what: "" }));
-  if (!all.length) return null;
-  return (
-    <Section title={`Reached ${count(all.length)} ${all.length === 1 ? "leaf" : "leaves"}`}>
-      <ul class="jd-leaves">
-        {all.slice(0, 40).map(({ path, what }) => (
-          <li key={path}>
-            <LeafLink store={store} path={path} /> <small>{what}</small>
-          </li>
-        ))}
-        {all.length > 40 && <li>and {count(all.length - 40)} more</li>}
-      </ul>
-    </Section>
-  );
-}
-
-function LeafLink({ store, path }: { store: Store; path: string }) {
-  const known = store.trees.value.some((t) => t.find(path) >= 0);
-  if (!known) return <code>{path}</code>;
-  const go = (): void => {
-    store.goTo(path);
-    store.selectLeaf(store.leaf.value);
-  };
-  return (
-    <button type="button" class="jd-link" onClick={go}>
-      <code>{path}</code>
-    </button>
   );
 }

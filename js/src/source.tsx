@@ -1,0 +1,56 @@
+// Lines of a source file.
+
+import type { SourceFrame } from "./contract";
+import { place } from "./text";
+
+/** Source lines, with the expression marked. */
+export function Source({ frame, bare }: { frame: SourceFrame; bare?: boolean }) {
+  if (!frame.code) return bare ? null : <p class="jd-note">{place(frame)}</p>;
+  return (
+    <div class="jd-source">
+      {!bare && (
+        <div class="jd-note">
+          {place(frame)}
+          {frame.function && ` · ${frame.function}`}
+        </div>
+      )}
+      <pre>
+        {marked(frame).map((line, i) => (
+          <div key={i}>
+            <span class="jd-line">{line.number}</span>
+            {line.before}
+            {line.inside && <mark>{line.inside}</mark>}
+            {line.after}
+          </div>
+        ))}
+      </pre>
+    </div>
+  );
+}
+
+export interface Marked {
+  number: number;
+  before: string;
+  inside: string;
+  after: string;
+}
+
+/** Cuts each line in what is before, in and after the expression; dedents them. */
+export function marked(frame: SourceFrame): Marked[] {
+  const lines = frame.code.replace(/\n$/, "").split("\n");
+  const indents = lines.filter((l) => l.trim()).map((l) => l.length - l.trimStart().length);
+  const indent = Math.min(...indents, 200);
+  const known = frame.end_column > 0;
+  return lines.map((line, i) => {
+    const first = line.length - line.trimStart().length;
+    const from = !known ? line.length : i === 0 ? frame.column : first;
+    const last = frame.end_line ? frame.end_line - frame.line : 0;
+    const to = i === last ? frame.end_column : line.length;
+    return {
+      number: frame.line + i,
+      before: line.slice(indent, Math.max(from, indent)),
+      inside: known ? line.slice(from, to) : "",
+      after: known ? line.slice(to) : "",
+    };
+  });
+}
