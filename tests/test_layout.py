@@ -14,6 +14,7 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -254,6 +255,7 @@ def test_version_is_written_once() -> None:
     assert f"## {jaxdbg.__version__}" in (ROOT / "CHANGELOG.md").read_text()
 
 
+@pytest.mark.slow
 def test_wheel_holds_the_package(tmp_path: Path) -> None:
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
     build = ["wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)]
@@ -275,6 +277,7 @@ def test_wheel_holds_the_package(tmp_path: Path) -> None:
 # The checks.
 
 
+@cache
 def imports(package: Path, lazy: bool = False) -> dict[str, set[str]]:
     """For each module the modules it imports when it is loaded; or ever, if `lazy`."""
     found = {}

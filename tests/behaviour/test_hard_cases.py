@@ -71,6 +71,7 @@ EVERYTHING: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 @each
 def test_good_values_are_good_with_every_option(case: Case) -> None:
     if case.name == "vmap_of_cond":
@@ -89,6 +90,7 @@ def without_values(leaf: Any) -> Any:
     return leaf[:-1] if isinstance(leaf, tuple) else leaf
 
 
+@pytest.mark.slow
 @each_that_fails
 def test_a_bad_value_is_found_with_every_option(case: Case) -> None:
     program = case.build()

@@ -309,6 +309,7 @@ def test_a_benign_program_is_silent(row: Row) -> None:
         assert region.report.notices == ()
 
 
+@pytest.mark.slow
 @parametrized([row for row in ROWS if not row.discards])
 def test_a_benign_program_is_silent_with_every_op(row: Row) -> None:
     with jaxdbg.checked(every_op=True) as region:
@@ -317,6 +318,7 @@ def test_a_benign_program_is_silent_with_every_op(row: Row) -> None:
     assert region.report.notices == ()
 
 
+@pytest.mark.slow
 @parametrized([row for row in ROWS if not row.discards])
 def test_a_benign_program_is_silent_without_jit(row: Row) -> None:
     with jaxdbg.checked() as region:
@@ -385,6 +387,7 @@ def train_step(model, optimizer, tokens):
     return loss
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every_op", [False, True])
 def test_training_a_transformer_is_silent(every_op: bool) -> None:
     model = Transformer(nnx.Rngs(0))
@@ -398,6 +401,7 @@ def test_training_a_transformer_is_silent(every_op: bool) -> None:
     assert losses[2] < losses[0]
 
 
+@pytest.mark.slow
 def test_training_eagerly_is_silent() -> None:
     model = Transformer(nnx.Rngs(0))
     optimizer = nnx.Optimizer(model, optax.adam(1e-3), wrt=nnx.Param)

@@ -540,6 +540,7 @@ def run_python(*args: str, **how: Any) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_ipython_in_a_terminal(tmp_path: Path) -> None:
     typed = f"%load_ext jaxdbg\n{EARLIER}\n\n%%checked\nlog_price(bad)\n\n\n1+1\n"
     done = run_python(
@@ -555,6 +556,7 @@ def test_ipython_in_a_terminal(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("value", "code"), [("good", 0), ("bad", 1)])
 def test_nbconvert_fails_where_the_cell_fails(
     tmp_path: Path, value: str, code: int

@@ -160,6 +160,7 @@ def test_a_tree_with_its_last_good_values_is_drawn_as_the_failing_call_gave_it()
     assert png(made.REPORT, [made.MODEL]) == png(None, [failed])
 
 
+@pytest.mark.slow
 def test_a_picture_of_much_is_small() -> None:
     compilations = tuple(
         replace(event, function=f"{event.function} number {i}", start=event.start + i)

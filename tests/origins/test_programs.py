@@ -86,6 +86,7 @@ class Twelve(nnx.Module):
         return x
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 def test_the_path_follows_the_broken_one_of_twelve_equal_blocks(direction):
     model = Twelve(nnx.Rngs(0))

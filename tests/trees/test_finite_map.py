@@ -243,6 +243,7 @@ def test_a_sharded_array_is_read_shard_by_shard() -> None:
     assert finite_map(jnp.ones(2))[0].sharding == "cpu:0"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["f2", "f4", "c8", "i4", ml_dtypes.bfloat16, "?"])
 def test_a_device_measures_its_own(dtype: Any, monkeypatch: Any) -> None:
     rng = np.random.default_rng(5)

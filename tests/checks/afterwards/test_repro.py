@@ -169,6 +169,7 @@ CASES: dict[str, tuple[Any, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_kinds_of_calls(name: str, tmp_path: Path) -> None:
     function, argument = CASES[name]
