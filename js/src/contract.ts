@@ -186,7 +186,7 @@ export interface TreeData {
   /** After which call of a region the statistics were taken; empty for none. */
   call: string;
   paths: string[];
-  /** Whether there are statistics, or only what the history holds. */
+  /** Whether there are statistics; else only the history is known. */
   known: boolean;
   /** Other paths to a leaf, with its number. */
   also: Record<string, number>;
@@ -213,19 +213,19 @@ export interface TreeData {
   history: HistoryData | null;
 }
 
-/** For each kept call one column. */
+/** A column for each recorded call. */
 export interface HistoryData {
   calls: number[];
   functions: string[];
   largest: Column[];
   bad: Column[];
-  /** How many of the bad elements are NaN; empty where that was not kept. */
+  /** How many of the bad elements are NaN; empty where that was not recorded. */
   nan: Column[];
   first_bad: number;
   first_bad_call: number;
 }
 
-/** What a failing call gave: its bad leaves, and pictures of some of them. */
+/** The bad outputs of a failing call, and pictures of some of them. */
 export interface OutputsData {
   /** Number of the finding, from 0. */
   finding: number;
@@ -250,12 +250,12 @@ export interface PictureData {
 export interface CallsData {
   functions: string[];
   length: number;
-  /** For each call, whose it is: an index into `functions`. */
+  /** For each call its function, as an index into `functions`. */
   which: Column;
   numbers: Column;
   starts: Column;
   seconds: Column;
-  /** Of so many calls the slowest one was kept. */
+  /** One call, the slowest, is recorded of this many. */
   share: number;
 }
 
@@ -267,7 +267,7 @@ export interface Cell {
 
 export interface TimelineData {
   events: CompileEvent[];
-  /** What was spent, and what of it in vain, in one line. */
+  /** The time spent, and the avoidable part of it, in one line. */
   headline: string;
   /** Seconds of avoidable compilations. */
   lost: number;
@@ -301,7 +301,7 @@ export interface TileRequest {
   tree: string;
   leaf: number;
   path: string;
-  /** Number of the finding whose call gave what is asked for; -1 for what is there. */
+  /** Number of the finding of whose bad outputs it is; -1 for the tree as it is now. */
   finding: number;
   /** For each axis the range [from, to) that is asked for. */
   window: [number, number][];

@@ -3,7 +3,7 @@
 import type { SourceFrame } from "./contract";
 import { place } from "./text";
 
-/** Source lines, with the expression marked. */
+/** Source lines, with the expression underlined. */
 export function Source({ frame, bare }: { frame: SourceFrame; bare?: boolean }) {
   if (!frame.code) return bare ? null : <p class="jd-note">{place(frame)}</p>;
   return (
@@ -15,7 +15,7 @@ export function Source({ frame, bare }: { frame: SourceFrame; bare?: boolean }) 
         </div>
       )}
       <pre>
-        {marked(frame).map((line, i) => (
+        {lineParts(frame).map((line, i) => (
           <div key={i}>
             <span class="jd-line">{line.number}</span>
             {line.before}
@@ -28,15 +28,15 @@ export function Source({ frame, bare }: { frame: SourceFrame; bare?: boolean }) 
   );
 }
 
-export interface Marked {
+export interface LineParts {
   number: number;
   before: string;
   inside: string;
   after: string;
 }
 
-/** Cuts each line in what is before, in and after the expression; dedents them. */
-export function marked(frame: SourceFrame): Marked[] {
+/** Splits each dedented line into what is before, in and after the expression. */
+export function lineParts(frame: SourceFrame): LineParts[] {
   const lines = frame.code.replace(/\n$/, "").split("\n");
   const indents = lines.filter((l) => l.trim()).map((l) => l.length - l.trimStart().length);
   const indent = Math.min(...indents, 200);

@@ -2,7 +2,7 @@
 
 interface Props {
   values: ArrayLike<number>;
-  /** Positions where the leaf was bad, and the one that is looked at. */
+  /** Positions where the leaf was bad, and the selected one. */
   bad?: (i: number) => boolean;
   at?: number;
   onPick?: (i: number) => void;

@@ -2,7 +2,7 @@
 
 import type { Finding, Real, SourceFrame } from "./contract";
 
-/** A number with four digits: 0.001234, 1.2e-9, 12.3k is not used, since it hides. */
+/** A number with four digits: 0.001234, 1.20e−9. No 12.3k, which hides digits. */
 export function number(value: Real | null | undefined): string {
   if (value === null || value === undefined) return "–";
   if (typeof value === "string") return value;

@@ -1,7 +1,7 @@
 // The colours of the panel, for the style sheet and for the canvases.
 //
-// jaxdbg/views/colours.json holds each of them once; the ground, the text and what is
-// mixed of the two come from the host, in style.css.
+// Each of them is in jaxdbg/views/colours.json, once. The ground, the text and mixtures of
+// the two follow the host: style.css defines them.
 
 import palette from "../../jaxdbg/views/colours.json";
 
@@ -61,7 +61,7 @@ function isDark(element: HTMLElement): boolean {
   return luminance(hostColour(element, "ground")) < 0.4;
 }
 
-/** What a variable of style.css, which may name another one, is in numbers. */
+/** A colour that style.css defines, in numbers: its variable may name another one. */
 function hostColour(element: HTMLElement, name: string): string {
   const colour = getComputedStyle(element).getPropertyValue(`--jd-${name}`).trim();
   if (!colour) return "";

@@ -1,11 +1,11 @@
-// The door: the only file that knows anywidget, and the page that Report.save writes.
+// The entry: the only file that knows anywidget, and the page that Report.save writes.
 
 import { h, render } from "preact";
 import type { Live, PanelData, TileAnswer } from "./contract";
 import { Panel } from "./panel";
 import { Store } from "./store/store";
 
-/** What of anywidget's model is used here. */
+/** The part of anywidget's model that is used here. */
 interface Model {
   get(name: "data" | "progress"): string;
   on(name: string, listener: (...args: never[]) => void): void;
@@ -44,7 +44,7 @@ function widget({ model, el }: { model: Model; el: HTMLElement }): () => void {
   };
 }
 
-/** A page of its own: the data lies beside this script, and there is no kernel. */
+/** A page of its own: the data is beside this script, and there is no kernel. */
 function page(): void {
   const data = document.getElementById("jaxdbg-data");
   const element = document.getElementById("jaxdbg-panel");

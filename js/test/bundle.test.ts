@@ -27,7 +27,7 @@ test("what is committed is a fresh build", () => {
   }
 });
 
-test("the bundle is small, asks nobody, and can stand in a page", () => {
+test("the bundle is small, requests nothing, and fits into a page", () => {
   const script = committed("panel.js");
   const style = committed("panel.css");
   expect(script.length).toBeLessThan(MOST);

@@ -1,4 +1,4 @@
-// Each failure as one row in plain words; selecting one takes everything to its place.
+// Each failure as one row; selecting a row selects its leaf, its call and its moment.
 
 import type { Remark } from "../contract";
 import { FindingGlyph } from "../glyph";

@@ -140,7 +140,7 @@ function OperandLine({ operand }: { operand: Operand }) {
   );
 }
 
-/** A name that an index can follow. */
+/** An operand that an index can follow. */
 function whole(name: string): string {
   if (!name) return "it";
   return /^[\w.[\]'"]+$/.test(name) ? name : `(${name})`;

@@ -14,7 +14,7 @@ export class Data {
   readonly live = signal<Live | null>(null);
   /** The trees as they are now. */
   readonly trees = signal<readonly Tree[]>([]);
-  /** The bad outputs of failing calls, which no tree may hold now. */
+  /** The bad outputs of failing calls, which may be in no tree now. */
   readonly outputs = signal<readonly BadOutputs[]>([]);
 
   readonly findings = computed(() => this.report.value?.findings ?? []);

@@ -85,7 +85,7 @@ export class Navigation {
     });
   }
 
-  /** Selects a leaf, and leaves a scope that does not hold it. */
+  /** Selects a leaf, and leaves a scope that it is not in. */
   private focus(leaf: number): void {
     this.selection.leaf.value = leaf;
     const root = this.shown.root.value;

@@ -1,5 +1,5 @@
-// The state of a panel. Views read its signals; they change it by `navigate`, by what
-// `view` holds, and by `elements.ask`.
+// The state of a panel. Views read its signals, and change it by `navigate`, `view` and
+// `elements`.
 
 import { batch } from "@preact/signals";
 import type { PanelData } from "../contract";

@@ -1,15 +1,15 @@
-// Time as the timeline shows it: a notebook is idle for hours between two cells, and on
-// an axis of those hours no bar could be seen. So long gaps between cells are folded.
+// The axis of the timeline. A notebook is idle for hours between two cells, and on an axis
+// of hours no bar is visible: long gaps between cells are folded.
 
 import type { Cell } from "../contract";
 
-/** A stretch of time that takes little room. */
+/** A stretch of time that is narrow on the axis. */
 export interface Fold {
   from: number;
   to: number;
 }
 
-/** How much of the time in cells a folded gap takes, and all of them together. */
+/** The width of a folded gap, and of all together, as shares of the time in cells. */
 const FOLDED = 0.05;
 const ALL_FOLDED = 0.25;
 
@@ -29,10 +29,10 @@ export function folds(cells: readonly Cell[]): Fold[] {
 
 /** From seconds since the epoch to seconds on the axis, and back. */
 export class Axis {
-  private readonly room: number;
+  private readonly folded: number;
 
   constructor(readonly folds: readonly Fold[], busy: number) {
-    this.room = Math.max(Math.min(FOLDED, ALL_FOLDED / folds.length) * busy, 0.001);
+    this.folded = Math.max(Math.min(FOLDED, ALL_FOLDED / folds.length) * busy, 0.001);
   }
 
   shown(time: number): number {
@@ -40,7 +40,7 @@ export class Axis {
     for (const { from, to } of this.folds) {
       if (time <= from) break;
       const inside = Math.min(time, to) - from;
-      shown -= inside * (1 - this.room / (to - from));
+      shown -= inside * (1 - this.folded / (to - from));
     }
     return shown;
   }
@@ -50,8 +50,8 @@ export class Axis {
     for (const { from, to } of this.folds) {
       const start = this.shown(from);
       if (shown <= start) break;
-      const inside = Math.min(shown - start, this.room);
-      time += inside * ((to - from) / this.room - 1);
+      const inside = Math.min(shown - start, this.folded);
+      time += inside * ((to - from) / this.folded - 1);
     }
     return time;
   }

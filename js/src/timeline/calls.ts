@@ -1,4 +1,4 @@
-// The calls of a region, as they lie on the timeline.
+// The calls of a region on the axis of time.
 
 import type { Call } from "../call";
 import { type Numbers, unpack } from "../columns";
@@ -13,7 +13,7 @@ export class Calls {
   private readonly starts: Numbers;
   private readonly lengths: Numbers;
 
-  /** With the moment, in seconds since the epoch, that the region began at. */
+  /** `began`: when the region began, in seconds since the epoch. */
   constructor(data: CallsData, private readonly began: number) {
     const { length } = data;
     this.length = length;
@@ -46,13 +46,13 @@ export class Calls {
     return found;
   }
 
-  /** Where the middle of a call is, or of the kept one that is nearest to it. */
+  /** The middle of a call, or of the nearest recorded one. */
   moment(call: Call | null): number | null {
     const i = this.nearest(call);
     return i < 0 ? null : this.start(i) + this.seconds(i) / 2;
   }
 
-  /** When a call was over, if it was kept. */
+  /** When a call ended, if it was recorded. */
   end(call: Call): number | null {
     const i = this.nearest(call);
     return this.numbers[i] === call.number ? this.start(i) + this.seconds(i) : null;

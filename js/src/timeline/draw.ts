@@ -14,7 +14,7 @@ export const TOP = 32;
 
 type Context = CanvasRenderingContext2D;
 
-/** What there is to draw, and where on the axis: times are those that are shown. */
+/** The contents of the timeline and its range, in seconds as the axis shows them. */
 export interface Drawn {
   axis: Axis;
   from: number;
@@ -113,7 +113,7 @@ function drawCell(ctx: Context, colours: Colours, what: Drawn, cell: Cell): void
   if (x + w - left > wide + 6) ctx.fillText(cell.name, left + 4, 25);
 }
 
-/** A gap that takes less room than it took time, with what it took. */
+/** A gap that is narrower than its time. */
 function drawFold(
   ctx: Context,
   colours: Colours,
@@ -148,7 +148,7 @@ function drawCalls(
     const x = xOf(what, calls.start(i));
     const right = xOf(what, calls.start(i) + calls.seconds(i));
     if (right < LABEL || x > what.width) continue;
-    // A slit between two bars that touch, where there is room for one.
+    // A slit between two bars that touch, where they are wide enough.
     ctx.fillRect(x, y, Math.max(right - x - (right - x > 3 ? 0.75 : 0), 1), LANE - 12);
   }
 }
@@ -168,7 +168,7 @@ function drawEvent(
   ctx.fillStyle = colours.phases[e.phase] ?? colours.good;
   ctx.fillRect(x, y, w, LANE - 8);
   if (e.reason && w > 1) {
-    // Made again: a dark foot, wider than the bar where that is thin.
+    // A retrace: a dark foot, wider than a thin bar.
     ctx.fillStyle = e.reason.avoidable ? colours.nan : colours.text;
     ctx.fillRect(x, y + LANE - 9, Math.max(w, 3), 2.5);
   }
@@ -180,7 +180,7 @@ function drawEvent(
   }
 }
 
-/** Where the call has failed; after that jaxdbg looks for the origin. */
+/** The end of the failing call; after it jaxdbg searches for the origin. */
 function drawFinding(ctx: Context, colours: Colours, what: Drawn, finding: Finding): void {
   if (!finding.time) return;
   const ended = what.calls?.end({ function: finding.function, number: finding.call });

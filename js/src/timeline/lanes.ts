@@ -54,7 +54,7 @@ function join(name: string, all: Lane[]): Lane {
   };
 }
 
-/** From the first to the last moment, with a little room. */
+/** From the first to the last moment, with a margin. */
 export function extent(
   events: readonly CompileEvent[],
   moments: readonly number[],
@@ -71,8 +71,8 @@ export function extent(
     to = Math.max(to, m);
   }
   if (from > to) return [0, 1];
-  const room = Math.max((to - from) * 0.01, 0.001);
-  return [from - room, to + room];
+  const margin = Math.max((to - from) * 0.01, 0.001);
+  return [from - margin, to + margin];
 }
 
 /** Round steps for an axis of this many seconds. */

@@ -157,7 +157,7 @@ function eventAt(what: Drawn, p: Place): number {
     const x = xOf(what, e.start);
     return p.x >= x - 2 && p.x <= Math.max(xOf(what, e.start + e.duration), x + 3) + 1;
   });
-  return near.at(-1) ?? -1; // what is nested comes later, and is drawn above
+  return near.at(-1) ?? -1; // nested events come later, and are drawn above
 }
 
 /** The call under the pointer, the slowest where there are several. */
@@ -180,7 +180,7 @@ function tipOf(what: Drawn, p: Place): string[] {
   if (!event) return callTip(what, callAt(what, p)) ?? cellTip(what, p);
   const lines = [`${event.phase} ${event.function} · ${seconds(event.duration)}`];
   const signature = Object.entries(event.signature);
-  for (const [name, told] of signature.slice(0, 6)) lines.push(`${name}: ${told}`);
+  for (const [name, type] of signature.slice(0, 6)) lines.push(`${name}: ${type}`);
   if (signature.length > 6) lines.push(`and ${signature.length - 6} more arguments`);
   if (event.reason) lines.push(again(event));
   return lines;

@@ -47,9 +47,8 @@ export class BadOutputs {
 }
 
 /**
- * A tree as a failing call returned it. Its bad leaves are the outputs of the call, which
- * no tree holds now; the other leaves are as they are now, since good outputs are not
- * recorded.
+ * A tree as a failing call returned it. Its bad leaves are the outputs of the call; the
+ * other leaves are as they are now, since good outputs are not recorded.
  */
 export class FailedTree extends Tree {
   private readonly replaced = new Map<string, Numbers>();

@@ -1,5 +1,5 @@
 // The module where a bad value was born, as a run of the leaves of a tree: when all of a
-// model is bad, it is the one place that tells something.
+// model is bad, only this module says where to look.
 
 import type { Finding, Origin } from "../contract";
 import type { Tree } from "./tree";
@@ -11,7 +11,7 @@ export interface Birth {
   end: number;
 }
 
-/** Null where the module holds no leaf of the tree, or all of them. */
+/** Null where the module has no leaf of the tree, or all of them. */
 export function birthIn(tree: Tree | null, finding: Finding | undefined): Birth | null {
   const module = moduleOf(finding?.origin ?? null);
   if (!tree || !module) return null;

@@ -13,15 +13,15 @@ export interface Scale {
   ramp: string[];
 }
 
-/** How good leaves are coloured; null where a tree lacks the numbers. */
+/** The colours of good leaves; null where a tree lacks the numbers. */
 export function scale(
   tree: Tree,
   paint: Paint,
-  kept: number,
+  snapshot: number,
   colours: Colours,
 ): Scale | null {
   if (paint === "badness") return null;
-  const value = valueOf(tree, paint, kept);
+  const value = valueOf(tree, paint, snapshot);
   if (!value) return null;
   let low = Infinity;
   let high = -Infinity;
@@ -38,7 +38,7 @@ export function scale(
     [low, high] = [-most, most];
   }
   const ramp = paint === "change" ? colours.change : colours.ramp;
-  // Little head-room is what one looks for, so it is the strong end.
+  // Little head-room is the problem to find, so it is the strong end.
   const strong = paint === "headroom" ? [...ramp].reverse() : ramp;
   const span = high - low || 1;
   return {
@@ -56,14 +56,14 @@ export function scale(
 
 type Value = (leaf: number) => number;
 
-function valueOf(tree: Tree, paint: Paint, kept: number): Value | null {
+function valueOf(tree: Tree, paint: Paint, snapshot: number): Value | null {
   const history = tree.history;
-  const at = kept >= 0 ? kept : (history?.calls.length ?? 0) - 1;
+  const at = snapshot >= 0 ? snapshot : (history?.calls.length ?? 0) - 1;
   if (paint === "headroom") return (i) => tree.number("headroom", i);
   if (paint === "magnitude") {
     const then = history?.largest[at];
     const now: Value = (i) =>
-      then && (kept >= 0 || !tree.known) ? (then[i] ?? NaN) : tree.number("largest", i);
+      then && (snapshot >= 0 || !tree.known) ? (then[i] ?? NaN) : tree.number("largest", i);
     return (i) => Math.log10(now(i));
   }
   const now = history?.largest[at];
@@ -90,11 +90,11 @@ function label(paint: Paint, value: number): string {
 export function leafColour(
   tree: Tree,
   leaf: number,
-  kept: number,
+  snapshot: number,
   good: Scale | null,
   colours: Colours,
 ): string {
-  const bad = tree.badness(leaf, kept);
+  const bad = tree.badness(leaf, snapshot);
   if (bad !== GOOD) return bad === NAN ? colours.nan : colours.inf;
   if (good) return good.colour(leaf);
   const kind = tree.text("kind", leaf);
@@ -103,8 +103,8 @@ export function leafColour(
 }
 
 /**
- * A bad cell: its colour, and a second channel for who does not see it. A large cell
- * bears a letter; a small one is full for NaN, and a lozenge for an infinity.
+ * A bad cell: its colour, and a second channel for readers who do not see the colour. A
+ * large cell has a letter; a small one is full for NaN, and a lozenge for an infinity.
  */
 export function drawBad(
   ctx: CanvasRenderingContext2D,

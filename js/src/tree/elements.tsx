@@ -13,14 +13,14 @@ import { Copy, expressionOf } from "./copy";
 
 export function LeafElements(props: { store: Store; path: string; theme: number }) {
   const { store } = props;
-  const looked = store.elements.of.value;
+  const which = store.elements.of.value;
   const tile = store.elements.tile.value;
   useEffect(() => {
     const now = store.elements.tile.value;
-    if (now.state === "none" || now.of !== looked) store.elements.ask();
-  }, [looked, store]);
-  const answer = tile.state === "there" && tile.of === looked ? tile.answer : null;
-  const picture = useMemo(() => pictureOf(store), [looked, store]);
+    if (now.state === "none" || now.of !== which) store.elements.ask();
+  }, [which, store]);
+  const answer = tile.state === "there" && tile.of === which ? tile.answer : null;
+  const picture = useMemo(() => pictureOf(store), [which, store]);
   const seen = answer && !answer.error ? answer : picture;
   if (!store.elements.hasKernel && !picture && !store.elements.source.value) return null;
   return (
@@ -34,7 +34,7 @@ export function LeafElements(props: { store: Store; path: string; theme: number 
   );
 }
 
-/** The picture that came with the report, of a bad leaf of a failing call. */
+/** The picture in the report of a bad output of a failing call. */
 function pictureOf(store: Store): TileAnswer | null {
   const source = store.elements.source.value;
   const picture = source?.outputs.picture(source.output);
@@ -50,7 +50,7 @@ function pictureOf(store: Store): TileAnswer | null {
   };
 }
 
-/** Says nothing for a moment: most answers come at once. */
+/** Empty for a moment: most answers come at once. */
 function Waiting({ closer }: { closer: boolean }) {
   const [late, setLate] = useState(false);
   useEffect(() => {
@@ -69,7 +69,7 @@ interface HeatProps {
   store: Store;
   path: string;
   answer: TileAnswer;
-  /** Whether it is a picture that came with the report: one cannot go into it. */
+  /** Whether it is a picture of the report, which has no closer look. */
   reduced: boolean;
   theme: number;
 }
@@ -120,7 +120,7 @@ function Heat({ store, path, answer, reduced, theme }: HeatProps) {
       const [x, y] = [(i % columns) * wide, Math.floor(i / columns) * high];
       ctx.fillStyle = colours.nan;
       const tall = Math.max(high - gap, 4);
-      // A row of them is one line.
+      // A row of NaN is one line.
       if (bad === NAN) ctx.fillRect(x, y + (high - gap - tall) / 2, wide - gap, tall);
       drawBad(ctx, bad, x, y, Math.min(wide, high) - gap, colours);
     }
@@ -153,7 +153,7 @@ function Heat({ store, path, answer, reduced, theme }: HeatProps) {
     else return;
     event.preventDefault();
   };
-  const said = tipOf(path, answer, here);
+  const tip = tipOf(path, answer, here);
   const whole = answer.window.every(([a, b], i) => a === 0 && b === answer.shape[i]);
   const other = answer.shape
     .map((size, axis) => ({ size, axis }))
@@ -188,10 +188,10 @@ function Heat({ store, path, answer, reduced, theme }: HeatProps) {
           onPoint={setAt}
           onPick={(p) => pick(cellAt(p))}
         />
-        <Tip at={at ?? (here === null ? null : placeOf(here))} lines={said} />
+        <Tip at={at ?? (here === null ? null : placeOf(here))} lines={tip} />
       </div>
       <div class="jd-unseen" role="status">
-        {said.join(": ")}
+        {tip.join(": ")}
       </div>
       {picked !== null && <Picked {...{ store, path, answer }} cell={picked} />}
     </div>
@@ -205,7 +205,7 @@ interface PickedProps {
   cell: number;
 }
 
-/** An element with its value, or what is known of some; and how to get at it. */
+/** One element and its value, or what is known of several; with its expression. */
 function Picked({ store, path, answer, cell }: PickedProps) {
   const { text, copied } = expressionOf(store, path);
   const window = windowAt(answer, cell);
@@ -214,14 +214,14 @@ function Picked({ store, path, answer, cell }: PickedProps) {
   return (
     <div class="jd-value">
       <code>{at(text)}</code>{" "}
-      {value === undefined ? holds(answer, cell) : <>= <b>{value}</b></>}{" "}
+      {value === undefined ? summary(answer, cell) : <>= <b>{value}</b></>}{" "}
       <Copy text={at(text)} copied={copied && at(copied)} />
     </div>
   );
 }
 
 /** What is known of the elements of a cell. */
-function holds(answer: TileAnswer, cell: number): string {
+function summary(answer: TileAnswer, cell: number): string {
   const cells = answer.rows * answer.columns;
   const one = isElement(windowAt(answer, cell));
   const bad = ["", "Inf", "NaN"][unpack(answer.worst, cells)[cell] ?? 0];
@@ -280,7 +280,7 @@ function within(index: number, count: number): number {
   return Math.max(0, Math.min(index, count - 1));
 }
 
-/** The range of elements that a cell of a tile stands for. */
+/** The range of elements that a cell of a tile shows. */
 export function windowAt(answer: TileAnswer, cell: number): [number, number][] {
   const [down, across] = answer.axes;
   const row = Math.floor(cell / answer.columns);
@@ -306,8 +306,8 @@ function around(answer: TileAnswer, cell: [number, number][]): [number, number][
   return cell.map(([from, to], axis) => {
     if (!answer.axes.includes(axis)) return [from, to];
     const size = answer.shape[axis] ?? 1;
-    const room = Math.max(0, 24 - (to - from));
-    const start = Math.max(0, Math.min(from - Math.floor(room / 2), size - 24));
+    const spare = Math.max(0, 24 - (to - from));
+    const start = Math.max(0, Math.min(from - Math.floor(spare / 2), size - 24));
     return [start, Math.min(size, Math.max(to, start + 24))];
   });
 }
@@ -332,6 +332,6 @@ function tipOf(path: string, answer: TileAnswer, cell: number | null): string[] 
   const window = windowAt(answer, cell);
   return [
     expression(path, window, answer.shape),
-    answer.values[cell] ?? holds(answer, cell),
+    answer.values[cell] ?? summary(answer, cell),
   ];
 }

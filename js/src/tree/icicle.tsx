@@ -20,7 +20,7 @@ export function Icicle({ store, theme }: { store: Store; theme: number }) {
   const tree = store.shown.tree.value as Tree;
   const root = store.shown.root.value as Module;
   const plan = useMemo(() => icicle(root, width, HEIGHT), [root, width]);
-  const kept = store.shown.snapshot.value;
+  const snapshot = store.shown.snapshot.value;
   const leaf = store.selection.leaf.value;
   const paint = store.view.paint.value;
   const leafAt = (x: number): number =>
@@ -32,7 +32,7 @@ export function Icicle({ store, theme }: { store: Store; theme: number }) {
   const draw = (ctx: CanvasRenderingContext2D, colours: Colours): void => {
     ctx.font = "11px ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace";
     for (const s of plan.slabs) {
-      const worst = tree.worst(s.module.start, s.module.end, kept);
+      const worst = tree.worst(s.module.start, s.module.end, snapshot);
       ctx.fillStyle = colours.unknown;
       ctx.fillRect(s.x, s.y, Math.max(s.width - 1, 0.5), s.height - 1);
       if (worst !== GOOD) drawBad(ctx, worst, s.x, s.y + s.height - 5, 4, colours);
@@ -41,16 +41,16 @@ export function Icicle({ store, theme }: { store: Store; theme: number }) {
       const most = Math.floor((s.width - 8) / 6.7);
       ctx.fillText(s.module.name.replace(/^\./, "").slice(0, most), s.x + 4, s.y + 14);
     }
-    const good = scale(tree, paint, kept, colours);
+    const good = scale(tree, paint, snapshot, colours);
     const each = width / (root.end - root.start);
     const tall = plan.height - plan.leaves.y;
     const step = Math.max(1, Math.floor(1 / each));
     const bad: [1 | 2, number][] = [];
     for (let i = root.start; i < root.end; i += step) {
-      const worst = tree.worst(i, Math.min(i + step, root.end), kept);
+      const worst = tree.worst(i, Math.min(i + step, root.end), snapshot);
       const x = (i - root.start) * each;
       if (worst !== GOOD) bad.push([worst, x]);
-      ctx.fillStyle = leafColour(tree, i, kept, good, colours);
+      ctx.fillStyle = leafColour(tree, i, snapshot, good, colours);
       ctx.fillRect(x, plan.leaves.y, Math.max(each * step - (each > 3 ? 1 : 0), 1), tall);
     }
     for (const [kind, x] of bad) {

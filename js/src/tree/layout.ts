@@ -35,7 +35,7 @@ export interface Waffle {
   headings: Heading[];
   /** Side of a cell with its gap, and the gap. */
   pitch: number;
-  /** From a cell to the next in its row: more than the pitch where names stand between. */
+  /** From a cell to the next in its row: more than the pitch where names are between them. */
   stride: number;
   gap: number;
   /** How many leaves, one after the other, share a cell. */
@@ -54,7 +54,7 @@ const HEADING = 20;
 
 /**
  * The leaves in runs, one for each module, at the depth where there are enough runs to
- * tell something and not too many to read; a part of the state begins a run of its own.
+ * compare and not too many to read; a part of the state begins a run of its own.
  */
 export function groups(tree: Tree, root: Module, max = MAX_GROUPS): Group[] {
   let best = atDepth(tree, root, root.depth);
@@ -152,7 +152,7 @@ function byPart(tree: Tree, run: Cut): Cut[] {
 
 /**
  * Places the groups in a width, in about a height; cells share when they must.
- * Where there is room for names of this many characters, it is left beside the cells.
+ * Names of this many characters have space beside the cells, where they fit.
  */
 export function waffle(
   all: Group[],
@@ -175,12 +175,12 @@ export function waffle(
     }
   }
   const perRow = Math.max(1, Math.floor((width - LABEL) / pitch));
-  // The labels alone need some room.
-  const room = Math.max(height, place(all, width, pitch, 1, leaves).height) * 1.1;
-  let share = Math.max(1, Math.floor(leaves / (perRow * (room / pitch))));
+  // The labels alone need some height.
+  const most = Math.max(height, place(all, width, pitch, 1, leaves).height) * 1.1;
+  let share = Math.max(1, Math.floor(leaves / (perRow * (most / pitch))));
   for (; ; share = Math.ceil(share * 1.15)) {
     const found = place(all, width, pitch, 1, share);
-    if (found.height <= room) return found;
+    if (found.height <= most) return found;
   }
 }
 
@@ -202,7 +202,7 @@ function place(
   const headings: Heading[] = [];
   const blocks: Block[] = [];
   const parts = partition(all);
-  let top = 4; // room for the outline of a cell
+  let top = 4; // for the outline of a cell
   for (const { part, members } of parts) {
     if (parts.length > 1) {
       const count = members.reduce((n, g) => n + g.end - g.start, 0);
@@ -306,7 +306,7 @@ export interface Slab {
 
 const SLAB = 22;
 
-/** The modules below a root, each as wide as it has leaves; the leaves lie at `y`. */
+/** The modules below a root, each as wide as it has leaves; the leaves are at `y`. */
 export function icicle(
   root: Module,
   width: number,

@@ -13,10 +13,10 @@ export function LeafDetails({ store, theme }: { store: Store; theme: number }) {
   const tree = store.shown.tree.value as Tree;
   const leaf = store.selection.leaf.value;
   const path = tree.paths[leaf] ?? "";
-  const kept = store.shown.snapshot.value;
+  const snapshot = store.shown.snapshot.value;
   const history = tree.history;
-  const bad = tree.badness(leaf, kept);
-  // Where something is wrong, one wants to see where.
+  const bad = tree.badness(leaf, snapshot);
+  // Of a bad leaf the elements come first: they show where it is bad.
   const elements = <LeafElements store={store} path={path} theme={theme} />;
   const series = history?.largest.map((call) => call[leaf] ?? NaN);
   return (
@@ -38,7 +38,7 @@ export function LeafDetails({ store, theme }: { store: Store; theme: number }) {
           <Spark
             values={series}
             bad={(i) => (history?.bad[i]?.[leaf] ?? 0) > 0}
-            at={kept}
+            at={snapshot}
             onPick={(i) => store.navigate.toCall(tree.callOf(i))}
           />
         </section>
@@ -49,7 +49,7 @@ export function LeafDetails({ store, theme }: { store: Store; theme: number }) {
   );
 }
 
-/** Says of what the numbers and the elements are: of the failing call, or of now. */
+/** Whose numbers and elements they are: the failing call's, or those of the tree now. */
 function Shown({ store }: { store: Store }) {
   const { comparable, failed, goodNow } = store.shown;
   const source = store.elements.source.value;
@@ -57,11 +57,11 @@ function Shown({ store }: { store: Store }) {
   const other = comparable.value;
   if (!from && !other) return null;
   const now = goodNow.value ? "The last good values, as they are now." : "As it is now.";
-  const gave = `What call ${count((from ?? other)?.call ?? 0)} gave`;
+  const output = `What call ${count((from ?? other)?.call ?? 0)} gave`;
   return (
     <p class="jd-advice jd-shown" role="status">
-      {from && `${gave}${other || failed.value?.history ? "" : ", which no tree holds"}.`}
-      {!from && (failed.value ? `As it is now. ${gave} for it was finite, and is not kept.` : now)}
+      {from && `${output}${other || failed.value?.history ? "" : ", which no tree holds"}.`}
+      {!from && (failed.value ? `As it is now. ${output} for it was finite, and is not kept.` : now)}
     </p>
   );
 }

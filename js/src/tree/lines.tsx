@@ -12,7 +12,7 @@ const MOST = 8;
 export function Lines({ store }: { store: Store }) {
   const tree = store.shown.tree.value;
   const calls = store.shown.recordedCalls.value;
-  const leaves = useMemo(() => (tree && calls.length > 2 ? telling(tree) : []), [tree, calls]);
+  const leaves = useMemo(() => (tree && calls.length > 2 ? mostNotable(tree) : []), [tree, calls]);
   const history = tree?.history;
   if (!tree || !history || !leaves.length) return null;
   return (
@@ -37,8 +37,8 @@ export function Lines({ store }: { store: Store }) {
   );
 }
 
-/** The leaves whose lines tell most. */
-export function telling(tree: Tree): number[] {
+/** The leaves whose lines are most worth a look. */
+export function mostNotable(tree: Tree): number[] {
   const history = tree.history;
   if (!history) return [];
   const since = (leaf: number): number => {

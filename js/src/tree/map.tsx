@@ -28,20 +28,20 @@ export function TreeMap({ store, theme }: { store: Store; theme: number }) {
     },
     [tree, root, width],
   );
-  const kept = store.shown.snapshot.value;
+  const snapshot = store.shown.snapshot.value;
   const found = store.shown.found.value;
   const leaf = store.selection.leaf.value;
   const birth = store.shown.birth.value;
   const paint = store.view.paint.value;
   const height = Math.ceil(map.height) + 2;
   const draw = (ctx: CanvasRenderingContext2D, colours: Colours): void => {
-    const good = scale(tree, paint, kept, colours);
-    drawWaffle(ctx, { map, tree, kept, good, colours, found, leaf, birth });
+    const good = scale(tree, paint, snapshot, colours);
+    drawWaffle(ctx, { map, tree, snapshot, good, colours, found, leaf, birth });
   };
   const pick = (p: Place): void => {
     const hit = leavesAt(map, p.x, p.y);
     if (hit) {
-      store.navigate.toLeaf(worstIn(tree, hit.from, hit.to, kept));
+      store.navigate.toLeaf(worstIn(tree, hit.from, hit.to, snapshot));
       return;
     }
     const block = labelAt(map, p);
@@ -62,7 +62,7 @@ export function TreeMap({ store, theme }: { store: Store; theme: number }) {
         }}
         onPick={pick}
       />
-      <Tip at={at} lines={at ? tipOf(map, tree, kept, at) : []} />
+      <Tip at={at} lines={at ? tipOf(map, tree, snapshot, at) : []} />
       <Legend store={store} tree={tree} map={map} element={ref.current} />
     </div>
   );
@@ -72,7 +72,7 @@ function nameOf(tree: Tree, group: Group, leaf: number): string {
   return below(tree.paths[leaf] ?? "", group.path);
 }
 
-/** The number of characters of the longest name; Infinity where nobody asks. */
+/** The characters of the longest name; Infinity for a tree too large to show names. */
 function longestName(tree: Tree, all: Group[]): number {
   if (tree.length > 200) return Infinity;
   let longest = 0;
@@ -87,7 +87,7 @@ function longestName(tree: Tree, all: Group[]): number {
 interface Drawn {
   map: Waffle;
   tree: Tree;
-  kept: number;
+  snapshot: number;
   good: Scale | null;
   colours: Colours;
   found: number[] | null;
@@ -96,7 +96,7 @@ interface Drawn {
 }
 
 export function drawWaffle(ctx: CanvasRenderingContext2D, what: Drawn): void {
-  const { map, tree, kept, colours } = what;
+  const { map, tree, snapshot, colours } = what;
   const side = map.pitch - map.gap;
   const bad: [Badness, number, number][] = [];
   drawTexts(ctx, what);
@@ -107,7 +107,7 @@ export function drawWaffle(ctx: CanvasRenderingContext2D, what: Drawn): void {
     for (let leaf = block.start; leaf < block.end; leaf += map.share, cell++) {
       const x = block.x + (cell % block.perRow) * map.stride;
       const y = block.y + Math.floor(cell / block.perRow) * map.pitch;
-      const worst = tree.worst(leaf, Math.min(leaf + map.share, block.end), kept);
+      const worst = tree.worst(leaf, Math.min(leaf + map.share, block.end), snapshot);
       if (map.stride > map.pitch) {
         ctx.fillStyle = colour = worst === GOOD ? colours.dim : colours.text;
         ctx.fillText(nameOf(tree, block, leaf), x + side + 5, y + 13);
@@ -116,13 +116,13 @@ export function drawWaffle(ctx: CanvasRenderingContext2D, what: Drawn): void {
         bad.push([worst, x, y]);
         continue;
       }
-      const next = leafColour(tree, leaf, kept, what.good, colours);
+      const next = leafColour(tree, leaf, snapshot, what.good, colours);
       if (next !== colour) ctx.fillStyle = colour = next;
       ctx.fillRect(x, y, side, side);
     }
   }
   if (what.found) veil(ctx, what, side);
-  // Last, and never too small, so that one among 100,000 is seen.
+  // Last, and never too small: one among 100,000 must be seen.
   for (const [kind, x, y] of bad) {
     if (kind !== GOOD) drawBad(ctx, kind, x, y, side, colours);
   }
@@ -130,7 +130,7 @@ export function drawWaffle(ctx: CanvasRenderingContext2D, what: Drawn): void {
   outline(ctx, what, side);
 }
 
-function drawTexts(ctx: CanvasRenderingContext2D, { map, colours, tree, kept }: Drawn) {
+function drawTexts(ctx: CanvasRenderingContext2D, { map, colours, tree, snapshot }: Drawn) {
   for (const heading of map.headings) {
     ctx.font = "600 11px system-ui, sans-serif";
     ctx.fillStyle = colours.dim;
@@ -138,16 +138,16 @@ function drawTexts(ctx: CanvasRenderingContext2D, { map, colours, tree, kept }: 
   }
   const common = commonStart(map.blocks.map((b) => b.path));
   for (const block of map.blocks) {
-    const wrong = tree.worst(block.start, block.end, kept) !== GOOD;
+    const wrong = tree.worst(block.start, block.end, snapshot) !== GOOD;
     ctx.font = `${wrong ? "700 " : ""}11px ${MONO}`;
     ctx.fillStyle = wrong ? colours.text : colours.dim;
     const text = below(block.label, common) || block.label;
-    ctx.fillText(fit(text, block.labelWidth, 6.65), block.labelX, block.y + 11);
+    ctx.fillText(shorten(text, block.labelWidth, 6.65), block.labelX, block.y + 11);
   }
 }
 
-/** Cuts a text in its middle: the end of a path tells most. */
-function fit(text: string, width: number, each: number): string {
+/** Shortens a text in its middle: the end of a path is its most specific part. */
+function shorten(text: string, width: number, each: number): string {
   const most = Math.floor(width / each);
   if (text.length <= most) return text;
   const tail = Math.ceil((most - 1) * 0.65);
@@ -165,7 +165,7 @@ function commonStart(paths: string[]): string {
   return paths.length > 1 && cut > 0 ? start.slice(0, cut) : "";
 }
 
-/** Greys out what a search has not found. */
+/** Greys out the leaves that a search has not found. */
 function veil(ctx: CanvasRenderingContext2D, what: Drawn, side: number): void {
   const { map, colours, found } = what;
   ctx.save();
@@ -212,9 +212,9 @@ function outline(ctx: CanvasRenderingContext2D, what: Drawn, side: number): void
   ctx.strokeRect(at.x - shift - 2.5, at.y - shift - 2.5, size + 5, size + 5);
 }
 
-function worstIn(tree: Tree, from: number, to: number, kept: number): number {
-  const worst = tree.worst(from, to, kept);
-  for (let i = from; i < to; i++) if (tree.badness(i, kept) === worst) return i;
+function worstIn(tree: Tree, from: number, to: number, snapshot: number): number {
+  const worst = tree.worst(from, to, snapshot);
+  for (let i = from; i < to; i++) if (tree.badness(i, snapshot) === worst) return i;
   return from;
 }
 
@@ -232,7 +232,7 @@ function labelAt(map: Waffle, p: Place): Block | undefined {
   );
 }
 
-function tipOf(map: Waffle, tree: Tree, kept: number, at: Place): string[] {
+function tipOf(map: Waffle, tree: Tree, snapshot: number, at: Place): string[] {
   const hit = leavesAt(map, at.x, at.y);
   if (!hit) {
     const block = labelAt(map, at);
@@ -241,7 +241,7 @@ function tipOf(map: Waffle, tree: Tree, kept: number, at: Place): string[] {
     return [block.label, `${count(leaves)} ${leaves === 1 ? "leaf" : "leaves"} · click to go in`];
   }
   if (hit.to - hit.from > 1) {
-    const bad = tree.worst(hit.from, hit.to, kept);
+    const bad = tree.worst(hit.from, hit.to, snapshot);
     const what = bad ? "holds NaN or Inf" : "no NaN, no Inf";
     return [
       `${tree.paths[hit.from]} … ${tree.paths[hit.to - 1]}`,

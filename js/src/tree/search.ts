@@ -2,7 +2,7 @@
 
 import type { Tree } from "./tree";
 
-/** The leaves whose paths hold every word of a query; null for an empty query. */
+/** The leaves whose paths contain every word of a query; null for an empty query. */
 export function matches(tree: Tree, query: string): number[] | null {
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
   if (!words.length) return null;

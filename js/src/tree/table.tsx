@@ -1,5 +1,5 @@
-// The leaves as a tree of rows, of which only those in sight are in the page. It shows
-// to keyboard and screen reader what the map shows to the eye.
+// The leaves as a tree of rows, of which only the visible ones are in the page: the map for
+// the keyboard and for a screen reader.
 
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { LeafGlyph } from "../glyph";
@@ -55,7 +55,7 @@ export function rowsOf(tree: Tree, root: Module, isOpen: (m: Module) => boolean)
 export function Table({ store }: { store: Store }) {
   const tree = store.shown.tree.value as Tree;
   const root = store.shown.root.value as Module;
-  const kept = store.shown.snapshot.value;
+  const snapshot = store.shown.snapshot.value;
   const bad = store.shown.bad.value;
   const found = store.shown.found.value;
   const [toggled, setToggled] = useState<ReadonlyMap<string, boolean>>(new Map());
@@ -75,8 +75,8 @@ export function Table({ store }: { store: Store }) {
     const element = scroller.current;
     if (!element) return;
     const y = index * ROW;
-    const room = HEIGHT - 2 * ROW;
-    const next = Math.max(y - room, Math.min(y, element.scrollTop));
+    const visible = HEIGHT - 2 * ROW;
+    const next = Math.max(y - visible, Math.min(y, element.scrollTop));
     setTop(next);
     // The spacers must have their new height before one can scroll there.
     requestAnimationFrame(() => {
@@ -166,7 +166,7 @@ export function Table({ store }: { store: Store }) {
         {rows.slice(from, to).map((row, i) => (
           <RowLine
             key={from + i}
-            {...{ row, tree, kept, store }}
+            {...{ row, tree, snapshot, store }}
             id={from + i}
             cursor={from + i === here}
             badBelow={row.module ? within(bad, row.module) : 0}
@@ -188,7 +188,7 @@ function foundRow(tree: Tree, leaf: number, n: number, of: number): Row {
   return { module: null, leaf, level: 1, position: n + 1, siblings: of, name, open: false };
 }
 
-/** Whether a module holds one of the first bad leaves, and opens by itself. */
+/** Whether a module has one of the first bad leaves, and so opens by itself. */
 function firstsIn(bad: number[]): (m: Module) => boolean {
   const firsts = bad.slice(0, 20);
   return (m) => firsts.some((i) => i >= m.start && i < m.end);
@@ -220,14 +220,14 @@ interface LineProps {
   row: Row;
   id: number;
   tree: Tree;
-  kept: number;
+  snapshot: number;
   store: Store;
   cursor: boolean;
   badBelow: number;
   onPick: () => void;
 }
 
-function RowLine({ row, id, tree, kept, store, cursor, badBelow, onPick }: LineProps) {
+function RowLine({ row, id, tree, snapshot, store, cursor, badBelow, onPick }: LineProps) {
   const selected = row.leaf >= 0 && row.leaf === store.selection.leaf.value;
   const indent = { paddingLeft: `${6 + (row.level - 1) * 14}px` };
   return (
@@ -248,7 +248,7 @@ function RowLine({ row, id, tree, kept, store, cursor, badBelow, onPick }: LineP
             {row.open ? "▾" : "▸"}
           </span>
         )}
-        {row.leaf >= 0 && <LeafGlyph bad={tree.badness(row.leaf, kept)} />}
+        {row.leaf >= 0 && <LeafGlyph bad={tree.badness(row.leaf, snapshot)} />}
         {row.name}
         {row.module && (
           <small>
@@ -258,12 +258,12 @@ function RowLine({ row, id, tree, kept, store, cursor, badBelow, onPick }: LineP
           </small>
         )}
       </span>
-      {row.leaf >= 0 && <Numbers tree={tree} leaf={row.leaf} kept={kept} />}
+      {row.leaf >= 0 && <Numbers tree={tree} leaf={row.leaf} snapshot={snapshot} />}
     </div>
   );
 }
 
-function Numbers({ tree, leaf, kept }: { tree: Tree; leaf: number; kept: number }) {
+function Numbers({ tree, leaf, snapshot }: { tree: Tree; leaf: number; snapshot: number }) {
   const bad =
     tree.number("nan", leaf) + tree.number("posinf", leaf) + tree.number("neginf", leaf);
   const headroom = tree.number("headroom", leaf);
@@ -275,7 +275,7 @@ function Numbers({ tree, leaf, kept }: { tree: Tree; leaf: number; kept: number 
       </span>
       <span>{tree.knows(leaf) ? bytes(tree.number("nbytes", leaf)) : ""}</span>
       <span>{bad > 0 ? count(bad) : ""}</span>
-      <span>{number(tree.largestAt(leaf, kept))}</span>
+      <span>{number(tree.largestAt(leaf, snapshot))}</span>
       <span>{Number.isNaN(headroom) ? "–" : `${headroom.toFixed(0)} bits`}</span>
     </>
   );

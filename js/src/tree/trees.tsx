@@ -1,4 +1,4 @@
-// The trees: which one, which view of it, how it is coloured, which call.
+// The trees: which one, in which layout, coloured by what, after which call.
 
 import type { Store } from "../store/store";
 import type { Layout, Paint } from "../store/view";
@@ -58,7 +58,7 @@ export function Trees({ store, theme }: { store: Store; theme: number }) {
         <BadLeaves store={store} />
         <Colouring store={store} />
       </div>
-      <Moment store={store} />
+      <NowSwitch store={store} />
       {view === "map" && <TreeMap store={store} theme={theme} />}
       {view === "icicle" && <Icicle store={store} theme={theme} />}
       {view === "table" && <Table store={store} />}
@@ -68,8 +68,8 @@ export function Trees({ store, theme }: { store: Store; theme: number }) {
   );
 }
 
-/** What the tree is shown as: as the failing call gave it, or as it is now. */
-function Moment({ store }: { store: Store }) {
+/** The tree as the failing call returned it, or as it is now. */
+function NowSwitch({ store }: { store: Store }) {
   const finding = store.shown.comparable.value;
   if (!finding) return null;
   const now = !store.shown.failed.value;
@@ -97,7 +97,7 @@ function some(leaves: number): string {
   return `${count(leaves)} ${leaves === 1 ? "leaf" : "leaves"}`;
 }
 
-/** What a tree holds, in a few words: params 12 · batch stats 4. */
+/** The parts of a tree in a few words: params, batch stats · 16. */
 export function parts(tree: Tree): string {
   const { table } = tree.data.group;
   const known = table.filter(Boolean);
@@ -256,8 +256,8 @@ function Slider({ store }: { store: Store }) {
   );
 }
 
-function goToCall(store: Store, kept: number): void {
-  store.navigate.toCall(store.shown.tree.value?.callOf(kept) ?? null);
+function goToCall(store: Store, snapshot: number): void {
+  store.navigate.toCall(store.shown.tree.value?.callOf(snapshot) ?? null);
 }
 
 function goToFirst(store: Store): void {

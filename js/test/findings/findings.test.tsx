@@ -1,0 +1,35 @@
+import { act } from "preact/test-utils";
+import { expect, test } from "vitest";
+import { fixture } from "../fixtures";
+import { click, open, text } from "../page";
+
+test("a failure selects its finding, leaf, call and moment", async () => {
+  const store = await open("failed");
+  expect(text(".jd-header")).toContain("✗ 2 findings");
+  expect(text(".jd-lost")).toBe("300 ms lost to avoidable compilations");
+  expect(text(".jd-finding.jd-here .jd-what")).toMatch(/^NaN in model\.conv1\.kernel/);
+  expect(text(".jd-details h4")).toBe("NaN was born in (x - mean) / (std + self.eps)");
+  expect(text(".jd-details mark")).toBe("(x - mean) / (std + self.eps)");
+  expect(text(".jd-details")).toContain("(std + self.eps)[17, 0, 0, 0] = 0.0");
+  expect(store.selection.leaf.value).toBe(0);
+  expect(store.selection.call.value).toEqual({ function: "train_step", number: 192 });
+  // The end of the failing call; finding the origin took a while longer.
+  expect(store.selection.time.value).toBeCloseTo((fixture("failed").report?.began ?? 0) + 3.3045);
+});
+
+test("what a failure has opened stays when the same report comes again", async () => {
+  const store = await open("failed");
+  await act(() => store.navigate.toLeaf(3));
+  await act(() => store.receive(fixture("failed")));
+  expect(store.selection.subject.value).toEqual({ kind: "leaf" });
+  expect(store.shown.tree.value?.paths[store.selection.leaf.value]).toBe("model.conv2.bias");
+});
+
+test("from a leaf its findings, and back", async () => {
+  const store = await open("failed");
+  await act(() => store.navigate.toLeaf(0));
+  expect(text(".jd-leaf h3")).toContain("model.conv1.kernel");
+  expect(text(".jd-leaf")).toContain("Findings that touch it");
+  await click(".jd-leaf section .jd-link");
+  expect(store.selection.subject.value).toEqual({ kind: "finding", index: 1 });
+});

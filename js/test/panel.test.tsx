@@ -1,0 +1,29 @@
+import { act } from "preact/test-utils";
+import { expect, test, vi } from "vitest";
+import { open, press, text } from "./page";
+
+test("keys go from one bad leaf to the next, and nowhere else", async () => {
+  const store = await open("tree");
+  const outside = vi.fn();
+  document.body.addEventListener("keydown", outside);
+  const event = await press("]");
+  expect(store.selection.leaf.value).toBe(417);
+  expect(event.defaultPrevented).toBe(true);
+  await press("[");
+  expect(store.selection.leaf.value).toBe(417);
+  await press("t");
+  expect(store.view.layout.value).toBe("table");
+  await press("d");
+  expect(outside).not.toHaveBeenCalled();
+  document.body.removeEventListener("keydown", outside);
+});
+
+test("a running cell says how far it is", async () => {
+  const store = await open("clean");
+  const live = { function: "train_step", call: 41, rate: 12.5, seconds: 3 };
+  await act(() => {
+    store.data.live.value = { running: true, calls: 44, ...live };
+  });
+  expect(text(".jd-header")).toContain("● running");
+  expect(text(".jd-facts")).toBe("44 callstrain_step call 4112.5 calls/s3.00 s");
+});

@@ -1,0 +1,15 @@
+import { expect, test } from "vitest";
+import { headOf } from "../src/findings/origin";
+import { bytes, number, seconds } from "../src/text";
+import { fixture } from "./fixtures";
+
+test("words and numbers", () => {
+  expect(number(0.00012346)).toBe("0.0001235");
+  expect(number(1.5e-9)).toBe("1.50e−9");
+  expect(number("inf")).toBe("inf");
+  expect([bytes(999), bytes(1500), bytes(2e9)]).toEqual(["999 B", "1.5 kB", "2.0 GB"]);
+  expect([seconds(0.0123), seconds(3), seconds(200)]).toEqual(["12 ms", "3.00 s", "3 min 20 s"]);
+  const origin = fixture("failed").report?.findings[1]?.origin;
+  if (!origin) throw new Error("no origin");
+  expect(headOf({ ...origin, verdict: "came in" })).toBe("NaN came in");
+});
