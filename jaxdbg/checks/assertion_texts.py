@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxdbg.jax_internals.jaxprs import can_be_bad
+from jaxdbg.jax_internals.arrays import can_be_non_finite
 
 FEW = 8
 """Elements of an array that are still written out."""
@@ -82,7 +82,7 @@ def _in_words(value: Any) -> Any:
     if array.size <= FEW:
         return _Words(array)
     words = f"{array.dtype}[{','.join(map(str, array.shape))}]"
-    good = array[np.isfinite(array)] if can_be_bad(array) else array
+    good = array[np.isfinite(array)] if can_be_non_finite(array) else array
     if good.size and good.dtype.kind not in "cb":
         words += f" from {good.min()} to {good.max()}"
     if bad := array.size - good.size:

@@ -25,10 +25,11 @@ from jaxdbg.checks.known_masks import Masks
 from jaxdbg.checks.session import Session
 from jaxdbg.compiles.listener import Function
 from jaxdbg.errors import Failure
+from jaxdbg.jax_internals.arrays import REF, can_be_non_finite
 from jaxdbg.jax_internals.chex import assertions as chex_mode
 from jaxdbg.jax_internals.chex.under_vmap import has_checks
 from jaxdbg.jax_internals.interpose import Invocation, our_own_work
-from jaxdbg.jax_internals.jaxprs import REF, can_be_bad, replayable
+from jaxdbg.jax_internals.jaxprs.effects import replayable
 from jaxdbg.origins.bad_elements import codes_of, kinds_in, kinds_of
 from jaxdbg.origins.tell import not_reproduced
 from jaxdbg.trees import finiteness as finite
@@ -208,7 +209,9 @@ class Checker:
         plan = Plan(
             function=function,
             floats=tuple(
-                i for i, a in enumerate(avals) if can_be_bad(a) and i not in payloads
+                i
+                for i, a in enumerate(avals)
+                if can_be_non_finite(a) and i not in payloads
             ),
             donated=tuple(i for i, d in enumerate(donated) if d),
             refs=tuple(i for i, a in enumerate(call.args) if isinstance(a, REF)),

@@ -17,8 +17,9 @@ from jaxdbg.checks import failure_messages as findings
 from jaxdbg.checks.earlier_calls import Made
 from jaxdbg.compiles.listener import Function
 from jaxdbg.errors import Failure
+from jaxdbg.jax_internals.arrays import REF
 from jaxdbg.jax_internals.calls import UserCall, running_call
-from jaxdbg.jax_internals.jaxprs import REF, NotReplayable
+from jaxdbg.jax_internals.jaxprs.effects import NotReplayable
 from jaxdbg.jax_internals.source_info import Frame, is_of_jax
 from jaxdbg.jax_internals.standing import functions_below, user_frame
 from jaxdbg.origins import batch_rows as rows, causes, tell as story

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxdbg.compiles.listener import Function
-from jaxdbg.jax_internals.jaxprs import REF, can_be_bad
+from jaxdbg.jax_internals.arrays import REF, can_be_non_finite
 from jaxdbg.trees.copies import is_gone
 
 if TYPE_CHECKING:
@@ -195,7 +195,9 @@ class Memory:
         small = self._small.get(jaxpr)
         if small is None:
             avals = enumerate(jaxpr.out_avals)
-            small = tuple(i for i, a in avals if can_be_bad(a) and a.size <= SMALL)
+            small = tuple(
+                i for i, a in avals if can_be_non_finite(a) and a.size <= SMALL
+            )
             self._small[jaxpr] = small
         return small
 

@@ -8,49 +8,22 @@ values without computing are left out, since what they move was checked before.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 
-from jaxdbg.jax_internals.jaxprs import (
-    BODIES,
-    bind_equation,
-    can_be_bad,
-    evaluate,
-    keep_running,
-    scan_layout,
-)
+from jaxdbg.jax_internals.arrays import can_be_non_finite
+from jaxdbg.jax_internals.jaxprs.evaluate import Frame, Visitor, Wanted, evaluate
+from jaxdbg.jax_internals.jaxprs.forms import in_avals
+from jaxdbg.jax_internals.jaxprs.higher_order import Call, Cond, HigherOrder, Loop
+from jaxdbg.jax_internals.jaxprs.rebuild import rebuilt_cond, rebuilt_loop
 from jaxdbg.jax_internals.names import jaxpr_as_fun
+from jaxdbg.jax_internals.primitives import MOVES
 
-MOVING = frozenset(
-    {
-        "broadcast_in_dim",
-        "concatenate",
-        "copy",
-        "copy_p",
-        "device_put",
-        "dynamic_slice",
-        "dynamic_update_slice",
-        "expand_dims",
-        "neg",
-        "optimization_barrier",
-        "real",
-        "imag",
-        "reshape",
-        "rev",
-        "select_n",
-        "sharding_constraint",
-        "slice",
-        "split",
-        "squeeze",
-        "stop_gradient",
-        "transpose",
-    }
-)
-"""Primitives that only move values: what is bad in their result was bad before."""
+if TYPE_CHECKING:
+    from jaxdbg.jax_internals.types import AnyJaxpr, ClosedJaxpr
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,148 +36,80 @@ class Instrumented:
         sites: how many operations are checked.
     """
 
-    jaxpr: Any
+    jaxpr: ClosedJaxpr
     sites: int
 
+    def __call__(self, *args: Any) -> tuple[list[Any], Any]:
+        """The outputs of the jaxpr, and the one that was added."""
+        *outs, flags = jaxpr_as_fun(self.jaxpr)(*args)
+        return outs, flags
 
-def instrument(jaxpr: Any) -> Instrumented:
+
+def instrument(jaxpr: AnyJaxpr) -> Instrumented:
     """Adds the output to a closed jaxpr."""
 
     def run(*args: Any) -> list[Any]:
-        outs, marks = _closed(jaxpr, args)
-        return [*outs, _joined(marks)]
+        checking = _Checking()
+        outs = evaluate(jaxpr, args, checking)
+        return [*outs, _joined(checking.flags)]
 
-    new = jax.make_jaxpr(run)(*jaxpr.in_avals)
+    new = jax.make_jaxpr(run)(*in_avals(jaxpr))
     return Instrumented(new, int(new.out_avals[-1].shape[0]))
 
 
-def _closed(jaxpr: Any, args: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-    """The outputs of a closed jaxpr, and its marks: float32 arrays of one dimension."""
-    marks: list[Any] = []
+class _Checking(Visitor[Any]):
+    """Evaluates a jaxpr under a trace, and checks its operations.
 
-    def equation(eqn: Any, ins: list[Any]) -> list[Any]:
-        outs, new = _equation(eqn, ins)
-        marks.extend(new)
+    Attributes:
+        flags: arrays of float32 and one dimension, NaN for what is not finite.
+    """
+
+    def __init__(self) -> None:
+        self.flags: list[Any] = []
+
+    def enters(self, frame: Frame, n: int, inner: HigherOrder) -> bool:
+        plain = not isinstance(inner, Call) or inner.is_plain
+        return plain and super().enters(frame, n, inner)
+
+    def bind(self, frame: Frame, n: int, ins: list[Any]) -> list[Any]:
+        outs = super().bind(frame, n, ins)
+        if frame.eqns[n].primitive.name not in MOVES:
+            self.flags += [_flag(out) for out in outs if can_be_non_finite(out)]
         return outs
 
-    return evaluate(jaxpr, args, equation), marks
+    def cond(
+        self, frame: Frame, n: int, inner: Cond, ins: list[Any], wanted: Wanted
+    ) -> list[Any]:
+        made = [instrument(b.jaxpr) for b in inner.bodies]
+        sizes = [m.sites for m in made]
+
+        def branch(n: int) -> Any:
+            before, after = sum(sizes[:n]), sum(sizes[n + 1 :])
+
+            def run(*args: Any) -> list[Any]:
+                outs, flags = made[n](*args)
+                return [*outs, jnp.pad(flags, (before, after))]
+
+            return run
+
+        *outs, flags = rebuilt_cond(ins, [branch(n) for n in range(len(made))])
+        self.flags.append(flags)
+        return outs
+
+    def loop(self, frame: Frame, n: int, inner: Loop, ins: list[Any]) -> list[Any]:
+        made = instrument(inner.step.jaxpr)
+        start = jnp.zeros((made.sites,), jnp.float32)
+        outs, flags = rebuilt_loop(inner, ins, lambda values: made(*values), start)
+        self.flags.append(flags)
+        return outs
 
 
-def _equation(eqn: Any, ins: list[Any]) -> tuple[list[Any], list[Any]]:
-    name = eqn.primitive.name
-    if name in BODIES and _is_plain_call(eqn.params):
-        return _closed(eqn.params[BODIES[name]], ins)
-    if name in _CONTROL_FLOW:
-        entered: tuple[list[Any], list[Any]] = _CONTROL_FLOW[name](ins, **eqn.params)
-        return entered
-    outs = bind_equation(eqn, ins)
-    if name in MOVING:
-        return outs, []
-    return outs, [m for m in map(_mark, outs) if m is not None]
-
-
-def _is_plain_call(params: dict[str, Any]) -> bool:
-    # A call with shardings of its own means more than its body does.
-    shardings = (*params.get("in_shardings", ()), *params.get("out_shardings", ()))
-    return not any(isinstance(s, jax.sharding.Sharding) for s in shardings)
-
-
-def _mark(value: Any) -> Any:
-    if not can_be_bad(value):
-        return None
+def _flag(value: Any) -> Any:
     if jnp.issubdtype(value.dtype, jnp.complexfloating):
         value = jnp.real(value) * 0 + jnp.imag(value) * 0
-    total = jnp.sum(value.astype(jnp.float32) * 0) if _narrow(value) else _zero(value)
-    return total.astype(jnp.float32).reshape(1)
+    zeros = value.astype(jnp.float32) * 0 if value.dtype.itemsize < 4 else value * 0
+    return jnp.sum(zeros).astype(jnp.float32).reshape(1)
 
 
-def _narrow(value: Any) -> bool:
-    return bool(value.dtype.itemsize < 4)
-
-
-def _zero(value: Any) -> Any:
-    return jnp.sum(value * 0)
-
-
-def _joined(marks: list[Any]) -> Any:
-    return jnp.concatenate(marks) if marks else jnp.zeros((0,), jnp.float32)
-
-
-def _cond(
-    ins: list[Any], branches: Sequence[Any], **params: Any
-) -> tuple[list[Any], list[Any]]:
-    index, *operands = ins
-    made = [instrument(b) for b in branches]
-    sizes = [m.sites for m in made]
-
-    def branch(n: int) -> Any:
-        before, after = sum(sizes[:n]), sum(sizes[n + 1 :])
-
-        def run(*args: Any) -> list[Any]:
-            *outs, marks = jaxpr_as_fun(made[n].jaxpr)(*args)
-            return [*outs, jnp.pad(marks, (before, after))]
-
-        return run
-
-    *outs, marks = jax.lax.switch(
-        index, [branch(n) for n in range(len(made))], *operands
-    )
-    return outs, [marks]
-
-
-def _scan(
-    ins: list[Any], jaxpr: Any, length: int, reverse: bool, **params: Any
-) -> tuple[list[Any], list[Any]]:
-    n_consts, n_carry = scan_layout(params)
-    consts, carry = ins[:n_consts], ins[n_consts : n_consts + n_carry]
-    xs = ins[n_consts + n_carry :]
-    made = instrument(jaxpr)
-    body = jaxpr_as_fun(made.jaxpr)
-
-    def step(state: Any, x: Any) -> Any:
-        carried, marks = state
-        *outs, new = body(*consts, *carried, *x)
-        return (outs[:n_carry], marks + new), outs[n_carry:]
-
-    start = (list(carry), jnp.zeros((made.sites,), jnp.float32))
-    (carried, marks), ys = jax.lax.scan(
-        step,
-        start,
-        list(xs),
-        length=length,
-        reverse=reverse,
-        unroll=params.get("unroll", 1),
-    )
-    return [*carried, *ys], [marks]
-
-
-def _while(
-    ins: list[Any],
-    cond_jaxpr: Any,
-    cond_nconsts: int,
-    body_jaxpr: Any,
-    body_nconsts: int,
-    **_: Any,
-) -> tuple[list[Any], list[Any]]:
-    for_cond = ins[:cond_nconsts]
-    for_body = ins[cond_nconsts : cond_nconsts + body_nconsts]
-    carry = ins[cond_nconsts + body_nconsts :]
-    made = instrument(body_jaxpr)
-    go_on, body = jaxpr_as_fun(cond_jaxpr), jaxpr_as_fun(made.jaxpr)
-
-    def running(state: Any) -> Any:
-        return go_on(*for_cond, *state[0])[0].any()
-
-    def step(state: Any) -> Any:
-        carried, marks = state
-        still = go_on(*for_cond, *carried)[0]
-        *outs, new = body(*for_body, *carried)
-        kept = [keep_running(still, o, c) for o, c in zip(outs, carried, strict=True)]
-        return kept, marks + new
-
-    start = (list(carry), jnp.zeros((made.sites,), jnp.float32))
-    carried, marks = jax.lax.while_loop(running, step, start)
-    return list(carried), [marks]
-
-
-_CONTROL_FLOW: dict[str, Any] = {"cond": _cond, "scan": _scan, "while": _while}
+def _joined(flags: list[Any]) -> Any:
+    return jnp.concatenate(flags) if flags else jnp.zeros((0,), jnp.float32)

@@ -15,9 +15,14 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import CodeType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
+    from jaxdbg.jax_internals.types import Literal
 
 REGION_STATE = "jaxdbg_region"
 """Name of the config state that is part of jit's dispatch key inside a region."""
@@ -226,7 +231,7 @@ def compiled_class() -> type:
 # again because jaxdbg was loaded.
 
 
-def is_literal(atom: Any) -> bool:
+def is_literal(atom: Any) -> TypeIs[Literal]:
     """Whether an operand of an equation is a literal, not a variable."""
     return isinstance(atom, importlib.import_module("jax._src.core").Literal)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxdbg.jax_internals.jaxprs import REF, can_be_bad
+from jaxdbg.jax_internals.arrays import REF, can_be_non_finite
 
 GOOD, NAN, INF, NEG_INF = range(4)
 """Codes of an element. A complex number is NaN where one of its parts is."""
@@ -86,7 +86,7 @@ def first_element(mask: Mask) -> tuple[int, ...]:
 def _host(array: Any) -> Any:
     if isinstance(array, float | complex):  # jit passes Python scalars as they are
         array = np.asarray(array)
-    if not can_be_bad(array):
+    if not can_be_non_finite(array):
         return None
     if isinstance(array, REF):
         array = array[...]

@@ -16,7 +16,7 @@ import numpy as np
 from jaxdbg.jax_internals import source_info as provenance
 from jaxdbg.origins import numbers, producers as lineage, wider_type as wider
 from jaxdbg.origins.found import Birth, Found
-from jaxdbg.origins.producers import Atom
+from jaxdbg.origins.producers import Operand as Atom
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +83,9 @@ class Scene:
         """What operand `n` is at the guilty element; None where that is not known."""
         return _value(self.birth, n)
 
-    def maker(self, n: int) -> lineage.Made | None:
+    def maker(self, n: int) -> lineage.Producer | None:
         """The equation that made operand `n`."""
-        return lineage.maker(self.atoms[n]) if n < len(self.atoms) else None
+        return lineage.producer(self.atoms[n]) if n < len(self.atoms) else None
 
 
 def recognise(scene: Scene) -> Cause | None:
@@ -144,12 +144,12 @@ def _is_infinite(value: float | None) -> bool:
     return value is not None and math.isinf(value)
 
 
-def _ancestry(atom: Atom, depth: int = 6) -> list[lineage.Made]:
+def _ancestry(atom: Atom, depth: int = 6) -> list[lineage.Producer]:
     """The equations above an operand, nearest first, a few of them."""
-    found: list[lineage.Made] = []
+    found: list[lineage.Producer] = []
     level = [atom]
     for _ in range(depth):
-        steps = [s for a in level if (s := lineage.maker(a)) is not None]
+        steps = [s for a in level if (s := lineage.producer(a)) is not None]
         found += steps
         level = [a for s in steps for a in s.operands][:8]
         if len(found) > 32:

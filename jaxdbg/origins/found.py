@@ -7,7 +7,10 @@ These are live objects of JAX, for those who tell the story; what the story says
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jaxdbg.jax_internals.types import JaxprEqn
 
 Element = tuple[int, ...] | None
 """Index of one element of an array; None where no single one is to blame."""
@@ -29,8 +32,8 @@ class Site:
         branches: (index taken, how many there are) of each cond around it.
     """
 
-    eqn: Any
-    outer: tuple[Any, ...] = ()
+    eqn: JaxprEqn
+    outer: tuple[JaxprEqn, ...] = ()
     path: tuple[tuple[int, int], ...] = ()
     loop: tuple[tuple[str, int, int | None], ...] = ()
     branches: tuple[tuple[int, int], ...] = ()

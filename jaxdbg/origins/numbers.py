@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdbg.jax_internals.jaxprs import REF
+from jaxdbg.jax_internals.arrays import REF
 from jaxdbg.trees.copies import is_gone
 
 Host = np.ndarray[Any, np.dtype[Any]]

@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxdbg.origins import numbers, producers as lineage
 from jaxdbg.origins.found import Birth, Element
-from jaxdbg.origins.producers import Atom
+from jaxdbg.origins.producers import Operand as Atom
 from jaxdbg.records import Operand
 
 _ROLES = {
@@ -190,7 +190,7 @@ def _before_broadcast(
 
     Counts are then of the user's array: 3 zeros in 512, not 192 in 32,768.
     """
-    step = lineage.made(atom) if atom is not None else None
+    step = lineage.step_before(atom) if atom is not None else None
     if step is None or step.name != "broadcast_in_dim":
         return array, element
     before = getattr(step.operands[0].atom, "aval", None)

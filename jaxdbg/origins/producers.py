@@ -1,46 +1,39 @@
-"""Which equation made an operand: a walk up a jaxpr, in and out of the calls it holds.
+"""Which equation produced an operand: a walk up a jaxpr, in and out of calls.
 
-Where a value was only moved (reshaped, broadcast, cast), what counts is the equation
+Where a value was only moved (reshaped, broadcast, cast), the producer is the equation
 before that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
-from jaxdbg.jax_internals.jaxprs import BODIES, scan_layout
+from jaxdbg.jax_internals.jaxprs.forms import body
+from jaxdbg.jax_internals.jaxprs.higher_order import (
+    Call,
+    Loop,
+    Sharded,
+    Solve,
+    body_around,
+    structure,
+)
 from jaxdbg.jax_internals.names import is_literal
+from jaxdbg.jax_internals.primitives import MOVES_ONE
 from jaxdbg.origins.found import Site
 
-MOVES = frozenset(
-    {
-        "broadcast_in_dim",
-        "convert_element_type",
-        "copy",
-        "copy_p",
-        "expand_dims",
-        "neg",
-        "optimization_barrier",
-        "reduce_precision",
-        "reshape",
-        "rev",
-        "slice",
-        "squeeze",
-        "stop_gradient",
-        "transpose",
-    }
-)
-"""Primitives of one operand whose result holds its values, but for a sign."""
+if TYPE_CHECKING:
+    from jaxdbg.jax_internals import types
+    from jaxdbg.jax_internals.types import ClosedJaxpr, Jaxpr, JaxprEqn, Var
 
 MAX_STEPS = 64
 """How far a walk goes at most."""
 
 
 @dataclass(frozen=True, slots=True)
-class Atom:
-    """A variable or a literal, and the bodies it stands in.
+class Operand:
+    """A variable or a literal, and the bodies it is in.
 
     Attributes:
         atom: JAX's own.
@@ -49,9 +42,9 @@ class Atom:
         calls: the equation that holds each body; None for the outermost.
     """
 
-    atom: Any
-    bodies: tuple[Any, ...]
-    calls: tuple[Any, ...]
+    atom: types.Atom
+    bodies: tuple[Jaxpr, ...]
+    calls: tuple[JaxprEqn | None, ...]
 
     @property
     def literal(self) -> Any:
@@ -60,11 +53,11 @@ class Atom:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class Producer:
     """An equation on the way to an operand, and its own operands."""
 
-    eqn: Any
-    operands: tuple[Atom, ...]
+    eqn: JaxprEqn
+    operands: tuple[Operand, ...]
 
     @property
     def name(self) -> str:
@@ -72,114 +65,113 @@ class Made:
         return str(self.eqn.primitive.name)
 
 
-def operands(jaxpr: Any, site: Site) -> tuple[Atom, ...]:
+def operands(jaxpr: ClosedJaxpr, site: Site) -> tuple[Operand, ...]:
     """The operands of the equation at a site.
 
     Arguments:
-        jaxpr: the closed jaxpr of the call, in which the outermost equation stands.
-        site: where the equation stands.
+        jaxpr: the closed jaxpr of the call, which the outermost equation is in.
+        site: of the equation.
     """
-    bodies, calls = [_open(jaxpr)], [None]
+    around: list[Jaxpr] = [body(jaxpr)]
+    calls: list[JaxprEqn | None] = [None]
     insides = (*site.outer, site.eqn)[1:]
     for call, inside in zip(site.outer, insides, strict=True):
-        body = next((b for b in _bodies(call) if _holds(b, inside)), None)
-        if body is None:  # of an equation that was rewritten to be evaluated
-            bodies, calls = [], []
+        holder = body_around(call, inside)
+        if holder is None:  # of an equation that was rewritten to be evaluated
+            around, calls = [], []
             continue
-        bodies.append(body)
+        around.append(body(holder.jaxpr))
         calls.append(call)
-    return _atoms(site.eqn, tuple(bodies), tuple(calls))
+    return _operands(site.eqn, tuple(around), tuple(calls))
 
 
-def made(atom: Atom) -> Made | None:
-    """The equation that made a value; None for an argument, a constant, a literal."""
+def step_before(operand: Operand) -> Producer | None:
+    """The equation whose result this is; None for an argument, constant or literal."""
     for _ in range(MAX_STEPS):
-        if is_literal(atom.atom) or not atom.bodies:
+        if is_literal(operand.atom) or not operand.bodies:
             return None
-        eqn = _definition(atom.bodies[-1], atom.atom)
+        eqn = _definition(operand.bodies[-1], operand.atom)
         if eqn is None:
-            outside = _passed_in(atom)
+            outside = _passed_in(operand)
             if outside is None:
                 return None
-            atom = outside
-        elif eqn.primitive.name in BODIES:
-            atom = _returned(atom, eqn)
-        else:
-            return Made(eqn, _atoms(eqn, atom.bodies, atom.calls))
+            operand = outside
+            continue
+        inner = structure(eqn)
+        if inner is None or not _is_call(inner):
+            return Producer(eqn, _operands(eqn, operand.bodies, operand.calls))
+        operand = _returned(operand, eqn, inner)
     return None
 
 
-def makers(atom: Atom) -> Iterator[Made]:
-    """The equations a value was moved through, and last the one that made it."""
+def steps_before(operand: Operand) -> Iterator[Producer]:
+    """The equations a value was moved through, and last the one that produced it."""
     for _ in range(MAX_STEPS):
-        step = made(atom)
+        step = step_before(operand)
         if step is None:
             return
         yield step
-        if step.name not in MOVES:
+        if step.name not in MOVES_ONE:
             return
-        atom = step.operands[0]
+        operand = step.operands[0]
 
 
-def maker(atom: Atom) -> Made | None:
-    """The equation that made a value, seen through all that only moved it."""
-    *_, last = (None, *makers(atom))
-    return last if last is not None and last.name not in MOVES else None
+def producer(operand: Operand) -> Producer | None:
+    """The equation that produced a value, seen through all that only moved it."""
+    *_, last = (None, *steps_before(operand))
+    return last if last is not None and last.name not in MOVES_ONE else None
 
 
-def source(atom: Atom) -> Atom:
+def source(operand: Operand) -> Operand:
     """The value itself, before it was moved: a literal, an argument or a result."""
-    for step in makers(atom):
-        if step.name in MOVES:
-            atom = step.operands[0]
-    return atom
+    for step in steps_before(operand):
+        if step.name in MOVES_ONE:
+            operand = step.operands[0]
+    return operand
 
 
-def _open(jaxpr: Any) -> Any:
-    return getattr(jaxpr, "jaxpr", jaxpr)
+def _is_call(inner: Any) -> TypeGuard[Call]:
+    return isinstance(inner, Call) and not isinstance(inner, Solve | Sharded)
 
 
-def _bodies(eqn: Any) -> list[Any]:
-    found = []
-    for value in eqn.params.values():
-        for part in value if isinstance(value, tuple | list) else (value,):
-            if hasattr(part, "eqns") or hasattr(part, "jaxpr"):
-                found.append(_open(part))
-    return found
+def _definition(jaxpr: Jaxpr, var: types.Atom) -> JaxprEqn | None:
+    return next((e for e in jaxpr.eqns if any(v is var for v in e.outvars)), None)
 
 
-def _holds(body: Any, eqn: Any) -> bool:
-    return any(e is eqn for e in getattr(body, "eqns", ()))
+def _operands(
+    eqn: JaxprEqn, around: tuple[Jaxpr, ...], calls: tuple[JaxprEqn | None, ...]
+) -> tuple[Operand, ...]:
+    return tuple(Operand(v, around, calls) for v in eqn.invars)
 
 
-def _definition(body: Any, var: Any) -> Any:
-    return next((e for e in body.eqns if any(v is var for v in e.outvars)), None)
-
-
-def _atoms(
-    eqn: Any, bodies: tuple[Any, ...], calls: tuple[Any, ...]
-) -> tuple[Atom, ...]:
-    return tuple(Atom(v, bodies, calls) for v in eqn.invars)
-
-
-def _passed_in(atom: Atom) -> Atom | None:
+def _passed_in(operand: Operand) -> Operand | None:
     """What the caller passed for an argument of a body."""
-    body, call = atom.bodies[-1], atom.calls[-1]
-    index = next((i for i, v in enumerate(body.invars) if v is atom.atom), None)
-    if call is None or index is None:
+    inside, call = operand.bodies[-1], operand.calls[-1]
+    index = _index(inside.invars, operand.atom)
+    inner = None if call is None else structure(call)
+    if call is None or index is None or inner is None:
         return None
-    if call.primitive.name == "cond":
-        index += 1
-    elif call.primitive.name == "scan":
-        consts, carry = scan_layout(call.params)
-        if consts <= index < consts + carry:  # of the iteration before
-            return None
-    elif call.primitive.name not in BODIES:
-        return None
-    return Atom(call.invars[index], atom.bodies[:-1], atom.calls[:-1])
+    if isinstance(inner, Loop) and _is_carried(inner, inside, index):
+        return None  # of the iteration before
+    (entered, *_) = (b for b in inner.bodies if body(b.jaxpr) is inside)
+    passed = call.invars[entered.operands[index]]
+    return Operand(passed, operand.bodies[:-1], operand.calls[:-1])
 
 
-def _returned(atom: Atom, call: Any) -> Atom:
-    body = _open(call.params[BODIES[call.primitive.name]])
-    index = next(i for i, v in enumerate(call.outvars) if v is atom.atom)
-    return Atom(body.outvars[index], (*atom.bodies, body), (*atom.calls, call))
+def _is_carried(loop: Loop, inside: Jaxpr, index: int) -> bool:
+    n_consts = loop.n_consts
+    if body(loop.step.jaxpr) is not inside:
+        n_consts = len(inside.invars) - loop.n_carry
+    return n_consts <= index < n_consts + loop.n_carry
+
+
+def _returned(operand: Operand, call: JaxprEqn, inner: Call) -> Operand:
+    inside = body(inner.body.jaxpr)
+    index = _index(call.outvars, operand.atom)
+    assert index is not None
+    around, calls = (*operand.bodies, inside), (*operand.calls, call)
+    return Operand(inside.outvars[index], around, calls)
+
+
+def _index(variables: Sequence[Var], atom: types.Atom) -> int | None:
+    return next((i for i, v in enumerate(variables) if v is atom), None)

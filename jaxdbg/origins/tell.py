@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import jax
 
+from jaxdbg.jax_internals.jaxprs import forms
 from jaxdbg.origins import (
     batch_rows as rows,
     causes,
@@ -26,7 +27,7 @@ from jaxdbg.origins import (
 from jaxdbg.origins.found import Birth, Element, Found
 from jaxdbg.origins.location import source_lines as lines
 from jaxdbg.origins.location.where import Where
-from jaxdbg.origins.producers import Atom
+from jaxdbg.origins.producers import Operand as Atom
 from jaxdbg.records import KINDS, LeafStats, Operand, Origin, Reached, SourceFrame, Turn
 from jaxdbg.trees.copies import is_gone
 from jaxdbg.trees.paths import element_path
@@ -181,7 +182,7 @@ def _words(where: Where) -> str:
 def _argument(atom: Atom, case: Case) -> str:
     """The name of an operand that is an argument of the call."""
     at = lineage.source(atom)
-    body = getattr(case.jaxpr, "jaxpr", case.jaxpr)
+    body = forms.body(case.jaxpr)
     for i, var in enumerate(body.invars):
         if var is at.atom and i < len(case.inputs):
             return case.inputs[i]

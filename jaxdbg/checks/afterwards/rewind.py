@@ -17,7 +17,7 @@ from typing import Any
 import jax
 
 from jaxdbg.checks.afterwards.kept_calls import Held
-from jaxdbg.jax_internals.jaxprs import REF
+from jaxdbg.jax_internals.arrays import REF
 from jaxdbg.records import tree_name
 from jaxdbg.trees import paths as slots
 from jaxdbg.trees.copies import is_gone

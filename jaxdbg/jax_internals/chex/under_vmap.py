@@ -10,27 +10,39 @@ in words that it knows.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import jax
 from jax.experimental import checkify
 
-from jaxdbg.jax_internals import names as _compat
-from jaxdbg.jax_internals.jaxprs import BODIES, bind_equation, evaluate, keep_running
+from jaxdbg.jax_internals import names
+from jaxdbg.jax_internals.jaxprs.evaluate import Frame, Visitor, evaluate
+from jaxdbg.jax_internals.jaxprs.forms import in_avals, out_avals
+from jaxdbg.jax_internals.jaxprs.higher_order import (
+    Call,
+    Cond,
+    HigherOrder,
+    Loop,
+    structure_of,
+)
+from jaxdbg.jax_internals.jaxprs.rebuild import still_running, while_test
+
+if TYPE_CHECKING:
+    from jaxdbg.jax_internals.types import AnyJaxpr, ClosedJaxpr
 
 
-def has_checks(jaxpr: Any) -> bool:
+def has_checks(jaxpr: AnyJaxpr) -> bool:
     """Whether a jaxpr holds a check that was not functionalised."""
     return bool(jaxpr.effects) and any(
-        isinstance(e, _compat.checkify().ErrorEffect) for e in jaxpr.effects
+        isinstance(e, names.checkify().ErrorEffect) for e in jaxpr.effects
     )
 
 
 @contextlib.contextmanager
 def guarded() -> Iterator[None]:
     """Guards the checks in what `vmap` maps, while it is open."""
-    batchers = _compat.batchers()
+    batchers = names.batchers()
     cond, loop = jax.lax.cond_p, jax.lax.while_p
     plain = batchers[cond], batchers[loop]
     batchers[cond] = _guarded_cond(plain[0])
@@ -42,66 +54,73 @@ def guarded() -> Iterator[None]:
 
 
 def _guarded_cond(plain: Callable[..., Any]) -> Callable[..., Any]:
-    def rule(
-        axis: Any, args: Any, dims: Any, *, branches: tuple[Any, ...], **params: Any
-    ) -> Any:
+    def rule(axis: Any, args: Any, dims: Any, **params: Any) -> Any:
+        cond = cast(Cond, structure_of(jax.lax.cond_p.name, params, len(args)))
+        branches = [b.jaxpr for b in cond.bodies]
         if dims[0] is not None and any(map(has_checks, branches)):
-            branches = tuple(_only_if_taken(b, n) for n, b in enumerate(branches))
+            guarded = [_only_if_taken(b, n) for n, b in enumerate(branches)]
+            params |= cond.params(guarded)
             args, dims = (args[0], *args), (dims[0], *dims)
-        return plain(axis, args, dims, branches=branches, **params)
+        return plain(axis, args, dims, **params)
 
     return rule
 
 
-def _only_if_taken(branch: Any, number: int) -> Any:
+def _only_if_taken(branch: AnyJaxpr, number: int) -> ClosedJaxpr:
     def run(index: Any, *operands: Any) -> list[Any]:
-        return _closed(branch, operands, index == number)
+        return evaluate(branch, operands, _Guarding(index == number))
 
-    return jax.make_jaxpr(run)(0, *branch.in_avals)
+    return jax.make_jaxpr(run)(0, *in_avals(branch))
 
 
 def _guarded_while(plain: Callable[..., Any]) -> Callable[..., Any]:
     def rule(axis: Any, args: Any, dims: Any, **params: Any) -> Any:
-        if has_checks(params["body_jaxpr"]):
-            n = params["cond_nconsts"]
-            params |= {
-                "body_jaxpr": _only_while_running(params),
-                "body_nconsts": n + params["body_nconsts"],
-            }
+        loop = _while_of(params, args)
+        if has_checks(loop.step.jaxpr):
+            n = len(loop.operands(args).test_consts)
+            params |= _only_while_running(loop, n)
             args, dims = (*args[:n], *args), (*dims[:n], *dims)
         return plain(axis, args, dims, **params)
 
     return rule
 
 
-def _only_while_running(params: dict[str, Any]) -> Any:
-    n_cond, n_body = params["cond_nconsts"], params["body_nconsts"]
-    cond, body = params["cond_jaxpr"], params["body_jaxpr"]
+def _while_of(params: dict[str, Any], args: Sequence[Any]) -> Loop:
+    return cast(Loop, structure_of(jax.lax.while_p.name, params, len(args)))
+
+
+def _only_while_running(loop: Loop, n_test: int) -> dict[str, Any]:
+    """The parameters of a loop whose step takes the constants of the test, too."""
+    assert loop.test is not None
+    test, step = loop.test.jaxpr, loop.step.jaxpr
 
     def run(*values: Any) -> list[Any]:
-        for_cond, for_body = values[:n_cond], values[n_cond : n_cond + n_body]
-        carry = values[n_cond + n_body :]
-        running = _compat.jaxpr_as_fun(cond)(*for_cond, *carry)[0]
-        return _closed(body, (*for_body, *carry), running)
+        _, carry, _ = loop.inputs(values[n_test:])
+        running = while_test(loop)(*values[:n_test], *carry)
+        return evaluate(step, values[n_test:], _Guarding(running))
 
-    return jax.make_jaxpr(run)(*cond.in_avals[:n_cond], *body.in_avals)
-
-
-def _closed(jaxpr: Any, args: Any, counts: Any) -> list[Any]:
-    """Evaluates a closed jaxpr whose checks hold only where `counts` is true."""
-    return evaluate(jaxpr, args, lambda eqn, ins: _equation(eqn, ins, counts))
+    guarded = jax.make_jaxpr(run)(*in_avals(test)[:n_test], *in_avals(step))
+    return loop.while_params(test, n_test, guarded, n_test + loop.n_consts)
 
 
-def _equation(eqn: Any, ins: list[Any], counts: Any) -> list[Any]:
-    name = eqn.primitive.name
-    if eqn.primitive is _compat.checkify().check_p:
-        error = jax.tree.unflatten(eqn.params["err_tree"], ins)
-        for effect, failed in error._pred.items():
-            error._pred[effect] = failed & counts
-        return bind_equation(eqn, jax.tree.leaves(error))
-    if name in BODIES and has_checks(eqn.params[BODIES[name]]):
-        return _closed(eqn.params[BODIES[name]], ins, counts)
-    return bind_equation(eqn, ins)
+class _Guarding(Visitor[Any]):
+    """Evaluates a jaxpr whose checks hold only where `counts` is true."""
+
+    def __init__(self, counts: Any):
+        self._counts = counts
+
+    def enters(self, frame: Frame, n: int, inner: HigherOrder) -> bool:
+        called = isinstance(inner, Call) and super().enters(frame, n, inner)
+        return called and has_checks(inner.bodies[0].jaxpr)
+
+    def bind(self, frame: Frame, n: int, ins: list[Any]) -> list[Any]:
+        eqn = frame.eqns[n]
+        if eqn.primitive is names.checkify().check_p:
+            error = jax.tree.unflatten(eqn.params["err_tree"], ins)
+            for effect, failed in error._pred.items():
+                error._pred[effect] = failed & self._counts
+            ins = jax.tree.leaves(error)
+        return super().bind(frame, n, ins)
 
 
 def any_element(plain: Callable[..., Any]) -> Callable[..., Any]:
@@ -113,10 +132,12 @@ def any_element(plain: Callable[..., Any]) -> Callable[..., Any]:
 
     # A rule takes (error, enabled, *operands); newer JAX puts a context before these.
     def rule(*args: Any, **params: Any) -> Any:
-        if params["cond_jaxpr"].out_avals[0].shape:
-            error = (i for i, a in enumerate(args) if isinstance(a, checkify.Error))
-            start = next(error) + 2
-            operands, params = _unbatched(params, args[start:])
+        error = (i for i, a in enumerate(args) if isinstance(a, checkify.Error))
+        start = next(error) + 2
+        loop = _while_of(params, args[start:])
+        assert loop.test is not None
+        if out_avals(loop.test.jaxpr)[0].shape:
+            operands, params = _unbatched(loop, params, args[start:])
             args = (*args[:start], *operands)
         return plain(*args, **params)
 
@@ -124,27 +145,24 @@ def any_element(plain: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _unbatched(
-    params: dict[str, Any], args: tuple[Any, ...]
+    loop: Loop, params: dict[str, Any], args: tuple[Any, ...]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    n_cond, n_body = params["cond_nconsts"], params["body_nconsts"]
-    cond = _compat.jaxpr_as_fun(params["cond_jaxpr"])
-    body = _compat.jaxpr_as_fun(params["body_jaxpr"])
-    consts, carry = args[: n_cond + n_body], args[n_cond + n_body :]
+    test_consts, consts, carry, _ = loop.operands(args)
+    n_test, test = len(test_consts), while_test(loop)
+    body = names.jaxpr_as_fun(loop.step.jaxpr)
 
-    def go_on(*values: Any) -> Any:
-        return cond(*values)[0].any()
+    def running(*values: Any) -> Any:
+        return test(*values).any()
 
     def step(*values: Any) -> list[Any]:
-        for_cond, for_body = values[:n_cond], values[n_cond : n_cond + n_body]
-        old = values[n_cond + n_body :]
-        running = cond(*for_cond, *old)[0]
-        new = body(*for_body, *old)
-        return [keep_running(running, n, o) for n, o in zip(new, old, strict=True)]
+        _, old, _ = loop.inputs(values[n_test:])
+        still = test(*values[:n_test], *old)
+        return still_running(still, body(*values[n_test:]), old)
 
-    unbatched = {
-        "cond_nconsts": n_cond,
-        "cond_jaxpr": jax.make_jaxpr(go_on)(*consts[:n_cond], *carry),
-        "body_nconsts": n_cond + n_body,
-        "body_jaxpr": jax.make_jaxpr(step)(*consts, *carry),
-    }
-    return (*consts[:n_cond], *consts, *carry), params | unbatched
+    unbatched = loop.while_params(
+        jax.make_jaxpr(running)(*test_consts, *carry),
+        n_test,
+        jax.make_jaxpr(step)(*test_consts, *consts, *carry),
+        n_test + loop.n_consts,
+    )
+    return (*test_consts, *test_consts, *consts, *carry), params | unbatched

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict, deque
 from collections.abc import Collection, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jaxdbg.jax_internals import source_info as provenance
+from jaxdbg.jax_internals import source_info
+from jaxdbg.jax_internals.jaxprs.forms import body
+from jaxdbg.jax_internals.jaxprs.higher_order import body_around
 from jaxdbg.jax_internals.names import is_literal
 from jaxdbg.origins.found import Site
 
+if TYPE_CHECKING:
+    from jaxdbg.jax_internals.types import ClosedJaxpr, Jaxpr, JaxprEqn
 
-def is_first_of_its_frames(site: Site, jaxpr: Any) -> bool:
+
+def is_first_of_its_frames(site: Site, jaxpr: ClosedJaxpr) -> bool:
     """Whether no equation before a site, in its body, has the same frames."""
-    body, eqn = _levels(site, jaxpr)[-1]
-    mine = list(provenance.frames(eqn))
+    inside, eqn = _levels(site, jaxpr)[-1]
+    mine = list(source_info.frames(eqn))
     return not mine or eqn is next(
-        e for e in body.eqns if list(provenance.frames(e)) == mine
+        e for e in inside.eqns if list(source_info.frames(e)) == mine
     )
 
 
-def feeds_results(site: Site, jaxpr: Any) -> bool:
+def feeds_results(site: Site, jaxpr: ClosedJaxpr) -> bool:
     """Whether a result of the call depends on a site by other ways than derivatives.
 
     Arguments:
@@ -30,14 +36,16 @@ def feeds_results(site: Site, jaxpr: Any) -> bool:
     levels = _levels(site, jaxpr)
     reached = set(levels[-1][1].outvars)
     for depth in range(len(levels) - 1, -1, -1):
-        body, eqn = levels[depth]
-        for later in body.eqns[_index(body, eqn) + 1 :]:
-            if "transpose" not in provenance.transforms(later) and any(
+        inside, eqn = levels[depth]
+        for later in inside.eqns[_index(inside, eqn) + 1 :]:
+            if "transpose" not in source_info.transforms(later) and any(
                 not is_literal(v) and v in reached for v in later.invars
             ):
                 reached |= set(later.outvars)
         results = [
-            i for i, v in enumerate(body.outvars) if not is_literal(v) and v in reached
+            i
+            for i, v in enumerate(inside.outvars)
+            if not is_literal(v) and v in reached
         ]
         if depth == 0:
             return bool(results)
@@ -46,7 +54,9 @@ def feeds_results(site: Site, jaxpr: Any) -> bool:
     return False
 
 
-def nearest_argument(site: Site, jaxpr: Any, among: Collection[int]) -> int | None:
+def nearest_argument(
+    site: Site, jaxpr: ClosedJaxpr, among: Collection[int]
+) -> int | None:
     """The argument of the call that is the fewest equations away from a site.
 
     Arguments:
@@ -58,21 +68,21 @@ def nearest_argument(site: Site, jaxpr: Any, among: Collection[int]) -> int | No
     near: Collection[int] = ()
     levels = _levels(site, jaxpr)
     for depth in range(len(levels) - 1, -1, -1):
-        body, eqn = levels[depth]
-        invars = {v: i for i, v in enumerate(body.invars)}
-        order = [invars[v] for v in _by_distance(body, eqn, near) if v in invars]
+        inside, eqn = levels[depth]
+        invars = {v: i for i, v in enumerate(inside.invars)}
+        order = [invars[v] for v in _by_distance(inside, eqn, near) if v in invars]
         if depth == 0:
             return next((i for i in order if i in among), None)
         # The operands of what is around it, the nearest first.
-        offset = len(levels[depth - 1][1].invars) - len(body.invars)
-        near = [i + offset for i in order if i + offset >= 0]
+        entered = body_around(levels[depth - 1][1], eqn)
+        near = [entered.operands[i] for i in order] if entered else ()
     return None
 
 
-def _by_distance(body: Any, eqn: Any, first: Collection[int]) -> Iterator[Any]:
+def _by_distance(inside: Jaxpr, eqn: JaxprEqn, first: Collection[int]) -> Iterator[Any]:
     """Variables of a body in the order of their distance from an equation."""
     users = defaultdict(list)
-    for other in body.eqns:
+    for other in inside.eqns:
         for v in (*other.invars, *other.outvars):
             if not is_literal(v):
                 users[v].append(other)
@@ -92,30 +102,21 @@ def _by_distance(body: Any, eqn: Any, first: Collection[int]) -> Iterator[Any]:
                 queue.extend(v for v in both if not is_literal(v))
 
 
-def _levels(site: Site, jaxpr: Any) -> list[tuple[Any, Any]]:
+def _levels(site: Site, jaxpr: ClosedJaxpr) -> list[tuple[Jaxpr, JaxprEqn]]:
     """From outside in, each body on the way to a site and its equation there.
 
     A body that was rewritten to be evaluated is not to be found again: there the
     equation around it is the last.
     """
-    body, levels = getattr(jaxpr, "jaxpr", jaxpr), []
-    for n, eqn in enumerate((*site.outer, site.eqn)):
-        if n > 0:
-            body = _body_with(site.outer[n - 1], eqn)
-        if body is None:
+    eqns = (*site.outer, site.eqn)
+    levels = [(body(jaxpr), eqns[0])]
+    for call, eqn in itertools.pairwise(eqns):
+        entered = body_around(call, eqn)
+        if entered is None:
             break
-        levels.append((body, eqn))
+        levels.append((body(entered.jaxpr), eqn))
     return levels
 
 
-def _body_with(around: Any, eqn: Any) -> Any:
-    for value in around.params.values():
-        for jaxpr in value if isinstance(value, tuple) else (value,):
-            body: Any = getattr(jaxpr, "jaxpr", jaxpr)
-            if hasattr(body, "eqns") and any(e is eqn for e in body.eqns):
-                return body
-    return None
-
-
-def _index(body: Any, eqn: Any) -> int:
-    return next(i for i, e in enumerate(body.eqns) if e is eqn)
+def _index(inside: Jaxpr, eqn: JaxprEqn) -> int:
+    return next(i for i, e in enumerate(inside.eqns) if e is eqn)

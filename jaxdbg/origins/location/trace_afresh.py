@@ -7,7 +7,7 @@ equation by equation, in each body on the way to the equation that is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +20,9 @@ from jaxdbg.frameworks.protocol import Argument, Scopes
 from jaxdbg.jax_internals.calls import UserCall
 from jaxdbg.jax_internals.fresh_traces import Rules, fresh_traces
 from jaxdbg.jax_internals.interpose import our_own_work
-from jaxdbg.jax_internals.jaxprs import BODIES, NotReplayable, replayable
+from jaxdbg.jax_internals.jaxprs.effects import NotReplayable, replayable
+from jaxdbg.jax_internals.jaxprs.forms import body
+from jaxdbg.jax_internals.jaxprs.higher_order import bodies
 from jaxdbg.origins.found import Site
 
 
@@ -172,13 +174,13 @@ def equation_at(site: Site, old: Any, new: Any) -> tuple[Any, tuple[Any, ...]] |
         return None
     found: list[Any] = []
     for n, which in site.path:
-        old_body, new_body = getattr(old, "jaxpr", old), getattr(new, "jaxpr", new)
+        old_body, new_body = body(old), body(new)
         if not _same_equations(old_body, new_body) or n >= len(new_body.eqns):
             return None
         found.append(new_body.eqns[n])
-        bodies = _bodies(old_body.eqns[n]), _bodies(new_body.eqns[n])
-        if which < len(bodies[0]) and which < len(bodies[1]):
-            old, new = (b[which] for b in bodies)
+        inside = bodies(old_body.eqns[n]), bodies(new_body.eqns[n])
+        if all(which < len(b) for b in inside):
+            old, new = (b[which].jaxpr for b in inside)
     if not found or found[-1].primitive.name != site.eqn.primitive.name:
         return None
     return found[-1], tuple(found[:-1])
@@ -186,7 +188,7 @@ def equation_at(site: Site, old: Any, new: Any) -> tuple[Any, tuple[Any, ...]] |
 
 def same_program(old: Any, new: Any) -> bool:
     """Whether two jaxprs have the same equations at the top, by what shows."""
-    return _same_equations(getattr(old, "jaxpr", old), getattr(new, "jaxpr", new))
+    return _same_equations(body(old), body(new))
 
 
 def _same_equations(old: Any, new: Any) -> bool:
@@ -201,15 +203,3 @@ def _shapes(eqn: Any) -> list[Any]:
         (getattr(v.aval, "shape", None), getattr(v.aval, "dtype", None))
         for v in (*eqn.invars, *eqn.outvars)
     ]
-
-
-def _bodies(eqn: Any) -> tuple[Any, ...]:
-    """The jaxprs of an equation, in the order that a site's path counts them in."""
-    params: Mapping[str, Any] = eqn.params
-    name = eqn.primitive.name
-    if name == "cond":
-        return tuple(params["branches"])
-    if name == "while":
-        return params["cond_jaxpr"], params["body_jaxpr"]
-    key = BODIES.get(name, "jaxpr")
-    return (params[key],) if key in params else ()

@@ -17,6 +17,8 @@ from jaxdbg.frameworks.protocol import MODULE
 from jaxdbg.jax_internals import source_info as provenance
 from jaxdbg.jax_internals.calls import UserCall
 from jaxdbg.jax_internals.fresh_traces import FORWARD, RULE, Rules
+from jaxdbg.jax_internals.jaxprs.forms import body
+from jaxdbg.jax_internals.jaxprs.higher_order import Loop, structure
 from jaxdbg.jax_internals.names import missing
 from jaxdbg.jax_internals.source_info import Frame
 from jaxdbg.origins.found import Site
@@ -95,7 +97,7 @@ class Context:
 
     def inputs(self) -> list[str]:
         """What the user calls the flat arguments."""
-        info = getattr(self.jaxpr, "jaxpr", self.jaxpr).debug_info
+        info = body(self.jaxpr).debug_info
         return input_names(self.function, self.args, info, self.names)
 
     def _retraced(self) -> Retrace | NotTraced:
@@ -212,10 +214,11 @@ def _with_steps(path: str, site: Site) -> str:
 
 def _steps(site: Site) -> Iterator[tuple[int, int]]:
     """For each scan around a site the row it is at, and how many there are."""
-    scans = [e for e in site.outer if e.primitive.name == "scan"]
-    runs = [(i, n) for kind, i, n in site.loop if kind == "scan" and n is not None]
-    for eqn, (i, n) in zip(scans, runs, strict=False):
-        yield (n - 1 - i if eqn.params["reverse"] else i), n
+    around = map(structure, site.outer)
+    loops = [inner for inner in around if isinstance(inner, Loop)]
+    for loop, (_, iteration, length) in zip(loops, site.loop, strict=True):
+        if length is not None:
+            yield loop.row(iteration), length
 
 
 def _expression(

@@ -6,31 +6,35 @@ values by a few equations that compare, reduce and combine.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-from jaxdbg.jax_internals.jaxprs import can_be_bad, with_outputs
+from jaxdbg.jax_internals.arrays import can_be_non_finite
+from jaxdbg.jax_internals.jaxprs.forms import with_outputs
 from jaxdbg.jax_internals.names import is_literal
+
+if TYPE_CHECKING:
+    from jaxdbg.jax_internals.types import Atom, ClosedJaxpr, JaxprEqn, Var
 
 MAX_STEPS = 200
 """How many equations are looked at, back from each assertion."""
 
 
-def asserted_values(jaxpr: Any) -> Any:
+def asserted_values(jaxpr: ClosedJaxpr) -> ClosedJaxpr | None:
     """A closed jaxpr that gives the values its assertions test for finiteness.
 
     None where there are none, or none outside of loops and jitted functions inside.
     """
-    body = getattr(jaxpr, "jaxpr", jaxpr)
-    makers = {id(v): e for e in body.eqns for v in e.outvars}
-    tests = [e for e in body.eqns if e.primitive.name == "check"]
-    wanted: dict[int, Any] = {}
+    eqns = jaxpr.eqns
+    makers = {id(v): e for e in eqns for v in e.outvars}
+    tests = [e for e in eqns if e.primitive.name == "check"]
+    wanted: dict[int, Var] = {}
     for test in tests:
         wanted |= _tested(test, makers)
     return with_outputs(jaxpr, list(wanted.values())) if wanted else None
 
 
-def _tested(test: Any, makers: dict[int, Any]) -> dict[int, Any]:
-    found: dict[int, Any] = {}
+def _tested(test: JaxprEqn, makers: dict[int, JaxprEqn]) -> dict[int, Var]:
+    found: dict[int, Var] = {}
     seen: set[int] = set()
     left = [v for v in test.invars[:1] if not is_literal(v)]
     while left and len(seen) < MAX_STEPS:
@@ -44,10 +48,10 @@ def _tested(test: Any, makers: dict[int, Any]) -> dict[int, Any]:
             found[id(operands[0])] = operands[0]
         else:
             left += operands
-    return {k: v for k, v in found.items() if can_be_bad(v.aval)}
+    return {k: v for k, v in found.items() if can_be_non_finite(v.aval)}
 
 
-def _is_verdict(var: Any, makers: dict[int, Any]) -> bool:
+def _is_verdict(var: Atom, makers: dict[int, JaxprEqn]) -> bool:
     """Whether this is chex's own vector: NaN or 0 for each leaf it looked at."""
     eqn = makers.get(id(var))
     return eqn is not None and eqn.primitive.name == "concatenate"

@@ -16,7 +16,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxdbg.jax_internals.jaxprs import bind_equation, can_be_bad
+from jaxdbg.jax_internals.arrays import can_be_non_finite
+from jaxdbg.jax_internals.jaxprs.evaluate import bind_equation
 from jaxdbg.origins.bad_elements import INF, NAN, NEG_INF, Mask
 
 Step = Callable[[Mask], Any]
@@ -62,7 +63,7 @@ class _Equation:
         return dict(self.eqn.params)
 
     def is_float(self, i: int) -> bool:
-        return can_be_bad(self.eqn.invars[i].aval)
+        return can_be_non_finite(self.eqn.invars[i].aval)
 
 
 Links = list[Link | None]

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
-from jaxdbg.jax_internals.jaxprs import bind_equation, without_callbacks
+from jaxdbg.jax_internals.jaxprs.effects import without_callbacks
+from jaxdbg.jax_internals.jaxprs.evaluate import Order, bind_equation
 from jaxdbg.origins.bad_elements import KINDS, NEG_INF, Mask, codes_of, first_element
 from jaxdbg.origins.found import Birth, Element
 from jaxdbg.origins.search.dependence import links
-from jaxdbg.origins.search.evaluate import Kept, Order, Recorder, Run
+from jaxdbg.origins.search.evaluate import Record, Recorder, Run
 from jaxdbg.origins.search.follow_back import Born, born_at
 from jaxdbg.origins.search.numpy_rules import Host
 from jaxdbg.origins.search.time_limit import Patience
+
+if TYPE_CHECKING:
+    from jaxdbg.jax_internals.types import ClosedJaxpr, JaxprEqn
 
 
 class _Stopped(Exception):
@@ -33,14 +37,14 @@ class Disagrees(Exception):
 class Call:
     """What is evaluated again, as far as some outputs depend on it."""
 
-    jaxpr: Any
+    jaxpr: ClosedJaxpr
     args: Sequence[Any]
     outputs: Collection[int]
     patience: Patience
 
 
 class Evaluated:
-    """A call that was evaluated again, and can be again for what was not kept.
+    """A call that was evaluated again, and can be again for what was not recorded.
 
     Arguments:
         call: which.
@@ -67,13 +71,13 @@ class Evaluated:
     def until_birth(self) -> list[Born]:
         """Evaluates up to the first birth of a NaN or +Inf; what is born there."""
 
-        def told(run: Run, n: int) -> None:
+        def stop_at_a_birth(run: Run, n: int) -> None:
             births = [b for b in born_at(run, n) if b.code != NEG_INF]
             if births:
                 raise _Stopped(births)
 
         try:
-            self._record(told=told, step_all=True)
+            self._record(on_non_finite=stop_at_a_birth, step_all=True)
         except _Stopped as stopped:
             return stopped.births
         return []
@@ -88,29 +92,29 @@ class Evaluated:
     def birth(self, born: Born, element: tuple[int, ...]) -> Birth:
         """The birth of one element, with operands and result."""
         run = born.run
-        if not run.kept[born.n].whole:
+        if not run.records[born.n].whole:
             self._record(keep={born.order})
             run = self.run_at(born.order)
-        kept = run.kept[born.n]
-        eqn = run.body.eqns[born.n]
+        record = run.records[born.n]
+        eqn, operands = run.eqns[born.n], record.operands
         alone = np.zeros(born.elements.shape, bool)
         alone[element] = True
         return Birth(
             kind=KINDS[born.code],
             site=run.site(born.n),
-            operands=tuple(kept.operands),
-            result=self._confirmed(eqn, kept, born, element),
+            operands=tuple(operands),
+            result=self._confirmed(eqn, record, born, element),
             element=element,
-            operand_elements=_operand_elements(eqn, kept.operands, born.output, alone),
+            operand_elements=_operand_elements(eqn, operands, born.output, alone),
         )
 
     def _confirmed(
-        self, eqn: Any, kept: Kept, born: Born, element: tuple[int, ...]
+        self, eqn: JaxprEqn, record: Record, born: Born, element: tuple[int, ...]
     ) -> Any:
         """What an equation gave; if numpy said so, then what XLA gives."""
         if self._host is None:
-            return kept.outs[born.output]
-        result = bind_equation(without_callbacks(eqn), kept.operands)[born.output]
+            return record.outs[born.output]
+        result = bind_equation(without_callbacks(eqn), record.operands)[born.output]
         codes = codes_of(result)
         if codes is None or codes[element] != born.code:
             raise Disagrees
@@ -118,7 +122,7 @@ class Evaluated:
 
 
 def _operand_elements(
-    eqn: Any, operands: Sequence[Any], output: int, alone: Mask
+    eqn: JaxprEqn, operands: Sequence[Any], output: int, alone: Mask
 ) -> tuple[Element, ...]:
     """For each operand the element the result's was made from, where it is one."""
     elements: list[Element] = []

@@ -10,12 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxdbg.jax_internals.jaxprs import NotReplayable, can_be_bad, scan_layout
+from jaxdbg.jax_internals.arrays import can_be_non_finite
+from jaxdbg.jax_internals.jaxprs.effects import NotReplayable
+from jaxdbg.jax_internals.jaxprs.evaluate import Order
+from jaxdbg.jax_internals.jaxprs.higher_order import Loop
 from jaxdbg.jax_internals.names import is_literal
+from jaxdbg.jax_internals.primitives import PLACES_INF, PLACES_NAN
 from jaxdbg.origins.bad_elements import (
     INF,
     KINDS,
@@ -33,25 +37,10 @@ from jaxdbg.origins.search.dependence import (
     links,
     links_of_a_test,
 )
-from jaxdbg.origins.search.evaluate import Inner, Order, Run, solve_layout
+from jaxdbg.origins.search.evaluate import Inner, Run
 
-PLACING = frozenset(
-    {
-        "argmax",
-        "argmin",
-        "bitcast_convert_type",
-        "cummax",
-        "cummin",
-        "iota",
-        "reduce_max",
-        "reduce_min",
-        "reduce_window_max",
-        "reduce_window_min",
-        "rng_bit_generator",
-        "random_bits",
-    }
-)
-"""Primitives that may put an Inf where there was none, without any arithmetic."""
+if TYPE_CHECKING:
+    from jaxdbg.jax_internals.types import Atom, JaxprEqn, Var
 
 _MADE_FROM = {
     NAN: ((NAN,),),
@@ -126,7 +115,7 @@ def ends_of_infs(root: Run, born: Born, element: tuple[int, ...]) -> Ends:
 
 def born_at(run: Run, n: int) -> list[Born]:
     """What was born at one equation."""
-    eqn, back = run.body.eqns[n], _Back()
+    eqn, back = run.eqns[n], _Back()
     wanted = [
         None if c is None else (c != 0).astype(np.uint8) * DIRECT
         for c in map(run.codes, eqn.outvars)
@@ -167,7 +156,7 @@ class _Back:
     def through(self, run: Run, wanted: Sequence[Wanted | None]) -> list[Wanted | None]:
         """From elements of the outputs of a run to those of its inputs."""
         body = run.body
-        want: dict[Any, Wanted] = {}
+        want: dict[Var, Wanted] = {}
         for atom, mask in zip(body.outvars, wanted, strict=True):
             self._add(run, want, atom, mask)
         for n in range(len(body.eqns) - 1, -1, -1):
@@ -176,8 +165,8 @@ class _Back:
             if all(o is None for o in outs) and not self._is_on_the_way(run, n):
                 continue
             if n in run.inner:
-                ins = self._inside(run, n, run.inner[n], outs)
-            elif n in run.kept:
+                ins = self._inside(eqn, run.inner[n], outs)
+            elif n in run.records:
                 ins = self.equation(run, n, outs)
             else:
                 ins = self._test(eqn, outs)
@@ -197,7 +186,7 @@ class _Back:
         return bool(self._start) and self._start[: len(here)] == here
 
     def _add(
-        self, run: Run, want: dict[Any, Wanted], atom: Any, mask: Wanted | None
+        self, run: Run, want: dict[Var, Wanted], atom: Atom, mask: Wanted | None
     ) -> None:
         if mask is None:
             return
@@ -205,7 +194,7 @@ class _Back:
         if codes is not None:
             _refuse_refs(atom)
             mask = mask * among(codes, KINDS)
-        elif not self._tests or can_be_bad(atom.aval):
+        elif not self._tests or can_be_non_finite(atom.aval):
             return
         if not mask.any():
             return
@@ -218,7 +207,9 @@ class _Back:
         if codes is not None and mask is not None:
             self.met.placed |= {c for c in KINDS if (codes[mask != 0] == c).any()}
 
-    def _test(self, eqn: Any, outs: Sequence[Wanted | None]) -> list[Wanted | None]:
+    def _test(
+        self, eqn: JaxprEqn, outs: Sequence[Wanted | None]
+    ) -> list[Wanted | None]:
         """From what was found by an equation, itself good, to what it looked at."""
         ins: list[Wanted | None] = [None] * len(eqn.invars)
         for output, mask in enumerate(outs):
@@ -233,7 +224,7 @@ class _Back:
         self, run: Run, n: int, outs: Sequence[Wanted | None]
     ) -> list[Wanted | None]:
         """From elements of what an equation gave to those of its operands."""
-        eqn = run.body.eqns[n]
+        eqn = run.eqns[n]
         ins: list[Wanted | None] = [None] * len(eqn.invars)
         for output, mask in enumerate(outs):
             here = (*run.order, n) == self._start and output == self._output
@@ -251,7 +242,8 @@ class _Back:
                     choice = _led_back(link_of_choice(eqn), NAN, mask * (codes == NAN))
                     ins[0] = _both(ins[0], choice)
             if here:
-                alone = np.zeros(eqn.outvars[output].aval.shape, np.uint8)
+                aval: Any = eqn.outvars[output].aval
+                alone = np.zeros(aval.shape, np.uint8)
                 alone[self._element] = MIXED
                 step.born_from_infs(alone)
         return ins
@@ -259,76 +251,41 @@ class _Back:
     # -- what is inside of an equation ------------------------------------------------
 
     def _inside(
-        self, run: Run, n: int, inner: Inner, outs: list[Wanted | None]
+        self, eqn: JaxprEqn, inner: Inner, outs: list[Wanted | None]
     ) -> list[Wanted | None]:
-        enter = {
-            "call": self._call,
-            "solve": self._solve,
-            "cond": self._cond,
-            "scan": self._scan,
-            "while": self._while,
-        }[inner.kind]
-        return enter(run.body.eqns[n], inner, outs)
+        if isinstance(inner.structure, Loop):
+            body = inner.structure.step
+            masks = self._loop(inner.structure, inner.runs, outs)
+        else:
+            (run,) = inner.runs
+            _, which = run.path[-1]
+            body = inner.structure.bodies[which]
+            masks = self.through(run, outs)
+        ins: list[Wanted | None] = [None] * len(eqn.invars)
+        for i, mask in zip(body.operands, masks, strict=True):
+            ins[i] = mask
+        return ins
 
-    def _call(
-        self, eqn: Any, inner: Inner, outs: list[Wanted | None]
+    def _loop(
+        self, loop: Loop, runs: Sequence[Run], outs: list[Wanted | None]
     ) -> list[Wanted | None]:
-        return self.through(inner.runs[0], outs)
-
-    def _solve(
-        self, eqn: Any, inner: Inner, outs: list[Wanted | None]
-    ) -> list[Wanted | None]:
-        start, end, rest = solve_layout(eqn.params)
-        ins = self.through(inner.runs[0], outs)
-        all_ins: list[Wanted | None] = [None] * len(eqn.invars)
-        all_ins[start:end], all_ins[rest:] = ins[: end - start], ins[end - start :]
-        return all_ins
-
-    def _cond(
-        self, eqn: Any, inner: Inner, outs: list[Wanted | None]
-    ) -> list[Wanted | None]:
-        return [None, *self.through(inner.runs[0], outs)]
-
-    def _scan(
-        self, eqn: Any, inner: Inner, outs: list[Wanted | None]
-    ) -> list[Wanted | None]:
-        n_consts, n_carry = scan_layout(eqn.params)
-        length, reverse = eqn.params["length"], eqn.params["reverse"]
-        consts: list[Wanted | None] = [None] * n_consts
-        carry, ys = outs[:n_carry], outs[n_carry:]
-        xs: list[Wanted | None] = [None] * (len(eqn.invars) - n_consts - n_carry)
-        for i in range(len(inner.runs) - 1, -1, -1):
-            if self._nothing_to_do(inner.runs[i], [*carry, *ys]):
+        """From the results of a loop to the inputs of its first step, and all rows."""
+        n_rows = len(loop.step.operands) - loop.n_consts - loop.n_carry
+        consts: list[Wanted | None] = [None] * loop.n_consts
+        carry, ys = outs[: loop.n_carry], outs[loop.n_carry :]
+        xs: list[Wanted | None] = [None] * n_rows
+        for i in range(len(runs) - 1, -1, -1):
+            run, row = runs[i], loop.row(i)
+            if self._nothing_to_do(run, [*carry, *ys]):
                 continue
-            at = length - 1 - i if reverse else i
-            rows = [None if y is None else y[at] for y in ys]
-            ins = self.through(inner.runs[i], [*carry, *rows])
-            consts = [_both(a, b) for a, b in zip(consts, ins, strict=False)]
-            carry = ins[n_consts : n_consts + n_carry]
-            for k, row in enumerate(ins[n_consts + n_carry :]):
-                if row is not None:
-                    if xs[k] is None:
-                        xs[k] = np.zeros((length, *row.shape), np.uint8)
-                    xs[k][at] = row  # type: ignore[index]
+            through = [_masked(c, run.running) for c in carry]
+            rows = [None if y is None else y[row] for y in ys]
+            of_consts, new, of_rows = loop.inputs(self.through(run, [*through, *rows]))
+            consts = list(map(_both, consts, of_consts))
+            stayed = [_stayed(c, run.running) for c in carry]
+            carry = list(map(_both, stayed, new))
+            xs = [_with_row(x, m, row, loop) for x, m in zip(xs, of_rows, strict=True)]
         return [*consts, *carry, *xs]
-
-    def _while(
-        self, eqn: Any, inner: Inner, outs: list[Wanted | None]
-    ) -> list[Wanted | None]:
-        n_cond, n_body = eqn.params["cond_nconsts"], eqn.params["body_nconsts"]
-        consts: list[Wanted | None] = [None] * n_body
-        carry = list(outs)
-        for i in range(len(inner.runs) - 1, -1, -1):
-            if self._nothing_to_do(inner.runs[i], carry):
-                continue
-            still = inner.running[i]
-            inside = [_masked(c, still) for c in carry]
-            ins = self.through(inner.runs[i], inside)
-            consts = [_both(a, b) for a, b in zip(consts, ins, strict=False)]
-            stayed = [_masked(c, ~still) for c in carry]
-            new = ins[n_body:]
-            carry = [_both(a, b) for a, b in zip(stayed, new, strict=True)]
-        return [*([None] * n_cond), *consts, *carry]
 
 
 @dataclass(slots=True)
@@ -357,14 +314,14 @@ class _Step:
     def _followed(
         self, code: int, codes: tuple[int, ...], wanted: Wanted, pending: Mask
     ) -> Mask:
-        kept = self.run.kept[self.n]
-        eqn = self.run.body.eqns[self.n]
+        record = self.run.records[self.n]
+        eqn = self.run.eqns[self.n]
         hits = np.zeros(pending.shape, bool)
-        held = [not distinct(c).isdisjoint(codes) for c in kept.codes]
+        held = [not distinct(c).isdisjoint(codes) for c in record.codes]
         if not any(held):
             return hits
-        all_links = links(eqn, kept.operands, self.output)
-        for i, (link, has) in enumerate(zip(all_links, kept.codes, strict=True)):
+        all_links = links(eqn, record.operands, self.output)
+        for i, (link, has) in enumerate(zip(all_links, record.codes, strict=True)):
             if link is None or has is None or not held[i]:
                 continue
             source = among(has, codes)
@@ -379,28 +336,22 @@ class _Step:
         return hits
 
     def _born(self, code: int, elements: Mask) -> None:
-        if _is_placed(self.run.body.eqns[self.n], code):
+        if _is_placed(self.run.eqns[self.n], code):
             self.met.placed.add(code)
         else:
-            _refuse_refs(*self.run.body.eqns[self.n].invars)
+            _refuse_refs(*self.run.eqns[self.n].invars)
             born = Born(self.run, self.n, self.output, code, elements)
             self.met.births.append(born)
 
 
-def _refuse_refs(*atoms: Any) -> None:
+def _refuse_refs(*atoms: Atom) -> None:
     """What is in a Ref was written by an equation that its readers do not name."""
     if any(hasattr(a.aval, "inner_aval") for a in atoms):
         raise NotReplayable("it went through a Ref, which is not followed")
 
 
-def _is_placed(eqn: Any, code: int) -> bool:
-    if eqn.primitive.name in PLACING and code != NAN:
-        return True
-    if eqn.primitive.name in ("bitcast_convert_type", "rng_bit_generator"):
-        return True
-    # An Inf that a gather fills in was asked for; a NaN is what jnp.take gives
-    # for an index that is out of range.
-    return eqn.primitive.name == "gather" and code != NAN
+def _is_placed(eqn: JaxprEqn, code: int) -> bool:
+    return eqn.primitive.name in (PLACES_NAN if code == NAN else PLACES_INF)
 
 
 def _led_back(link: Link, code: int, wanted: Wanted) -> Wanted:
@@ -419,9 +370,26 @@ def _both(a: Wanted | None, b: Wanted | None) -> Wanted | None:
     return a | b
 
 
-def _masked(wanted: Wanted | None, still: Mask) -> Wanted | None:
-    if wanted is None:
-        return None
-    shape = still.shape + (1,) * (wanted.ndim - still.ndim)
-    kept: Wanted = wanted * still.reshape(shape)
-    return kept if kept.any() else None
+def _masked(wanted: Wanted | None, running: Mask | None) -> Wanted | None:
+    """What an iteration has made; of a while under vmap, where it still ran."""
+    if wanted is None or running is None:
+        return wanted
+    shape = running.shape + (1,) * (wanted.ndim - running.ndim)
+    made: Wanted = wanted * running.reshape(shape)
+    return made if made.any() else None
+
+
+def _stayed(wanted: Wanted | None, running: Mask | None) -> Wanted | None:
+    """What an iteration has left as it was."""
+    return None if running is None else _masked(wanted, ~running)
+
+
+def _with_row(
+    xs: Wanted | None, mask: Wanted | None, row: int, loop: Loop
+) -> Wanted | None:
+    if mask is None:
+        return xs
+    if xs is None:
+        xs = np.zeros((loop.length or 0, *mask.shape), np.uint8)
+    xs[row] = mask
+    return xs

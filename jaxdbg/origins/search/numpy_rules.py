@@ -16,6 +16,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxdbg.jax_internals.primitives import NO_ARITHMETIC
+
 Rule = Callable[..., Any]
 
 
@@ -40,7 +42,7 @@ class Host:
         name = eqn.primitive.name
         if name == "pow" and self._flush_operands:
             return None  # XLA takes a subnormal number for 0 in some of its cases
-        arithmetic = name not in _MOVES
+        arithmetic = name not in NO_ARITHMETIC
         arrays = [
             self._operand(x, v.aval.dtype, arithmetic)
             for x, v in zip(operands, eqn.invars, strict=True)
@@ -294,7 +296,7 @@ def _as_matrix(x: Any, batch: Sequence[int], summed: Sequence[int], last: bool) 
 
 # -- the table ------------------------------------------------------------------------
 
-_MOVES_RULES: dict[str, Rule] = {
+_RULES: dict[str, Rule] = {
     "broadcast_in_dim": _broadcast,
     "concatenate": lambda eqn, *x: np.concatenate(x, axis=eqn.params["dimension"]),
     "copy": _of(lambda x: x),
@@ -313,12 +315,6 @@ _MOVES_RULES: dict[str, Rule] = {
     "squeeze": lambda eqn, x: x.reshape(_shape(eqn)),
     "stop_gradient": _of(lambda x: x),
     "transpose": lambda eqn, x: x.transpose(eqn.params["permutation"]),
-}
-
-_MOVES = frozenset(_MOVES_RULES)
-
-_RULES: dict[str, Rule] = {
-    **_MOVES_RULES,
     "abs": _of(np.abs),
     "add": _of(np.add),
     "add_any": _of(np.add),

@@ -1,8 +1,8 @@
-"""From bad outputs of a call back to where their badness was born.
+"""From non-finite outputs of a call back to where their values were born.
 
-The call is evaluated once more (`recording`), then the bad elements of an output are
+The call is evaluated once more (`evaluate`), then the bad elements of an output are
 followed back through the equations, all at once, each only along what it was made from
-(`links`). A bad element made from none that is bad was born there. The ancestors of a
+(`dependence`). A bad element made from no bad one was born there. The ancestors of a
 NaN are first the NaNs it was made from; of the earliest NaN then the Infs it was born
 from.
 """
@@ -13,11 +13,13 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from jaxdbg.jax_internals.jaxprs import replayable
+from jaxdbg.jax_internals.jaxprs.effects import replayable
+from jaxdbg.jax_internals.jaxprs.forms import body
+from jaxdbg.jax_internals.jaxprs.higher_order import Sharded, structure
 from jaxdbg.jax_internals.names import is_literal
 from jaxdbg.origins.bad_elements import (
     INF,
@@ -42,11 +44,14 @@ from jaxdbg.origins.search.follow_back import (
 )
 from jaxdbg.origins.search.time_limit import Patience
 
+if TYPE_CHECKING:
+    from jaxdbg.jax_internals.types import ClosedJaxpr
+
 _Any = TypeVar("_Any", Found, Found | None)
 
 
 def search(
-    jaxpr: Any,
+    jaxpr: ClosedJaxpr,
     args: Sequence[Any],
     bad_outputs: Sequence[int],
     patience: Patience | None = None,
@@ -85,7 +90,7 @@ def search(
 
 
 def first_birth(
-    jaxpr: Any, args: Sequence[Any], patience: Patience | None = None
+    jaxpr: ClosedJaxpr, args: Sequence[Any], patience: Patience | None = None
 ) -> Found | None:
     """The first NaN or +Inf that any operation of a call gives birth to, or None.
 
@@ -117,13 +122,13 @@ def _first(evaluated: Evaluated) -> Found | None:
     return _story(evaluated, births, Ends()) if births else None
 
 
-def _by_time(jaxpr: Any, outputs: Sequence[int]) -> list[int]:
+def _by_time(jaxpr: ClosedJaxpr, outputs: Sequence[int]) -> list[int]:
     """Outputs in the order in which they are made."""
-    body = jaxpr.jaxpr
-    made = {v: n for n, eqn in enumerate(body.eqns) for v in eqn.outvars}
+    inside = body(jaxpr)
+    made = {v: n for n, eqn in enumerate(inside.eqns) for v in eqn.outvars}
 
     def when(output: int) -> tuple[int, int]:
-        atom = body.outvars[output]
+        atom = inside.outvars[output]
         return (-1 if is_literal(atom) else made.get(atom, -1)), output
 
     return sorted(outputs, key=when)
@@ -176,14 +181,11 @@ _WORDS = {NAN: "NaN", INF: "Inf", NEG_INF: "-Inf"}
 
 
 def _on_a_mesh(birth: Birth | None) -> tuple[str, ...]:
-    maps = (
-        [e for e in birth.site.outer if e.primitive.name == "shard_map"]
-        if birth
-        else []
-    )
+    outer = map(structure, birth.site.outer) if birth else ()
+    maps = [around for around in outer if isinstance(around, Sharded)]
     if not maps:
         return ()
-    axes = ", ".join(f"{k} ({n})" for k, n in maps[-1].params["mesh"].shape.items())
+    axes = ", ".join(f"{name} ({n})" for name, n in maps[-1].sizes.items())
     return (
         f"inside shard_map arrays are shown with the axes of the mesh in front: {axes}",
     )

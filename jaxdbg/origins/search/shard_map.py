@@ -7,31 +7,41 @@ it; inside, arrays have the axes of the mesh in front.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 
-from jaxdbg.jax_internals.jaxprs import BODIES, bind_equation, evaluate
+from jaxdbg.jax_internals.jaxprs.evaluate import (
+    Frame,
+    Visitor,
+    bind_equation,
+    evaluate,
+)
+from jaxdbg.jax_internals.jaxprs.higher_order import Call, HigherOrder, Sharded
 from jaxdbg.jax_internals.names import as_written
+from jaxdbg.jax_internals.primitives import ON_A_MESH
 
-_SAME = ("pvary", "pcast", "reduced_vary_cast", "vary_unreduced_cast", "pbroadcast")
-"""Primitives that only say on which devices a value may differ."""
+if TYPE_CHECKING:
+    from jaxdbg.jax_internals.types import Atom, ClosedJaxpr, JaxprEqn
+
+_Spec = list[tuple[str, ...]]
+"""For each dimension of an array, the axes of the mesh that split it."""
 
 
-def unsharded(eqn: Any) -> Any:
+def unsharded(eqn: JaxprEqn, sharded: Sharded) -> ClosedJaxpr:
     """The closed jaxpr that does on whole arrays what a `shard_map` equation does.
 
     Raises:
         NotImplementedError: `vmap` has no rule for an operation in the body.
     """
-    sizes = dict(eqn.params["mesh"].shape)
-    in_specs = [_axes_of(s, v) for s, v in _specs(eqn, "in_specs", eqn.invars)]
-    out_specs = [_axes_of(s, v) for s, v in _specs(eqn, "out_specs", eqn.outvars)]
+    sizes = sharded.sizes
+    in_specs = list(map(_spec, sharded.in_axes, eqn.invars))
+    out_specs = list(map(_spec, sharded.out_axes, eqn.outvars))
 
     def on_a_device(*xs: Any) -> list[Any]:
-        return evaluate(eqn.params["jaxpr"], xs, _equation)
+        return evaluate(sharded.body.jaxpr, xs, _OnADevice())
 
     def whole(*args: Any) -> list[Any]:
         parts = [_split(x, s, sizes) for x, s in zip(args, in_specs, strict=True)]
@@ -43,21 +53,14 @@ def unsharded(eqn: Any) -> Any:
         return [_joined(o, s, sizes) for o, s in zip(outs, out_specs, strict=True)]
 
     struct: Any = jax.ShapeDtypeStruct
-    shapes = [struct(v.aval.shape, v.aval.dtype) for v in eqn.invars]
+    avals: list[Any] = [v.aval for v in eqn.invars]
+    shapes = [struct(aval.shape, aval.dtype) for aval in avals]
     return jax.make_jaxpr(whole)(*shapes)
 
 
-_Spec = list[tuple[str, ...]]
-"""For each dimension of an array, the axes of the mesh that split it."""
-
-
-def _specs(eqn: Any, name: str, variables: Any) -> Any:
-    return zip(eqn.params[name], variables, strict=True)
-
-
-def _axes_of(spec: Any, variable: Any) -> _Spec:
-    per_dim = [() if a is None else a if isinstance(a, tuple) else (a,) for a in spec]
-    return [*per_dim, *[()] * (len(variable.aval.shape) - len(per_dim))]
+def _spec(axes: tuple[tuple[str, ...], ...], variable: Atom) -> _Spec:
+    aval: Any = variable.aval
+    return [*axes, *[()] * (len(aval.shape) - len(axes))]
 
 
 def _mentions(spec: _Spec, name: str) -> bool:
@@ -97,14 +100,19 @@ def _joined(x: Any, spec: _Spec, sizes: dict[str, int]) -> Any:
     return moved.reshape(shape)
 
 
-def _equation(eqn: Any, operands: Sequence[Any]) -> list[Any]:
-    name = eqn.primitive.name
-    if name in BODIES:
-        return evaluate(eqn.params[BODIES[name]], operands, _equation)
-    if name in _SAME:
-        return list(operands)
-    with as_written(eqn):
-        if name == "psum_invariant":
-            total: Any = jax.lax.psum
-            return [total(operands[0], eqn.params["axes"])]
-        return bind_equation(eqn, list(operands), in_context=False)
+class _OnADevice(Visitor[Any]):
+    """Evaluates the body of a `shard_map` under vmap."""
+
+    def enters(self, frame: Frame, n: int, inner: HigherOrder) -> bool:
+        return isinstance(inner, Call) and super().enters(frame, n, inner)
+
+    def bind(self, frame: Frame, n: int, ins: list[Any]) -> list[Any]:
+        eqn = frame.eqns[n]
+        name = eqn.primitive.name
+        if name in ON_A_MESH:
+            return ins
+        with as_written(eqn):
+            if name == "psum_invariant":
+                total: Any = jax.lax.psum
+                return [total(ins[0], eqn.params["axes"])]
+            return bind_equation(eqn, ins, in_context=False)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxdbg.jax_internals.jaxprs import BODIES
+from jaxdbg.jax_internals.jaxprs.higher_order import bodies
 from jaxdbg.origins.found import Site
 from jaxdbg.origins.location import source_lines as lines, wording as words
 from jaxdbg.origins.location.where import Context, Where, locate
@@ -22,10 +22,10 @@ X = np.arange(1.0, 4.0, dtype=np.float32)
 
 def sites(jaxpr: Any, outer: tuple[Any, ...] = ()) -> Iterator[Site]:
     """Every equation of a jaxpr, with those around it."""
-    for eqn in getattr(jaxpr, "jaxpr", jaxpr).eqns:
+    for eqn in jaxpr.eqns:
         yield Site(eqn, outer)
-        if eqn.primitive.name in BODIES:
-            yield from sites(eqn.params[BODIES[eqn.primitive.name]], (*outer, eqn))
+        for inside in bodies(eqn):
+            yield from sites(inside.jaxpr, (*outer, eqn))
 
 
 def located(function: Any, primitive: str, *args: Any) -> list[Where]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from jaxdbg.jax_internals.jaxprs import bind_equation
+from jaxdbg.jax_internals.jaxprs.evaluate import bind_equation
 from jaxdbg.jax_internals.names import is_literal
 from jaxdbg.origins.bad_elements import codes_of
 from jaxdbg.origins.search.numpy_rules import _RULES, Host

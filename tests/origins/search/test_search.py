@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from jaxdbg.jax_internals.jaxprs import NotReplayable
+from jaxdbg.jax_internals.jaxprs.effects import NotReplayable
 from jaxdbg.origins.found import Found
 from jaxdbg.origins.search import numpy_rules as host
 from jaxdbg.origins.search.evaluate import Recorder

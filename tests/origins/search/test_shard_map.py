@@ -17,6 +17,7 @@ import json, linecache, sys
 import jax, jax.numpy as jnp, numpy as np
 from jax import lax
 from jax.sharding import Mesh, PartitionSpec as P
+from jaxdbg.jax_internals.jaxprs.higher_order import structure
 from jaxdbg.jax_internals.names import jaxpr_as_fun
 from jaxdbg.origins.search.search import search
 from jaxdbg.origins.search.shard_map import unsharded
@@ -44,7 +45,8 @@ body, outs, check = CASES[sys.argv[1]]
 specs = (P("a", "b"), P("b", None))
 f = jax.shard_map(body, mesh=mesh, in_specs=specs, out_specs=outs, check_vma=check)
 x, w = np.arange(1, 25, dtype=np.float32).reshape(4, 6), np.ones((6, 2), np.float32)
-made = unsharded(jax.make_jaxpr(f)(x, w).eqns[0])
+(eqn,) = jax.make_jaxpr(f)(x, w).eqns
+made = unsharded(eqn, structure(eqn))
 for mine, right in zip(jaxpr_as_fun(made)(x, w), f(x, w), strict=True):
     np.testing.assert_allclose(mine, right, rtol=1e-6)
 x[3, 4] = -1

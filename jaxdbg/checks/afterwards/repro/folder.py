@@ -19,7 +19,8 @@ from jaxdbg.jax_internals import names as _compat
 from jaxdbg.jax_internals.chex import assertions as chex_mode
 from jaxdbg.jax_internals.chex.under_vmap import has_checks
 from jaxdbg.jax_internals.interpose import our_own_work
-from jaxdbg.jax_internals.jaxprs import bind_equation, replayable
+from jaxdbg.jax_internals.jaxprs.effects import replayable
+from jaxdbg.jax_internals.jaxprs.evaluate import bind_equation
 from jaxdbg.origins.found import Birth
 from jaxdbg.origins.search.search import first_birth, search
 from jaxdbg.records import Finding
