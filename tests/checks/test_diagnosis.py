@@ -278,7 +278,7 @@ def test_a_shard_map_that_cannot_be_looked_into_is_opaque_or_told(monkeypatch):
     # JAX has no rule, or we have broken: a failure of ours is no opaque operation.
     for error, notices in ((NotImplementedError("no rule"), 0), (KeyError("ours"), 1)):
 
-        def refuses(eqn: object, error: Exception = error) -> None:
+        def refuses(*_: object, error: Exception = error) -> None:
             raise error
 
         monkeypatch.setattr(recording, "unsharded", refuses)
