@@ -78,7 +78,8 @@ def test_a_picture_shows_where() -> None:
 def test_it_goes_to_json_and_comes_back() -> None:
     failed()
     report = jaxdbg.last_report()
-    assert report is not None and report.findings[0].pictures
+    assert report is not None
+    assert report.findings[0].pictures
     assert Report.from_json(report.to_json()) == report
 
 
@@ -86,7 +87,8 @@ def test_the_array_is_there_to_be_looked_at() -> None:
     finding = failed()
     array = finding.output()
     assert array is finding.output(W) is jaxdbg.bad_output(W)
-    assert np.isnan(array[17]).all() and np.isfinite(array[:17]).all()
+    assert np.isnan(array[17]).all()
+    assert np.isfinite(array[:17]).all()
     assert np.isnan(jaxdbg.bad_output(LOSS, 1))
     assert jaxdbg.bad_output(LOSS, finding) is finding.output(LOSS)
 
@@ -119,7 +121,8 @@ def test_the_results_of_a_compiled_call_are_kept_too() -> None:
         compiled(PARAMS, X)
     finding = caught.value.finding
     assert finding.path == "output 2 of step(...)"
-    assert finding.outputs[0].nan == 80 and finding.pictures
+    assert finding.outputs[0].nan == 80
+    assert finding.pictures
     assert np.isnan(finding.output()[17]).all()
 
 
@@ -212,7 +215,8 @@ def test_a_clean_call_pays_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outputs, "bad_of", never)
     with jaxdbg.checked() as region:
         step(PARAMS, jnp.ones(100))
-    assert region.report.ok and not region.report.notices
+    assert region.report.ok
+    assert not region.report.notices
 
 
 def test_a_region_keeps_so_much_and_no_more() -> None:
