@@ -149,20 +149,26 @@ def test_imports_between_folders_have_no_cycle() -> None:
     assert cycle(without(graph, FOLDER_KNOTS)) is None
 
 
-def test_a_cycle_between_folders_is_found(tmp_path: Path) -> None:
-    (tmp_path / "checks" / "watch").mkdir(parents=True)
+@pytest.mark.parametrize(
+    ("below", "found"),
+    [
+        ("from jaxdbg import errors", None),
+        (
+            "def f():\n    from jaxdbg.checks import c",
+            ["jaxdbg.checks", "jaxdbg.checks.watch", "jaxdbg.checks"],
+        ),
+    ],
+)
+def test_a_cycle_between_folders_is_found(
+    tmp_path: Path, below: str, found: list[str] | None
+) -> None:
+    watch = tmp_path / "checks" / "watch"
+    watch.mkdir(parents=True)
     write(tmp_path, __init__="", errors="")
     write(tmp_path / "checks", __init__="", a="from jaxdbg.checks.watch import b", c="")
-    watch = tmp_path / "checks" / "watch"
-    write(watch, __init__="", b="from jaxdbg import errors")
-    assert cycle(folders(imports(tmp_path, lazy=True))) is None
-    write(watch, b="def f():\n    from jaxdbg.checks import c")
+    write(watch, __init__="", b=below)
     assert cycle(imports(tmp_path, lazy=True)) is None  # between files there is none
-    assert cycle(folders(imports(tmp_path, lazy=True))) == [
-        "jaxdbg.checks",
-        "jaxdbg.checks.watch",
-        "jaxdbg.checks",
-    ]
+    assert cycle(folders(imports(tmp_path, lazy=True))) == found
 
 
 @pytest.mark.parametrize(
