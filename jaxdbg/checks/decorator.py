@@ -7,10 +7,9 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 Function = Callable[..., Any]
-_F = TypeVar("_F", bound=Function)
 
 
 class Region(AbstractContextManager["Region"], Protocol):
