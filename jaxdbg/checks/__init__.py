@@ -1,5 +1,5 @@
-"""Regions: a call is run checked, judged, and what it was given is kept."""
+"""checks."""
 
-from jaxdbg.checks import keeper
+from jaxdbg.checks.afterwards import keeper
 
 keeper.register()  # a finding may be asked as soon as there is one

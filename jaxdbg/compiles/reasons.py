@@ -177,9 +177,7 @@ def _functions(now: Signature, before: Signature) -> Iterator[Difference]:
         return
     if not now.function.user:  # an eager operation: JAX makes one for its parameters
         return
-    what = (
-        f"{'an' if now.kind[0] in 'aeiou' or now.kind[:3] == 'nnx' else 'a'} {now.kind}"
-    )
+    what = f"{_article(now.kind)} {now.kind}"
     where = "the function"
     if now.outer:
         text = f"made again while {now.outer} was traced"
@@ -189,6 +187,13 @@ def _functions(now: Signature, before: Signature) -> Iterator[Difference]:
     else:
         again = f"another {now.kind} of the same code"
         yield Difference("new function", where, what, again)
+
+
+def _article(noun: str) -> str:
+    """The article of a noun by its sound: an abbreviation is spelled."""
+    word = noun.partition(".")[0]
+    is_spelled = not set("aeiouy") & set(word)
+    return "an" if word[0] in ("fhlmnrsx" if is_spelled else "aeiou") else "a"
 
 
 def _cell_run_again(now: Signature, before: Signature) -> bool:

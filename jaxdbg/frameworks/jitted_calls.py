@@ -8,8 +8,9 @@ these paths stand for.
 from __future__ import annotations
 
 import ast
+import inspect
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from jaxdbg.frameworks.reading import quoted
 
@@ -56,3 +57,22 @@ def typed(path: str) -> str:
         lambda match: f"[{quoted(ast.literal_eval(match[1]))}]",
         path,
     )
+
+
+def positional_names(signature: inspect.Signature, count: int) -> list[str]:
+    """What each positional argument is called inside: `x`, `args[0]`."""
+    parameters = signature.parameters.values()
+    names = [p.name for p in parameters]
+    rest = [p.name for p in parameters if p.kind is inspect.Parameter.VAR_POSITIONAL]
+    if not rest:
+        return names[:count]
+    before = names.index(rest[0])
+    return [*names[:before], *(f"{rest[0]}[{i}]" for i in range(count - before))]
+
+
+def keyword_names(
+    signature: inspect.Signature, keywords: Iterable[str]
+) -> dict[str, str]:
+    """What each keyword argument is called inside: `x`, `kwargs['x']`."""
+    known = [*signature.parameters]
+    return {k: k if k in known else f"{known[-1]}[{k!r}]" for k in keywords}

@@ -14,6 +14,7 @@ from jaxdbg.frameworks.protocol import Framework
 _HOMES = {
     "flax.nnx": "jaxdbg.frameworks.nnx.framework",
     "flax.core": "jaxdbg.frameworks.linen",
+    "equinox": "jaxdbg.frameworks.equinox",
 }
 """By module of the library, our module that knows it; its `FRAMEWORK` answers."""
 

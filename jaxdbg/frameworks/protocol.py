@@ -56,18 +56,28 @@ class Framework:
     Attributes:
         package: the package its classes are written in.
         hidden_prefixes: of attributes that are the library's own.
+        imported_as: the name by which programs import it.
         has_unnamed_modules: whether the library leaves JAX's name stack alone, so that
             it says nothing of the module an operation is in; see `scopes`.
     """
 
     package = ""
     hidden_prefixes: tuple[str, ...] = ()
+    imported_as = ""
     has_unnamed_modules = False
 
     # Its values.
 
     def is_module(self, cls: type) -> bool:
-        """Whether objects of a class are modules, or hold variables as modules do."""
+        """Whether objects of a class are modules or optimizers; containers are not."""
+        return False
+
+    def is_updated_in_place(self, cls: type) -> bool:
+        """Whether such an object holds other arrays after a training step."""
+        return False
+
+    def is_machinery_class(self, cls: type) -> bool:
+        """Whether a class of modules is none that the user would call a module."""
         return False
 
     def reader(self, cls: type) -> Reader | None:

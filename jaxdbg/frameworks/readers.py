@@ -67,7 +67,7 @@ def library_reader(cls: type) -> Reader | None:
 
 
 def is_module(value: object) -> bool:
-    """Whether a value is a module, an optimizer, or another object with variables."""
+    """Whether a value is a module or an optimizer of a library."""
     return any(framework.is_module(type(value)) for framework in loaded())
 
 
@@ -75,6 +75,11 @@ def group(cls: type) -> str:
     """What the class of a value says of the leaves inside; empty for nothing."""
     groups = (framework.group(cls) for framework in loaded())
     return next(filter(None, groups), "")
+
+
+def is_updated_in_place(value: object) -> bool:
+    """Whether a value is a module that holds other arrays after a training step."""
+    return any(framework.is_updated_in_place(type(value)) for framework in loaded())
 
 
 def is_view(cls: type) -> bool:

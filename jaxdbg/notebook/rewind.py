@@ -38,16 +38,17 @@ class Rewind(Installed):
         word = line.strip()
         if word not in ("", *FLAGS):
             raise unknown("option of %rewind", word, FLAGS)
-        from jaxdbg.checks.afterwards import kept_calls, last
+        from jaxdbg.checks import region
+        from jaxdbg.checks.afterwards import kept_calls as held
 
         if not word:
             try:
-                print(last.rewind_last(self.shell.user_ns))
+                print(region.rewind_last(self.shell.user_ns))
             except RuntimeError as error:
                 raise UsageError(str(error)) from None
             return
-        size = kept_calls.nbytes([call.args for _, call in kept_calls.latest()])
-        kept_calls.forget()
+        size = held.nbytes([h.args for _, h in held.latest()])
+        held.forget()
         print(f"forgot the inputs of failing calls: {size:,} bytes")
 
     def candidates(self, text: str) -> tuple[tuple[str, ...], str]:
@@ -58,6 +59,6 @@ class Rewind(Installed):
     def uninstall(self) -> None:
         """Removes the magic, and drops what is kept for it."""
         super().uninstall()
-        from jaxdbg.checks.afterwards import kept_calls
+        from jaxdbg.checks.afterwards import kept_calls as held
 
-        kept_calls.forget()
+        held.forget()

@@ -144,8 +144,8 @@ class _Descent:
         self, path: str, group: str, quiet: bool, value: Any, kind: _Kind
     ) -> None:
         assert kind.reader is not None
-        if group == "optimizer" and kind.is_module:
-            group = ""  # a model that an optimizer holds
+        if group == "optimizer" and kind.is_module and not kind.group:
+            group = ""  # a model that an optimizer holds, whose variables have groups
         if group in _MAY_CHANGE:
             group = kind.group or group
         try:
@@ -216,7 +216,7 @@ def _kind_of(value: object) -> _Kind:
     if is_a(cls, dict, list, tuple, deque) and reader:
         return _Kind(reader, _group_of_package(cls))
     if library_reader := readers.library_reader(cls):
-        return _Kind(library_reader, readers.group(cls))
+        return _Kind(library_reader, readers.group(cls), readers.is_module(value))
     if readers.is_module(value):
         return _Kind(readers.object_reader(cls), readers.group(cls), True)
     if _is_node(value):

@@ -84,7 +84,7 @@ class Names:
         return tuple(self._namespaces)
 
     def modules(self) -> Iterator[tuple[str, object, bool]]:
-        """The modules and optimizers that have a name, with it.
+        """The modules and optimizers that are updated in place, with their names.
 
         The flag says whether one is an argument of the running call of a library's
         jit. These come first; one without another name bears that of the parameter.
@@ -95,11 +95,11 @@ class Names:
             for name, value in _user_names(space) if space is not self._call else ():
                 cls = type(value)
                 if id(cls) not in is_module:
-                    is_module[id(cls)] = readers.is_module(value)
+                    is_module[id(cls)] = readers.is_updated_in_place(value)
                 if is_module[id(cls)]:
                     named.setdefault(id(value), (name, value))
         for parameter, value in (self._call or {}).items():
-            if readers.is_module(value):
+            if readers.is_updated_in_place(value):
                 yield *named.pop(id(value), (parameter, value)), True
         for name, value in named.values():
             yield name, value, False

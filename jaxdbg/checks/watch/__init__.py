@@ -1,1 +1,1 @@
-"""Trees that are watched from call to call."""
+"""watch."""

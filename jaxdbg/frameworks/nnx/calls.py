@@ -16,7 +16,13 @@ from typing import Any
 
 import jax
 
-from jaxdbg.frameworks.jitted_calls import CallPaths, RunningCall, typed
+from jaxdbg.frameworks.jitted_calls import (
+    CallPaths,
+    RunningCall,
+    keyword_names,
+    positional_names,
+    typed,
+)
 from jaxdbg.records import tree_name
 
 _OPAQUE = re.compile(r"(.*\.states\[\d+\])\[(\d+)\]")
@@ -129,10 +135,9 @@ class NnxCall(RunningCall):
     def __init__(self, fun: Any, args: Any, kwargs: Any, graph: bool, out_tree: Any):
         signature = inspect.signature(fun)
         super().__init__(signature.bind(*args, **kwargs).arguments)
-        kinds = {name: p.kind for name, p in signature.parameters.items()}
         self.function = getattr(fun, "func", fun).__name__
-        positional = _positional(kinds, len(args))
-        keyword = {k: k if k in kinds else f"{list(kinds)[-1]}[{k!r}]" for k in kwargs}
+        positional = positional_names(signature, len(args))
+        keyword = keyword_names(signature, kwargs)
         self.paths = NnxPaths(
             _GRAPH if graph else _TREE,
             positional,
@@ -190,15 +195,6 @@ def _updates(
     except Exception:
         return {}  # An older or newer flax, which names updates otherwise.
     return found
-
-
-def _positional(kinds: Mapping[str, Any], count: int) -> list[str]:
-    names = list(kinds)
-    rest = [n for n in names if kinds[n] is inspect.Parameter.VAR_POSITIONAL]
-    if not rest:
-        return names[:count]
-    before = names.index(rest[0])
-    return [*names[:before], *(f"{rest[0]}[{i}]" for i in range(count - before))]
 
 
 def _heads(paths: Sequence[str]) -> list[str]:

@@ -9,13 +9,18 @@ from typing import Any
 
 from jaxdbg.frameworks.jitted_calls import CallPaths, RunningCall
 from jaxdbg.frameworks.nnx import calls, modules, signatures
-from jaxdbg.frameworks.nnx.scopes import ModuleScopes
+from jaxdbg.frameworks.nnx.tracing import NnxScopes
 from jaxdbg.frameworks.protocol import Argument, CallArguments, Framework
 from jaxdbg.frameworks.reading import Reader, is_a
 from jaxdbg.jax_internals.functions import attributes_of, closed_over
 
 _TRANSFORMS = os.path.join("flax", "nnx", "transforms", "")
 _JIT = os.path.join(_TRANSFORMS, "compilation.py")
+_CALLS = (
+    "JitWrapped.__call__",
+    "SimpleJitWrapped.__call__",
+    "SimpleJitPartialWrapped.__call__",
+)
 
 
 class Nnx(Framework):
@@ -23,11 +28,20 @@ class Nnx(Framework):
 
     package = "flax"
     hidden_prefixes = (modules.HIDDEN,)
+    imported_as = "nnx"
     has_unnamed_modules = True
 
     def is_module(self, cls: type) -> bool:
         """Whether it is a class of modules, optimizers, or other graph nodes."""
+        return self.is_updated_in_place(cls) and modules.reader(cls) is None
+
+    def is_updated_in_place(self, cls: type) -> bool:
+        """Whether it is a class of graph nodes, containers too."""
         return is_a(cls, modules.nnx().Pytree)
+
+    def is_machinery_class(self, cls: type) -> bool:
+        """Whether it is a class of modules that NNX keeps functions in."""
+        return cls.__module__ == "flax.nnx.helpers"
 
     def reader(self, cls: type) -> Reader | None:
         """Variables, states and containers; modules are read as objects are."""
@@ -60,7 +74,7 @@ class Nnx(Framework):
 
     def is_call(self, code: CodeType) -> bool:
         """Whether code is the `__call__` of what `nnx.jit` returns."""
-        return code.co_name == "__call__" and code.co_filename.endswith(_JIT)
+        return code.co_qualname in _CALLS and code.co_filename.endswith(_JIT)
 
     def call_arguments(self, local: Mapping[str, Any]) -> CallArguments | None:
         """The arguments with the attributes of their modules."""
@@ -86,9 +100,10 @@ class Nnx(Framework):
         argument_of: Callable[[Any], Argument | None],
         argument_named: Callable[[str], Argument | None],
         may_mark: bool,
-    ) -> ModuleScopes:
+    ) -> NnxScopes:
         """NNX puts nothing on the name stack."""
-        return ModuleScopes(argument_of, argument_named, may_mark)
+        root = modules.nnx().Module
+        return NnxScopes(self, root, argument_of, argument_named, may_mark)
 
 
 def _is_flax(module: object) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from typing import Any
 
+from jaxdbg.frameworks.loaded import loaded
+
 MAX_OPERAND = 24
 """A longer operand is written as `…`."""
 
@@ -30,12 +32,11 @@ _LIBRARIES = frozenset(
         "jsp",
         "scipy",
         "optax",
-        "nnx",
         "nn",
         "jrandom",
     }
 )
-"""Names under which libraries of functions are imported."""
+"""Names under which libraries of functions are imported; see `_is_library`."""
 
 _WORDS = {
     "add": "x + y",
@@ -121,7 +122,7 @@ def _callee(primitive: str, func: ast.expr) -> tuple[str, bool]:
     dotted = isinstance(root, ast.Name) and len(ast.unparse(func)) <= 2 * MAX_OPERAND
     told = ast.unparse(func) if dotted else name
     direct = name == primitive or name in _ALSO.get(primitive, ())
-    library = isinstance(root, ast.Name) and root.id in _LIBRARIES
+    library = isinstance(root, ast.Name) and _is_library(root.id)
     return (told, direct) if direct or library else ("", False)
 
 
@@ -141,3 +142,8 @@ def _parsed(text: str) -> ast.AST | None:
         return ast.parse(text.strip()).body[0]
     except (SyntaxError, ValueError, IndexError):
         return None
+
+
+def _is_library(name: str) -> bool:
+    """Whether a name is that of a library of functions, as programs import it."""
+    return name in _LIBRARIES or any(name == f.imported_as for f in loaded())

@@ -1,11 +1,12 @@
-"""Paths of NNX modules on the name stack, while a function is traced for a diagnosis.
+"""Paths of modules on the name stack, while a function is traced for a diagnosis.
 
-NNX puts nothing on the name stack. Here each method of a module is run in a named scope
-with the path of the module, as the user would type it. A module that is called is found
-by identity in the attributes of the one that calls it; a module that NNX has taken
-apart and put together again (jit, grad, scan and remat do that) is a new object, which
-is known by an attribute that survives this; and where there is none, by its variables,
-which hold arguments of the call. Only objects made by the trace get that attribute.
+Some libraries put no paths of modules on the name stack. Here each method of a module
+runs in a named scope with the path of the module, as the user would type it. A module
+that is called is found by identity in the attributes of the one that calls it. A module
+that was taken apart and put together again (jit, grad, scan and remat do that) is a new
+object, which is known by an attribute that survives this; and where it has none, by its
+arrays, which are arguments of the call. Only objects made by the trace get that
+attribute.
 """
 
 from __future__ import annotations
@@ -20,9 +21,7 @@ from typing import Any
 
 import jax
 
-from jaxdbg.frameworks.nnx import tracing
-from jaxdbg.frameworks.nnx.modules import nnx
-from jaxdbg.frameworks.protocol import MODULE, Argument
+from jaxdbg.frameworks.protocol import MODULE, Argument, Framework
 from jaxdbg.frameworks.readers import reader_of
 from jaxdbg.frameworks.reading import VariableReader, an_array, is_a
 
@@ -34,21 +33,27 @@ MAX_LOOKED_AT = 10_000
 
 
 class ModuleScopes:
-    """The modules that run while a function is traced.
+    """The modules of a library that run while a function is traced.
 
     Arguments:
+        framework: says which classes are modules.
+        root: the class that all modules derive from.
         argument_of: the argument of the call that a value in a variable is, or None.
         argument_named: the argument of the call with a name, or None.
-        may_mark: whether objects made by the trace may get an attribute; NNX's
+        may_mark: whether objects made by the trace may get an attribute; the library's
             transformations may then see a change that the user did not make.
     """
 
     def __init__(
         self,
+        framework: Framework,
+        root: type,
         argument_of: Callable[[Any], Argument | None],
         argument_named: Callable[[str], Argument | None],
         may_mark: bool,
     ):
+        self._framework = framework
+        self._root = root
         self._argument_of = argument_of
         self._argument_named = argument_named
         self._may_mark = may_mark
@@ -58,9 +63,7 @@ class ModuleScopes:
 
     def naming(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The function, with the modules among its arguments named by their paths."""
-        return tracing.inside_of_jit(function, self._marking)
 
-    def _marking(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def run(*args: Any, **kwargs: Any) -> Any:
             self._mark_all((args, kwargs))
             try:
@@ -72,7 +75,7 @@ class ModuleScopes:
 
     def _mark_all(self, values: Any) -> None:
         for _, value in _inside(values):
-            if _is_module(value) and _PATH not in vars(value):
+            if self._is_module(value) and _PATH not in vars(value):
                 path = self._by_variables(value)
                 if path is not None:
                     self._mark(value, path)
@@ -86,7 +89,7 @@ class ModuleScopes:
     def installed(self) -> Iterator[None]:
         """While open, methods of modules run in scopes, in this thread."""
         with contextlib.ExitStack() as undo:
-            for cls in _module_classes():
+            for cls in self._module_classes():
                 for name, function in list(vars(cls).items()):
                     if type(function) is FunctionType and _is_wanted(name):
                         undo.callback(setattr, cls, name, function)
@@ -165,9 +168,24 @@ class ModuleScopes:
         if not self._may_mark:
             return
         for step, value in [("", module), *_inside(module)]:
-            if _is_module(value) and _PATH not in vars(value):
+            if self._is_module(value) and _PATH not in vars(value):
                 object.__setattr__(value, _PATH, path + step)
                 self._marked.append(value)
+
+    def _module_classes(self) -> Iterator[Any]:
+        """The classes of modules, all but those that the library is made of."""
+        queue: deque[Any] = deque(self._root.__subclasses__())
+        seen: set[Any] = set()
+        while queue:
+            cls = queue.popleft()
+            if cls not in seen:
+                seen.add(cls)
+                queue.extend(cls.__subclasses__())
+                if not self._framework.is_machinery_class(cls):
+                    yield cls
+
+    def _is_module(self, value: Any) -> bool:
+        return is_a(type(value), self._root)
 
 
 def _stars(sizes: tuple[int, ...]) -> str:
@@ -176,22 +194,6 @@ def _stars(sizes: tuple[int, ...]) -> str:
 
 def _is_wanted(name: str) -> bool:
     return name == "__call__" or not name.startswith("__")
-
-
-def _module_classes() -> Iterator[Any]:
-    """The classes of modules, all but those that NNX's own machinery is made of."""
-    queue, seen = deque(nnx().Module.__subclasses__()), set()
-    while queue:
-        cls = queue.popleft()
-        if cls not in seen:
-            seen.add(cls)
-            queue.extend(cls.__subclasses__())
-            if cls.__module__ != "flax.nnx.helpers":
-                yield cls
-
-
-def _is_module(value: Any) -> bool:
-    return is_a(type(value), nnx().Module)
 
 
 def _inside(value: Any) -> Iterator[tuple[str, Any]]:

@@ -1,1 +1,0 @@
-"""What is known of the calls of a region, one by one."""

@@ -1,0 +1,200 @@
+"""Equinox: modules that are frozen pytrees, and a jit that holds all else static.
+
+`filter_jit` passes the leaves of the arguments to JAX in two flat tuples, those of the
+first argument and those of the rest, and returns a marker and what is static beside the
+results.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from types import CodeType
+from typing import Any
+
+import jax
+
+from jaxdbg.frameworks.jitted_calls import (
+    CallPaths,
+    RunningCall,
+    keyword_names,
+    positional_names,
+    typed,
+)
+from jaxdbg.frameworks.protocol import Argument, Framework
+from jaxdbg.frameworks.reading import Children, Reader, is_a, items, own, package_of
+from jaxdbg.frameworks.scopes import ModuleScopes
+from jaxdbg.jax_internals.functions import attributes_of
+
+_PACKAGE = os.path.join("equinox", "")
+_JIT = os.path.join(_PACKAGE, "_jit.py")
+_LAYERS = "equinox.nn"
+
+_INNER = ("_fun", "_fun_value_and_grad", "func")
+"""By which attribute the wrappers of Equinox hold a function."""
+
+_ARGUMENT = re.compile(r"dynamic_(?:no)?donate\['(first|rest|fun)'\]\[(\d+)\]")
+
+
+class Equinox(Framework):
+    """Each module is a new object after an update; its jit returns all of it."""
+
+    package = "equinox"
+    imported_as = "eqx"
+    has_unnamed_modules = True
+
+    def is_module(self, cls: type) -> bool:
+        """Whether it is a class of modules; wrappers of functions are none."""
+        return is_a(cls, _equinox().Module) and not self.is_machinery_class(cls)
+
+    def is_machinery_class(self, cls: type) -> bool:
+        """Whether it is one of Equinox that is no layer: `Partial`, what jit makes."""
+        return package_of(cls) == self.package and not _is_layer(cls)
+
+    def reader(self, cls: type) -> Reader | None:
+        """Reads the fields of a module that are not static; the items of a State."""
+        if is_a(cls, _equinox().nn.State):
+            return _state_items
+        if not is_a(cls, _equinox().Module):
+            return None
+        fields = dataclasses.fields(cls)
+        names = [f.name for f in fields if not f.metadata.get("static", False)]
+
+        def read(value: Any) -> Children:
+            held = dict(own(value))
+            return ((f".{name}", held[name]) for name in names if name in held)
+
+        return read
+
+    def group(self, cls: type) -> str:
+        """Arrays in modules are parameters; those in a State are running statistics."""
+        if is_a(cls, _equinox().nn.State):
+            return "batch stats"
+        return "params" if self.is_module(cls) else ""
+
+    def wrapped(self, fun: Any) -> Any:
+        """What `filter_grad`, `filter_vmap`, `Partial` and the like hold."""
+        if package_of(type(fun)) != self.package:
+            return None
+        attributes = attributes_of(fun)
+        inner = (attributes.get(name) for name in _INNER)
+        return next((f for f in inner if f is not None), None)
+
+    def kind_of(self, fun: Any) -> str:
+        """What `filter_jit` and the other transformations make of a function."""
+        return "function of Equinox" if self.is_machinery_class(type(fun)) else ""
+
+    def is_machinery(self, file: str) -> bool:
+        """Whether a file is of Equinox, and not of its layers."""
+        _, found, rest = file.rpartition(_PACKAGE)
+        return bool(found) and not rest.startswith("nn" + os.sep)
+
+    def is_call(self, code: CodeType) -> bool:
+        """Whether code is the function that calls what `filter_jit` has jitted."""
+        return code.co_name == "_call" and code.co_filename.endswith(_JIT)
+
+    def running_call(
+        self, local: Mapping[str, Any], out_tree: Any
+    ) -> RunningCall | None:
+        """The call with the paths of its leaves, which JAX knows by number only."""
+        try:
+            return FilterJitCall(local["jit_wrapper"], local["args"], local["kwargs"])
+        except Exception:
+            return None  # An older or newer Equinox, whose locals are others.
+
+    def call_paths(
+        self, arguments: Sequence[str], results: Sequence[str]
+    ) -> CallPaths | None:
+        """Of a call whose frames are gone, only the results can be told."""
+        is_ours = bool(arguments) and all(map(_ARGUMENT.match, arguments))
+        return FilterJitPaths({}) if is_ours else None
+
+    def scopes(
+        self,
+        argument_of: Callable[[Any], Argument | None],
+        argument_named: Callable[[str], Argument | None],
+        may_mark: bool,
+    ) -> ModuleScopes:
+        """Equinox puts classes of layers on the name stack, and no paths."""
+        root = _equinox().Module
+        return ModuleScopes(self, root, argument_of, argument_named, may_mark)
+
+
+class FilterJitPaths(CallPaths):
+    """The paths of one call of a `filter_jit` function.
+
+    Arguments:
+        arguments: by JAX's path of an argument, without its dict, the user's.
+    """
+
+    def __init__(self, arguments: Mapping[tuple[str, int], str]):
+        self._arguments = arguments
+
+    def argument(self, path: str) -> str:
+        """`model.weight` for `dynamic_nodonate['first'][0]`."""
+        match = _ARGUMENT.match(path)
+        if match is None:
+            return super().argument(path)
+        return self._arguments.get((match[1], int(match[2])), "")
+
+    def result(self, path: str) -> str | None:
+        """The steps to a result; None for the marker beside them."""
+        rest = path.removeprefix("result[1]")
+        return None if rest == path else typed(rest)
+
+
+class FilterJitCall(RunningCall):
+    """A running call of a `filter_jit` function: from parameter names to arguments."""
+
+    def __init__(self, jitted: Any, args: Any, kwargs: Any):
+        attributes = attributes_of(jitted)
+        signature = attributes["_signature"]
+        bound = signature.bind(*args, **kwargs)
+        super().__init__(bound.arguments)
+        self.function = attributes["fn"].rpartition(".")[2]
+        self.paths = FilterJitPaths(_leaves(signature, bound))
+
+
+def _leaves(
+    signature: inspect.Signature, bound: inspect.BoundArguments
+) -> dict[tuple[str, int], str]:
+    """Of the first argument and of the rest, the path to each leaf."""
+    positional = positional_names(signature, len(bound.args))
+    keyword = keyword_names(signature, bound.kwargs)
+    named = [*zip(positional, bound.args, strict=True)]
+    by_keyword = [(keyword[k], bound.kwargs[k]) for k in sorted(bound.kwargs)]
+    parts = {"first": named[:1], "rest": [*named[1:], *by_keyword]}
+    return {
+        (part, i): path
+        for part, arguments in parts.items()
+        for i, path in enumerate(_paths(arguments))
+    }
+
+
+def _paths(arguments: Sequence[tuple[str, Any]]) -> list[str]:
+    return [
+        typed(name + jax.tree_util.keystr(steps))
+        for name, value in arguments
+        for steps, _ in jax.tree_util.tree_flatten_with_path(value)[0]
+    ]
+
+
+def _state_items(state: Any) -> Children:
+    for name, items_of in own(state):
+        if type(items_of) is dict:
+            yield from ((f".{name}{step}", child) for step, child in items(items_of))
+
+
+def _equinox() -> Any:
+    return sys.modules["equinox"]
+
+
+def _is_layer(cls: type) -> bool:
+    return f"{cls.__module__}.".startswith(f"{_LAYERS}.")
+
+
+FRAMEWORK = Equinox()
