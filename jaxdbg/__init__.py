@@ -14,14 +14,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jaxdbg.checks.afterwards.last import bad_output as bad_output
-    from jaxdbg.checks.afterwards.stories import origin as origin
+    from jaxdbg.checks.afterwards.last import (
+        bad_output as bad_output,
+        last_report as last_report,
+        origin as origin,
+    )
     from jaxdbg.checks.max_traces import max_traces as max_traces
     from jaxdbg.checks.region import (
         Region as Region,
         block_until_checked as block_until_checked,
         checked as checked,
-        last_report as last_report,
     )
     from jaxdbg.compiles.compilations import (
         Compilations as Compilations,
@@ -58,8 +60,8 @@ _HOMES = {
     "doctor": ("jaxdbg.jax_internals.doctor", "doctor"),
     "finite_map": ("jaxdbg.trees.finite_map", "finite_map"),
     "max_traces": ("jaxdbg.checks.max_traces", "max_traces"),
-    "last_report": ("jaxdbg.checks.region", "last_report"),
-    "origin": ("jaxdbg.checks.afterwards.stories", "origin"),
+    "last_report": ("jaxdbg.checks.afterwards.last", "last_report"),
+    "origin": ("jaxdbg.checks.afterwards.last", "origin"),
     "show": ("jaxdbg.notebook.show", "show"),
 }
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jaxdbg.records import Finding, Report
@@ -18,18 +17,12 @@ class Failure(Exception):
         finding: the `Finding` this error was raised for.
         report: the `Report` of the region up to the failure. While the region is
             still open it is a snapshot; when the region ends it is its last report.
-        held: what the failing call was given, until the session has put it away.
-        outputs: what it gave that is bad, by path, until then.
-        follows: whether the call only went on with what an earlier failure tells.
     """
 
     def __init__(self, message: str, finding: Finding, report: Report | None = None):
         super().__init__(message)
         self.finding = finding
         self.report = report
-        self.held: Any = None
-        self.outputs: Mapping[str, Any] = {}
-        self.follows = False
 
     def __str__(self) -> str:
         # A user's own exception type may be mixed in, and say it in another way.

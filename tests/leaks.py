@@ -10,7 +10,7 @@ import jax
 from jax._src import config, monitoring, pjit, util
 from jax.experimental import checkify
 
-from jaxdbg.checks import region
+from jaxdbg.checks.hub import hub
 from jaxdbg.jax_internals import names as _compat
 from jaxdbg.jax_internals.chex import assertions as chex_mode
 
@@ -27,7 +27,7 @@ _LISTENERS = (
 def snapshot() -> Snapshot:
     """Everything that a region touches, by name, as it is now."""
     return {
-        "open regions": list(region._hub.regions()),
+        "open regions": list(hub.regions()),
         "jit's call implementation": pjit._pjit_call_impl_python,
         "jit's tracing function": pjit._trace_for_jit,
         "Compiled.__call__": jax.stages.Compiled.__call__,

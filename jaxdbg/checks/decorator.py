@@ -5,14 +5,18 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import AsyncIterator, Callable, Generator
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from types import TracebackType
-
-    from jaxdbg.checks.region import Region
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Any, Protocol
 
 Function = Callable[..., Any]
+
+
+class Region(AbstractContextManager["Region"], Protocol):
+    """What a decorated function asks of a region."""
+
+    def left(self) -> AbstractContextManager[None]:
+        """While this is open nothing is checked."""
 
 
 def decorated(function: Function, new_region: Callable[[], Region]) -> Function:

@@ -9,159 +9,197 @@ are good; but a -Inf that cannot be told from a mask is taken for one.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any
 
-from jaxdbg.checks import failure_messages as findings
-from jaxdbg.checks.earlier_calls import Made
-from jaxdbg.compiles.listener import Function
+from jaxdbg.checks import failure_messages
+from jaxdbg.checks.afterwards.bad_outputs import Bad, bad_of
+from jaxdbg.checks.calls.call import Call, Run, UserPlace
+from jaxdbg.checks.calls.earlier_calls import EarlierCalls, Made
+from jaxdbg.checks.failure_messages import BadCall
 from jaxdbg.errors import Failure
 from jaxdbg.jax_internals.arrays import REF
-from jaxdbg.jax_internals.calls import UserCall, running_call
 from jaxdbg.jax_internals.jaxprs.effects import NotReplayable
-from jaxdbg.jax_internals.source_info import Frame, is_of_jax
-from jaxdbg.jax_internals.standing import functions_below, user_frame
-from jaxdbg.origins import batch_rows as rows, causes, tell as story
+from jaxdbg.options import Options
+from jaxdbg.origins import batch_rows, causes, tell
 from jaxdbg.origins.bad_elements import kinds_in
 from jaxdbg.origins.found import Found, Site
-from jaxdbg.origins.location import source_lines as lines, wording as words
+from jaxdbg.origins.location import source_lines, wording
 from jaxdbg.origins.location.where import Context, Where, locate
 from jaxdbg.origins.search.assertions import asserted_values
 from jaxdbg.origins.search.search import first_birth, search
 from jaxdbg.origins.search.time_limit import OutOfTime, Patience
 from jaxdbg.records import Origin, SourceFrame
-from jaxdbg.trees import call_names, finiteness as finite
+from jaxdbg.trees import finiteness
+from jaxdbg.trees.call_names import input_names
 from jaxdbg.trees.copies import is_gone
-
-if TYPE_CHECKING:
-    from jaxdbg.checks.checker import Checked
-    from jaxdbg.checks.session import Session
-    from jaxdbg.trees.names import Names
+from jaxdbg.trees.names import Names
 
 MAX_BACK = 3
 """Through how many earlier calls a value that came in is followed."""
 
+Kinds = Mapping[int, Sequence[str]]
+"""By index of a bad result, which of "nan", "inf", "-inf" it holds."""
+
 
 @dataclass(frozen=True, slots=True)
-class Stands:
-    """Where the user's program stood when a call was made.
+class Case:
+    """A call with something bad in it, and what a diagnosis needs to know.
 
     Attributes:
-        call: the user's function and its arguments, where jit was running a call.
-        line: the user's line, for an eager operation, which knows only its first one.
-        inside: names of the library's functions it was called in.
-    """
-
-    call: UserCall | None = None
-    line: Frame | None = None
-    inside: tuple[str, ...] = ()
-
-    @classmethod
-    def now(cls, function: Function) -> Stands:
-        """Where it stands now, in a call of this function."""
-        frame = sys._getframe(1)
-        if function.user:
-            return cls(call=running_call(frame))
-        # `jit(net.apply)` of a library is called as if it were the user's.
-        call = None if is_of_jax(function.source) else running_call(frame)
-        return cls(call, user_frame(frame), functions_below(frame))
-
-
-@dataclass(slots=True)
-class Aftermath:
-    """What earlier failures of a region mean for later calls.
-
-    Attributes:
-        calls: that gave bad values, and were told of or follow from one that was.
-        told: functions of which one call was told that follows from another's failure.
-    """
-
-    calls: set[tuple[Function, int]] = field(default_factory=set)
-    told: set[Function] = field(default_factory=set)
-
-
-@dataclass(slots=True)
-class Diagnosis:
-    """Of one call.
-
-    Attributes:
-        checked: the call, which ran.
+        run: the call, which ran.
+        place: where the user made it.
         names: what the user calls things.
-        session: of the region.
-        aftermath: of its earlier failures.
-        again: runs the call once more with other arguments, and gives its outputs.
-        follows: whether the call only went on with what an earlier finding tells.
-        silent: whether that has been told for its function, and need not be again.
+        earlier: the calls of the region before it.
+        failed: those of them that failed, or that followed from one that failed.
+        is_known_to_follow: whether a call of its function that only follows from an
+            earlier failure need not be reported any more.
+        again: runs the call once more with other arguments; returns its outputs.
+        options: of the region.
+        broke: is told of a part of jaxdbg that breaks, with what it was doing.
     """
 
-    checked: Checked
+    run: Run
+    place: UserPlace
     names: Names
-    session: Session
-    aftermath: Aftermath
+    earlier: EarlierCalls
+    failed: Collection[Call]
+    is_known_to_follow: bool
     again: Callable[[Sequence[Any]], list[Any]]
-    follows: bool = field(default=False, init=False)
-    silent: bool = field(default=False, init=False)
-    _patience: Patience = field(init=False)
+    options: Options
+    broke: Callable[[str, BaseException], None]
 
-    def __post_init__(self) -> None:
-        self._patience = _patience(self.checked.call)
 
-    # -- what is asked ---------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a diagnosis says.
 
-    def of_outputs(self, kinds: Mapping[int, Sequence[str]]) -> Failure | None:
-        """The failure of a call with these bad results; None where it is none.
+    Attributes:
+        failure: None if the call is no failure, or one that need not be reported.
+        bad: its bad results.
+        follows: whether the call only passed on a value of an earlier failure.
+    """
 
-        Arguments:
-            kinds: by index of the result, which of "nan", "inf", "-inf" it holds.
-        """
+    failure: Failure | None = None
+    bad: Bad | None = None
+    follows: bool = False
+
+
+NO_FAILURE = Verdict()
+
+
+def of_outputs(case: Case, kinds: Kinds) -> Verdict:
+    """The verdict on a call with bad results."""
+    return _Diagnosis(case).of_outputs(kinds)
+
+
+def of_check(case: Case, exception: Any) -> Verdict:
+    """The verdict on a call in which a check of the user's failed.
+
+    Arguments:
+        case: the call.
+        exception: checkify's own exception for it.
+    """
+    origin = None
+    if type(exception).__name__ == "FailedCheckError":
+        origin = _Diagnosis(case).of_checked_value("finite" in str(exception))
+    return Verdict(failure_messages.failed_check(exception, case.run.call, origin))
+
+
+def inside(case: Case) -> Verdict:
+    """The verdict on a call in which the result of some operation is bad."""
+    origin = _Diagnosis(case).of_first_birth()
+    if origin is None:
+        return NO_FAILURE
+    return Verdict(failure_messages.inside(case.run.call, origin))
+
+
+def without_jaxpr(case: Case, kinds: Kinds) -> Verdict:
+    """The verdict on a call with bad results that cannot be looked into."""
+    kind = next(iter(kinds.values()))[0]
+    why = "an AOT-compiled function cannot be looked into"
+    return _failure(case, tell.not_reproduced(kind, why), kinds)
+
+
+def _failure(
+    case: Case, origin: Origin, kinds: Kinds, follows: bool = False
+) -> Verdict:
+    run, written = case.run, len(case.run.outs)
+    try:
+        paths, results = run.result_names(case.names), run.results
+        bad = bad_of([(paths[i], results[i]) for i in kinds])
+        in_ref = max(kinds) >= written
+        call = BadCall(run.call, origin, bad, in_ref, case.options)
+        return Verdict(failure_messages.non_finite(call), bad, follows)
+    except Exception as error:
+        # What failed is to say where it is, not that it is.
+        case.broke(f"naming what {run.call.function.name} gave", error)
+        return Verdict(failure_messages.unnamed(run.call, origin), follows=follows)
+
+
+class _Diagnosis:
+    """Of one call: searches, and turns what is found into an `Origin`."""
+
+    def __init__(self, case: Case):
+        self._case = case
+        self._run = case.run
+        self._patience = _patience(case.run.call)
+
+    def of_outputs(self, kinds: Kinds) -> Verdict:
+        """See `of_outputs` above."""
         found, why = self._searched(kinds)
         output = self._failing(found)
         if output is not None:
-            self.follows = self._only_follows(found[output])
-            self.silent = self.follows and self._was_told()
-            if self.silent:
-                return None
-            failure = self._told(self._story(found[output], output), kinds)
-            failure.follows = self.follows
-            return failure
+            follows = self._only_follows(found[output])
+            if follows and self._case.is_known_to_follow:
+                return Verdict(follows=True)
+            origin = self._origin(found[output], output)
+            return _failure(self._case, origin, kinds, follows)
         doubtful = [i for i in kinds if _is_in_doubt(found.get(i), kinds[i])]
         if not doubtful or not self._was_good():
-            return None
-        notes = found[doubtful[0]].notes if doubtful[0] in found else ()
-        origin = story.not_reproduced(kinds[doubtful[0]][0], why or "; ".join(notes))
-        return self._told(origin, kinds)
+            return NO_FAILURE
+        first = doubtful[0]
+        notes = found[first].notes if first in found else ()
+        origin = tell.not_reproduced(kinds[first][0], why or "; ".join(notes))
+        return _failure(self._case, origin, kinds)
 
-    def inside(self) -> Failure | None:
-        """The failure of a call in which some operation gave a bad value."""
-        found = first_birth(self.checked.jaxpr, self.checked.args, self._patience)
-        if found is None:
-            return None
-        origin = self._story(found, None)
-        return findings.inside(self.checked.call, origin)
+    def of_first_birth(self) -> Origin | None:
+        """The origin of the first value in the call that is not finite."""
+        found = first_birth(self._run.jaxpr, self._run.args, self._patience)
+        return self._origin(found, None) if found is not None else None
 
-    def of_check(self, exception: Any) -> Failure:
-        """The failure of a call in which a check of the user's failed.
+    def of_checked_value(self, finite: bool) -> Origin | None:
+        """The origin of the value that an assertion found to be bad, if that is why.
 
         Arguments:
-            exception: checkify's own exception for it.
+            finite: whether it says that something is not finite: then the origin is
+                the first birth, if the asserted value cannot be reached.
         """
-        self.aftermath.calls.add(_key(self.checked.call))
-        origin = None
-        if type(exception).__name__ == "FailedCheckError":
-            origin = self._of_checked_value("finite" in str(exception))
-        return findings.failed_check(exception, self.checked.call, origin)
+        jaxpr, args = self._run.jaxpr, self._run.args
+        try:
+            values = asserted_values(jaxpr)
+            if values is None:
+                return self.of_first_birth() if finite else None
+            each = search(values, args, range(len(values.out_avals)), self._patience)
+            bad = [f for f in each.values() if f.verdict == "born" or f.spread]
+            first = min(bad, key=lambda f: f.verdict != "born", default=None)
+            return self._origin(first, None) if first is not None else None
+        except (OutOfTime, NotReplayable, KeyboardInterrupt):
+            return None
+        except Exception as error:
+            self._case.broke("looking for where a value was born", error)
+            return None
 
     # -- the verdict -----------------------------------------------------------------
 
-    def _searched(
-        self, kinds: Mapping[int, Sequence[str]]
-    ) -> tuple[dict[int, Found], str]:
+    def _searched(self, kinds: Kinds) -> tuple[dict[int, Found], str]:
         """What the search has found, and why it has not found more."""
-        checked = self.checked
-        if any(i >= len(checked.outs) for i in kinds):
+        run = self._run
+        if any(i >= len(run.outs) for i in kinds):
             return {}, "it was written to a Ref"
-        if any(map(is_gone, checked.args)):
+        if any(map(is_gone, run.args)):
             return {}, "what the call was given is gone"
         found: dict[int, Found] = {}
         try:
@@ -169,154 +207,86 @@ class Diagnosis:
             while left := [i for i in kinds if i not in found]:
                 if self._failing(found) is not None:
                     break
-                seen = {i: checked.outs[i] for i in left}
-                found |= search(checked.jaxpr, checked.args, left, self._patience, seen)
+                seen = {i: run.outs[i] for i in left}
+                found |= search(run.jaxpr, run.args, left, self._patience, seen)
             return found, ""
         except (OutOfTime, NotReplayable) as reason:
             return found, str(reason)
         except KeyboardInterrupt:
             return found, "the search was interrupted"
         except Exception as error:
-            self.session.broke("looking for where a value was born", error)
+            self._case.broke("looking for where a value was born", error)
             return found, f"{type(error).__name__}: {error}"
 
     def _failing(self, found: Mapping[int, Found]) -> int | None:
         """The output that makes the call a failure, the one that was born first."""
+        inside = self._case.place.inside
         born = [
             i
             for i, f in found.items()
-            if f.verdict == "born"
-            and not causes.is_log_of_nothing(f, self.checked.stands.inside)
+            if f.verdict == "born" and not causes.is_log_of_nothing(f, inside)
         ]
         spread = [i for i, f in found.items() if f.verdict == "came in" and f.spread]
         return next(iter([*born, *spread]), None)
 
     def _was_good(self) -> bool:
         """Whether all that went into the call was good, as far as it is still there."""
-        checked = self.checked
+        run = self._run
         values = [
-            *(a for a in checked.args if not (is_gone(a) or isinstance(a, REF))),
-            *getattr(checked.jaxpr, "consts", ()),
+            *(a for a in run.args if not (is_gone(a) or isinstance(a, REF))),
+            *getattr(run.jaxpr, "consts", ()),
         ]
-        return not (checked.lost or any(kinds_in(v) for v in values))
+        return not (run.lost or any(kinds_in(v) for v in values))
 
     def _only_follows(self, found: Found) -> bool:
-        """Whether this only goes on with what an earlier finding has told."""
-        call, after = self.checked.call, self.aftermath
+        """Whether the bad value is one that an earlier failure has passed on."""
         made = self._made(found.argument) if found.verdict == "came in" else None
-        follows = made is not None and _key(made.call) in after.calls
-        after.calls.add(_key(call))
-        return follows
+        return made is not None and made.call in self._case.failed
 
-    def _was_told(self) -> bool:
-        """Whether a call of this function that only follows was told before.
+    # -- the origin ------------------------------------------------------------------
 
-        Of each function of the user's one such call is told, and then no more: after a
-        NaN in the model each step of a loop that runs on would be one.
-        """
-        call, after = self.checked.call, self.aftermath
-        if not call.function.user:
-            return True
-        if call.function in after.told:
-            self.session.notice(
-                f"later calls of {call.function.name} went on with what an earlier "
-                "finding tells of; these are not findings of their own."
-            )
-            return True
-        after.told.add(call.function)
-        return False
-
-    def _of_checked_value(self, finite: bool) -> Origin | None:
-        """The story of the value that an assertion found to be bad, if that is why.
-
-        Arguments:
-            finite: whether it says that something is not finite: then the first birth
-                is told, where what was asserted cannot be reached.
-        """
-        checked = self.checked
+    def _origin(self, found: Found, output: int | None) -> Origin:
         try:
-            values = asserted_values(checked.jaxpr)
-            if values is None and not finite:
-                return None
-            if values is None:
-                found = first_birth(checked.jaxpr, checked.args, self._patience)
-                return self._story(found, None) if found is not None else None
-            outputs = range(len(values.out_avals))
-            each = search(values, checked.args, outputs, self._patience)
-            told = [f for f in each.values() if f.verdict == "born" or f.spread]
-            first = min(told, key=lambda f: f.verdict != "born", default=None)
-            return self._story(first, None) if first is not None else None
-        except (OutOfTime, NotReplayable, KeyboardInterrupt):
-            return None
-        except Exception as error:
-            self.session.broke("looking for where a value was born", error)
-            return None
-
-    # -- the story -------------------------------------------------------------------
-
-    def _told(self, origin: Origin, kinds: Mapping[int, Sequence[str]]) -> Failure:
-        checked, options = self.checked, self.session.options
-        self.aftermath.calls.add(_key(checked.call))
-        try:
-            return findings.non_finite(
-                checked.call,
-                origin,
-                suspects=list(kinds),
-                results=checked.results,
-                paths=self._paths(),
-                written=len(checked.outs),
-                options=options,
-                room=self.session.room,
-            )
-        except Exception as error:
-            # What failed is to say where it is, not that it is.
-            doing = f"naming what {checked.call.function.name} gave"
-            self.session.broke(doing, error)
-            return findings.unnamed(checked.call, origin)
-
-    def _story(self, found: Found, output: int | None) -> Origin:
-        try:
-            return self._whole_story(found, output)
+            return tell.tell(found, self._told_case(), output)
         except Exception as error:
             # What failed is to say why, not that the value is bad.
-            self.session.broke("telling where a value was born", error)
+            self._case.broke("telling where a value was born", error)
             return Origin(found.verdict, found.kind, notes=found.notes)
 
-    def _whole_story(self, found: Found, output: int | None) -> Origin:
-        checked = self.checked
-        context = Context(
-            checked.jaxpr,
-            checked.args,
-            checked.stands.call,
-            self.names,
-            checked.call.function.name,
-            self.session.broke,
-        )
+    def _told_case(self) -> tell.Case:
+        case, run = self._case, self._run
         fails, why_not = self._fails()
-        case = story.Case(
-            jaxpr=checked.jaxpr,
-            args=checked.args,
-            inputs=self._inputs(),
-            outs=checked.outs,
-            locate=lambda site: self._located(site, context),
-            broke=self.session.broke,
+        context = Context(
+            run.jaxpr,
+            run.args,
+            case.place.call,
+            case.names,
+            run.call.function.name,
+            case.broke,
+        )
+        return tell.Case(
+            jaxpr=run.jaxpr,
+            args=run.args,
+            inputs=self._inputs,
+            outs=run.outs,
+            locate=partial(self._located, context),
+            broke=case.broke,
             fails=fails,
             why_not=why_not,
             growth=self._growth(),
-            made=lambda i: self._made_story(self._made(i), MAX_BACK),
+            made=lambda i: self._made_origin(self._made(i), MAX_BACK),
             is_parameter=self._is_parameter,
         )
-        return story.tell(found, case, output)
 
-    def _located(self, site: Site, context: Context) -> Where:
+    def _located(self, context: Context, site: Site) -> Where:
         """Where an equation stands; of an eager one, where the user called it."""
         where = locate(site, context)
-        line = self.checked.stands.line
+        line = self._case.place.line
         if where.source is not None or line is None:
             return where
-        source = lines.source_frame(line)
+        source = source_lines.source_frame(line)
         name = str(site.eqn.primitive.name)
-        told, direct = words.in_source(name, lines.marked(source))
+        told, direct = wording.in_source(name, source_lines.marked(source))
         library = where.library_source
         return replace(
             where,
@@ -327,81 +297,65 @@ class Diagnosis:
         )
 
     def _made(self, argument: int) -> Made | None:
-        given = self.checked.given or self.checked.args
-        return self.session.memory.made(given[argument])
+        return self._case.earlier.made(self._run.given[argument])
 
-    def _made_story(
+    def _made_origin(
         self, made: Made | None, back: int
     ) -> tuple[str, Origin | None] | None:
-        """The call that made an argument, and the story of that call."""
+        """The call that made an argument, and the origin of the value in that call."""
         if made is None:
             return None
         if made.jaxpr is None or made.args is None or back <= 0:
             return str(made), None
         args, info = made.args, made.jaxpr.jaxpr.debug_info
-        function = made.call.function.name
+        function, names = made.call.function.name, self._case.names
         try:
             found = search(made.jaxpr, args, [made.output], self._patience)
         except (OutOfTime, NotReplayable):
             return str(made), None
-        context = Context(made.jaxpr, args, None, self.names, function)
-        case = story.Case(
+        context = Context(made.jaxpr, args, None, names, function)
+        earlier = self._case.earlier
+        case = tell.Case(
             jaxpr=made.jaxpr,
             args=args,
-            inputs=call_names.input_names(function, args, info, self.names),
+            inputs=input_names(function, args, info, names),
             outs=(),
             locate=lambda site: locate(site, context),
-            broke=self.session.broke,
-            made=lambda i: self._made_story(
-                self.session.memory.made(args[i]), back - 1
-            ),
+            broke=self._case.broke,
+            made=lambda i: self._made_origin(earlier.made(args[i]), back - 1),
         )
-        told = found.get(made.output)
-        return str(made), story.tell(told, case) if told is not None else None
+        there = found.get(made.output)
+        return str(made), tell.tell(there, case) if there is not None else None
 
     def _fails(self) -> tuple[Callable[[Sequence[Any]], bool] | None, str]:
         """How to run the step again; None, with the reason, where that must not be."""
-        checked = self.checked
-        if not checked.call.function.user:
+        run = self._run
+        if not run.call.function.user:
             return None, ""
-        if checked.jaxpr.effects:
+        if run.jaxpr.effects:
             return None, "not looked for: the step prints, calls back, or writes a Ref"
-        if any(is_gone(a) for a in checked.args):
+        if any(is_gone(a) for a in run.args):
             return None, "not looked for: an argument of the step is gone"
-        floats = checked.plan.floats
 
         def fails(args: Sequence[Any]) -> bool:
-            outs = self.again(args)
-            return bool(finite.suspects([outs[i] for i in floats]))
+            outs = self._case.again(args)
+            return bool(finiteness.suspects([outs[i] for i in run.layout.floats]))
 
         return fails, ""
 
     def _growth(self) -> tuple[float, ...]:
-        series = self.session.memory.growth(self.checked.call.function)
+        series = self._case.earlier.growth(self._run.call.function)
         values = next(iter(series.values()), ())
         known = tuple(v for v in values if v == v)
         return known if len(known) > 1 else ()
 
     def _is_parameter(self, argument: int) -> bool:
-        checked = self.checked
-        return argument in rows.parameters(checked.args, self._inputs(), checked.outs)
+        run = self._run
+        return argument in batch_rows.parameters(run.args, self._inputs, run.outs)
 
+    @cached_property
     def _inputs(self) -> list[str]:
-        checked, info = self.checked, self.checked.jaxpr.jaxpr.debug_info
-        given = checked.given or checked.args
-        function = checked.call.function.name
-        return call_names.input_names(function, given, info, self.names)
-
-    def _paths(self) -> list[str]:
-        checked = self.checked
-        return findings.result_paths(
-            checked.call,
-            checked.given or checked.args,
-            checked.outs,
-            checked.plan.refs,
-            checked.jaxpr.jaxpr.debug_info,
-            self.names,
-        )
+        return self._run.input_names(self._case.names)
 
 
 def _is_in_doubt(found: Found | None, kinds: Sequence[str]) -> bool:
@@ -411,14 +365,10 @@ def _is_in_doubt(found: Found | None, kinds: Sequence[str]) -> bool:
 
 
 def _is_of_jax(library: SourceFrame | None) -> bool:
-    return library is not None and lines.is_of_jax(library)
+    return library is not None and source_lines.is_of_jax(library)
 
 
-def _key(call: findings.Call) -> tuple[Function, int]:
-    return call.function, call.number
-
-
-def _patience(call: findings.Call) -> Patience:
+def _patience(call: Call) -> Patience:
     def slow() -> None:
         # Not part of the report: whoever waits should know for what, now.
         sys.stderr.write(

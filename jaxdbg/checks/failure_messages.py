@@ -6,27 +6,22 @@ import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from jaxdbg.checks.afterwards import bad_outputs as outputs
-from jaxdbg.checks.afterwards.bad_outputs import Room
+from jaxdbg.checks.afterwards.bad_outputs import Bad, rank
 from jaxdbg.checks.assertion_texts import text_of
+from jaxdbg.checks.calls.call import Call
 from jaxdbg.compiles.advice import judged
-from jaxdbg.compiles.listener import Function, is_user_file
-from jaxdbg.errors import CheckError, Failure, NonFiniteError, TraceBudgetError
+from jaxdbg.errors import CheckError, NonFiniteError, TraceBudgetError
 from jaxdbg.jax_internals.chex.assertions import exception_type
+from jaxdbg.jax_internals.functions import Function, is_user_file
 from jaxdbg.options import Options
-from jaxdbg.origins import tell as story
+from jaxdbg.origins.tell import reached
 from jaxdbg.records import KINDS, Finding, LeafStats, Origin, Reason
 from jaxdbg.records.source import describe
-from jaxdbg.trees import call_names
 from jaxdbg.trees.paths import element_path
-from jaxdbg.views import origin_text as told
+from jaxdbg.views import origin_text
 from jaxdbg.views.compiles_text import changed
-
-if TYPE_CHECKING:
-    from jaxdbg.checks.session import Session
-    from jaxdbg.trees.names import Names
 
 MAX_ALSO_BAD = 3
 """How many further bad leaves a message names."""
@@ -39,82 +34,42 @@ MAX_CHANGES = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """Which call a finding is about.
+class BadCall:
+    """A call with bad results.
 
     Attributes:
-        function: whose call it is.
-        number: which of its calls, from 1.
-        scope: in what it was counted, "this cell" or "this region".
-    """
-
-    function: Function
-    number: int
-    scope: str
-
-    @property
-    def in_cell(self) -> bool:
-        """Whether the user has written `%%checked`, and not Python."""
-        return self.scope == "this cell"
-
-    def option(self, name: str, value: str = "=True") -> str:
-        """An option of the region as the user would type it.
-
-        Arguments:
-            name: its name in Python.
-            value: what follows the name in Python.
-        """
-        if self.in_cell:
-            return f"--{name.rstrip('_').replace('_', '-')}"
-        return f"{name}{value}"
-
-    def __str__(self) -> str:
-        name = self.function.name
-        what = f"eager op {name}" if self.function.eager else name
-        return f"{what} (call {self.number} in {self.scope})"
-
-
-def non_finite(
-    call: Call,
-    origin: Origin,
-    *,
-    suspects: Sequence[int],
-    results: Sequence[Any],
-    paths: Sequence[str],
-    written: int,
-    options: Options,
-    room: Room,
-) -> NonFiniteError:
-    """A NaN or an Inf left a jitted call.
-
-    Arguments:
-        call: which call it left.
-        origin: the story of it.
-        suspects: indices of the bad results.
-        results: flat outputs of the call, and after them its Refs.
-        paths: the name of each.
-        written: index of the first Ref among these.
+        call: which call it is.
+        origin: where the first bad value was born.
+        bad: the bad results.
+        in_ref: whether one of them was written to a Ref.
         options: of the region, which decide what has happened since.
-        room: how much the region still keeps of the results.
     """
-    bad = outputs.bad_of([(paths[i], results[i]) for i in suspects])
-    worst, path = bad.worst, bad.worst.path
-    others = [leaf.path for leaf in bad.leaves if leaf is not worst]
-    headline = f"{RANKED[outputs.rank(worst)]} in {path}, from {call}"
-    origin = replace(origin, headline=headline, reached=story.reached(bad.leaves))
+
+    call: Call
+    origin: Origin
+    bad: Bad
+    in_ref: bool
+    options: Options
+
+
+def non_finite(of: BadCall) -> NonFiniteError:
+    """A NaN or an Inf left a jitted call."""
+    call, leaves, worst = of.call, of.bad.leaves, of.bad.worst
+    headline = f"{RANKED[rank(worst)]} in {worst.path}, from {call}"
+    origin = replace(of.origin, headline=headline, reached=reached(leaves))
     lines = [
         headline,
-        f"  {_count(path, worst)}",
-        *_also(others),
-        *told.short(origin),
-        f"  next: {_next(call, options, written=max(suspects) >= written)}",
+        f"  {_count(worst)}",
+        *_also([leaf.path for leaf in leaves if leaf is not worst]),
+        *origin_text.short(origin),
+        f"  next: {_next(call, of.options, of.in_ref)}",
     ]
     finding = Finding(
         kind="nan" if worst.nan else "inf",
         function=call.function.name,
         call=call.number,
-        path=path,
-        paths=tuple(leaf.path for leaf in bad.leaves),
+        path=worst.path,
+        paths=tuple(leaf.path for leaf in leaves),
         index=worst.first_bad or (),
         message="\n".join(lines),
         shape=worst.shape,
@@ -124,12 +79,8 @@ def non_finite(
         size=worst.size,
         location=_location(origin),
         origin=origin,
-        outputs=room.of(bad),
-        pictures=room.pictures_of(bad),
     )
-    failure = NonFiniteError(finding.message, finding)
-    failure.outputs = bad.arrays
-    return failure
+    return NonFiniteError(finding.message, finding)
 
 
 def unnamed(call: Call, origin: Origin) -> NonFiniteError:
@@ -138,7 +89,7 @@ def unnamed(call: Call, origin: Origin) -> NonFiniteError:
     origin = replace(origin, headline=headline)
     lines = [
         headline,
-        *told.short(origin),
+        *origin_text.short(origin),
         "  next: jaxdbg broke while it looked for the name of the value; the report",
         "    says where. The results of the call were not used.",
     ]
@@ -151,7 +102,7 @@ def inside(call: Call, origin: Origin) -> NonFiniteError:
     origin = replace(origin, headline=headline)
     lines = [
         headline,
-        *told.short(origin),
+        *origin_text.short(origin),
         "  next: the value may never reach a result; without "
         f"{call.option('every_op')} only what\n    leaves a jitted call counts.",
     ]
@@ -209,7 +160,7 @@ def failed_check(
     lines += [f"  at {location}"] if location else []
     if origin is not None:
         origin = replace(origin, headline=f"{title} in {call}")
-        lines += told.short(origin)
+        lines += origin_text.short(origin)
     finding = Finding(
         kind=kind,
         function=call.function.name if call else "",
@@ -296,43 +247,7 @@ def _written(function: Function) -> str:
     return describe(file, int(line)) if line.isdigit() else ""
 
 
-def result_paths(
-    call: Call,
-    args: Sequence[Any],
-    outs: Sequence[Any],
-    refs: Sequence[int],
-    debug_info: Any,
-    names: Names,
-) -> list[str]:
-    """The names of the outputs of a call, and of the Refs it was given."""
-    function = call.function.name
-    paths = call_names.output_names(function, args, outs, debug_info, names)
-    inputs = call_names.input_names(function, args, debug_info, names) if refs else []
-    return [*paths, *(inputs[i] for i in refs)]
-
-
-def raise_together(failures: Sequence[Failure], session: Session) -> None:
-    """Adds the failures to the session; raises the first, with notes of the rest."""
-    if not failures:
-        return
-    first, *rest = failures
-    for failure in rest:
-        first.add_note(f"and {_following(failure) or failure.finding.message}")
-    session.failed(first, *rest)
-
-
-def _following(failure: Failure) -> str:
-    """What there is to say of a failure that only follows; empty of any other."""
-    origin = failure.finding.origin
-    if not failure.follows or origin is None:
-        return ""
-    return (
-        f"{origin.headline}\n"
-        f"  it only follows: came in through {origin.argument}, from {origin.made_by}"
-    )
-
-
-def _next(call: Call, options: Options, written: bool = False) -> str:
+def _next(call: Call, options: Options, in_ref: bool) -> str:
     ask, rewind, debug = (
         ("%origin", "%rewind", "%debug")
         if call.in_cell
@@ -351,7 +266,7 @@ def _next(call: Call, options: Options, written: bool = False) -> str:
         return f"{record} let the program run on with these values. {rest}."
     if not call.function.user:
         return f"{rest}; {debug} stands in your frame."
-    if written:
+    if in_ref:
         return f"the Ref holds these values now. {rest}."
     return (
         "the results were not used, so what the call would have updated still holds\n"
@@ -359,16 +274,16 @@ def _next(call: Call, options: Options, written: bool = False) -> str:
     )
 
 
-def _count(path: str, bad: LeafStats) -> str:
+def _count(bad: LeafStats) -> str:
     parts = [(bad.nan, "NaN"), (bad.posinf, "Inf"), (bad.neginf, "-Inf")]
-    told = ", ".join(f"{n} {word}" for n, word in parts if n)
+    counts = ", ".join(f"{n} {word}" for n, word in parts if n)
     total = bad.bad
     what = f"{bad.dtype}[{','.join(map(str, bad.shape))}]"
     if total == bad.size:
-        return f"all of it is bad: {told} in {what}"
+        return f"all of it is bad: {counts} in {what}"
     which = "the only" if total == 1 else "the first"
-    first_bad = element_path(path, bad.first_bad or ())
-    return f"{first_bad} is {which} bad element of {bad.size}: {told} in {what}"
+    first = element_path(bad.path, bad.first_bad or ())
+    return f"{first} is {which} bad element of {bad.size}: {counts} in {what}"
 
 
 def _also(others: Sequence[str]) -> list[str]:
@@ -380,7 +295,7 @@ def _also(others: Sequence[str]) -> list[str]:
 
 
 def _location(origin: Origin) -> str:
-    return told.place(origin.source) if origin.source is not None else ""
+    return origin_text.place(origin.source) if origin.source is not None else ""
 
 
 def _raised_at(exception: Any) -> tuple[str, int] | None:

@@ -13,7 +13,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
-from jaxdbg.checks import failure_messages as findings
+from jaxdbg.checks.calls.call import Call
+from jaxdbg.checks.failure_messages import over_budget
 from jaxdbg.compiles.listener import Function, Phase
 from jaxdbg.compiles.recorder import recorder
 from jaxdbg.errors import Failure, TraceBudgetError, UsageError
@@ -152,9 +153,9 @@ class _Budget:
                 self._traces += 1
                 return
             times = self._traces + 1
-        call = findings.Call(self.function, 0, "")
+        call = Call(self.function, 0, "")
         limit = "jaxdbg.max_traces"
-        self.here.failure = findings.over_budget(
+        self.here.failure = over_budget(
             "traces", call, times, self._most, reason, limit
         )
         raise self.here.failure

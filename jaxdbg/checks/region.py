@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import sys
 import threading
 import weakref
@@ -11,39 +10,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-import jax
-
-from jaxdbg.checks import failure_messages as findings
-from jaxdbg.checks.afterwards import kept_calls as held, rewind as rewinding
+from jaxdbg.checks.afterwards import kept_calls, rewind
+from jaxdbg.checks.afterwards.last import remember
 from jaxdbg.checks.afterwards.rewind import Rewound
 from jaxdbg.checks.checker import Checker
 from jaxdbg.checks.decorator import decorated
+from jaxdbg.checks.hub import hub
 from jaxdbg.checks.session import Session
+from jaxdbg.checks.tracebacks import end_in_user_code, ends_in_jaxdbg
 from jaxdbg.checks.watch.watcher import Watcher
-from jaxdbg.compiles.listener import (
-    Function,
-    Phase,
-    bare,
-    function_called,
-    is_user_file,
-)
 from jaxdbg.compiles.recorder import recorder
-from jaxdbg.errors import Failure, UsageError, is_own_file
-from jaxdbg.jax_internals import interpose, names as _compat
-from jaxdbg.jax_internals.chex import assertions as chex_mode
-from jaxdbg.jax_internals.chex.under_vmap import has_checks
-from jaxdbg.jax_internals.interpose import Invocation, our_own_work
+from jaxdbg.errors import Failure, UsageError
 from jaxdbg.options import Options
 from jaxdbg.records import Finding, Report
 from jaxdbg.trees.names import Names, frame_namespaces
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-
-_AOT = "<ahead of time>"
-"""The source of a function that is known by the name of its executable only."""
-
-_last: Report | None = None
-_last_failing: Report | None = None
 
 
 class Region:
@@ -141,7 +123,7 @@ class Region:
         # Threads that ran before belong to somebody else.
         self._strangers = weakref.WeakSet(threading.enumerate())
         self._strangers.discard(threading.current_thread())
-        _hub.open(self)
+        hub.open(self)
         return self
 
     def __exit__(
@@ -158,15 +140,15 @@ class Region:
         try:
             late = self._late_failure(session, exc)
         finally:
-            _hub.close(self)
+            hub.close(self)
             self.watcher.ends(exc)
             session.close(recorder().stale())
-            self._final = _remember(session.report())
+            self._final = remember(session.report())
         if isinstance(exc, Failure):
             if own:
                 exc.report = self._final
             end_in_user_code(exc)
-        elif isinstance(exc, KeyboardInterrupt) and _stands_in_ours(exc):
+        elif isinstance(exc, KeyboardInterrupt) and ends_in_jaxdbg(exc):
             end_in_user_code(exc)
         if late is not None:
             late.report = self._final
@@ -184,11 +166,11 @@ class Region:
     @contextlib.contextmanager
     def left(self) -> Iterator[None]:
         """While this is open nothing is checked, as if the region had ended."""
-        _hub.close(self)
+        hub.close(self)
         try:
             yield
         finally:
-            _hub.open(self)
+            hub.open(self)
 
     def rewind(self) -> Rewound:
         """Puts arrays back to the values they had before the first failing call.
@@ -208,8 +190,8 @@ class Region:
         found = self._found()
         if not found:
             raise RuntimeError("Nothing to rewind: this region has found nothing.")
-        kept = [h for f, h in held.latest() if any(f is g for g in found)]
-        return _rewound(kept, self._namespaces())
+        kept = [c for f, c in kept_calls.latest() if any(f is g for g in found)]
+        return rewind.rewind(kept, self._namespaces())
 
     def _found(self) -> Sequence[Finding]:
         return self._session.findings if self._session is not None else ()
@@ -254,237 +236,13 @@ checked = Region
 """The name under which users know a region: `with jaxdbg.checked(): ...`."""
 
 
-def rewind_last(namespace: Mapping[str, object]) -> Rewound:
-    """`Region.rewind` for the region that failed last.
-
-    Arguments:
-        namespace: where the user's names are.
-
-    Raises:
-        RuntimeError: nothing has failed, or what was kept is dropped.
-    """
-    return _rewound([h for _, h in held.latest()], [namespace])
-
-
-def _rewound(
-    kept: Sequence[held.Held], namespaces: Sequence[Mapping[str, object]]
-) -> Rewound:
-    if not kept:
-        raise RuntimeError(
-            "Nothing to rewind with: nothing has failed, or what the failing calls "
-            "were given is not kept any more. It is kept until a later checked region "
-            "calls a jitted function."
-        )
-    with our_own_work():
-        return rewinding.rewind(kept, namespaces)
-
-
-def _remember(report: Report) -> Report:
-    global _last, _last_failing
-    _last = report
-    _last_failing = report if report.findings else _last_failing
-    return report
-
-
-def last_report() -> Report | None:
-    """The report of the region that ended last, or None."""
-    return _last
-
-
-def last_failing_report() -> Report | None:
-    """The report of the region that ended last with a finding, or None."""
-    return _last_failing
-
-
 def block_until_checked() -> None:
     """Waits until everything that was called is checked.
 
     Raises the first failure that `--async` has left pending, in any open region, and
     what chex's own asynchronous checks have found.
     """
-    for region in _hub.regions():
+    for region in hub.regions():
         region.checker.drain()
     if "chex" in sys.modules:
         sys.modules["chex"].block_until_chexify_assertions_complete()
-
-
-def end_in_user_code(error: BaseException) -> None:
-    """Cuts a traceback after the last frame of the user's, in place.
-
-    Then the traceback ends in the line that the user wrote, and `%debug` stands there.
-    """
-    last, tb = None, error.__traceback__
-    while tb is not None:
-        if is_user_file(tb.tb_frame.f_code.co_filename):
-            last = tb
-        tb = tb.tb_next
-    if last is not None:
-        last.tb_next = None
-    error.__cause__ = None
-    error.__suppress_context__ = True
-    notes = getattr(error, "__notes__", [])
-    notes[:] = [n for n in notes if "JAX has removed its internal frames" not in n]
-
-
-def _stands_in_ours(error: BaseException) -> bool:
-    """Whether jaxdbg has run, below the user's last line, when an error came."""
-    ours, tb = False, error.__traceback__
-    while tb is not None:
-        file = tb.tb_frame.f_code.co_filename
-        ours = is_own_file(file) or (ours and not is_user_file(file))
-        tb = tb.tb_next
-    return ours
-
-
-_M = TypeVar("_M", bound=Callable[..., None])
-
-
-def _ours_to_report(listener: _M) -> _M:
-    """JAX calls listeners bare: what breaks in one would be the user's crash."""
-
-    @functools.wraps(listener)
-    def safe(hub: _Hub, *args: Any) -> None:
-        try:
-            listener(hub, *args)
-        except Failure:
-            raise
-        except Exception as error:
-            hub.broke("counting traces and compilations", error)
-
-    return safe  # type: ignore[return-value]
-
-
-class _Hub:
-    """The open regions, and the hooks that are there as long as one is."""
-
-    def __init__(self) -> None:
-        self._lock = threading.RLock()
-        self._open: list[Region] = []
-        self._hooks: contextlib.ExitStack | None = None
-        self._chex = chex_mode.ChexMode(self._check_failed_eagerly)
-
-    def open(self, region: Region) -> None:
-        """Adds a region; the first one installs the hooks."""
-        with self._lock:
-            self._open = [*self._open, region]
-            if self._hooks is None:
-                try:
-                    self._install(region)
-                except Exception as error:  # then the program runs on unchecked
-                    self.broke("installing its hooks", error)
-
-    def close(self, region: Region) -> None:
-        """Removes a region, wherever it stands; the last one removes the hooks."""
-        with self._lock:
-            self._open = [r for r in self._open if r is not region]
-            if not self._open and self._hooks is not None:
-                hooks, self._hooks = self._hooks, None
-                try:
-                    hooks.close()
-                except Exception as error:
-                    region.session.broke("removing its hooks", error)
-
-    def regions(self) -> tuple[Region, ...]:
-        """The open regions, from the first to the last."""
-        return tuple(self._open)
-
-    def _install(self, region: Region) -> None:
-        self._chex = chex_mode.ChexMode(self._check_failed_eagerly)
-        with contextlib.ExitStack() as hooks:
-            for lost in (r for r in _compat.REQUIREMENTS if not r.found()):
-                region.session.notice(
-                    f"JAX {_compat.jax_version()} has no {lost.name}: {lost.lost}."
-                )
-            if not _compat.missing("interpose"):
-                hooks.enter_context(interpose.interposed(self))
-            hooks.enter_context(recorder().running(self))
-            hooks.enter_context(chex_mode.live_assertions(self._chex))
-            self._hooks = hooks.pop_all()
-
-    def _watching(self) -> list[Region]:
-        return [r for r in self._open if r.watches()]
-
-    # -- the handler of calls --------------------------------------------------------
-
-    def jitted(self, call: Invocation) -> list[Any]:
-        try:
-            return self._checked(call)
-        except Failure:
-            raise
-        except Exception as error:
-            if error is call.error:
-                raise
-            self.broke(f"checking {call.params.get('name')}", error)
-            return call.answer()
-
-    def _checked(self, call: Invocation) -> list[Any]:
-        watching = self._watching()
-        if not watching:
-            return call.execute(call.args)
-        jaxpr = call.params["jaxpr"]
-        if has_checks(jaxpr):
-            self._chex.called_with_checks(sys._getframe())
-        function = function_called(jaxpr.jaxpr.debug_info, sys._getframe())
-        which = _counted(watching, function)
-        watching[-1].watcher.begins(which, call)
-        return watching[-1].checker.jitted(call, which)
-
-    def compiled(
-        self, run: Callable[..., Any], compiled: Any, args: Any, kwargs: Any
-    ) -> Any:
-        watching = self._watching()
-        if not watching:
-            return run(*args, **kwargs)
-        name = _compat.executable_name(compiled) or "AOT function"
-        function = Function(bare(name), _AOT)
-        which = _counted(watching, function)
-        leaves, tree = jax.tree.flatten((args, kwargs))
-
-        def run_with(copies: Sequence[Any]) -> Any:
-            args, kwargs = jax.tree.unflatten(tree, copies)
-            return run(*args, **kwargs)
-
-        donated = compiled.donate_argnums
-        return watching[-1].checker.compiled(run_with, which, leaves, donated)
-
-    def _check_failed_eagerly(self, exception: Any) -> None:
-        watching = self._watching()
-        if watching:
-            failure = findings.failed_check(exception, None)
-            watching[-1].session.failed(failure)
-
-    # -- the watcher of phases -------------------------------------------------------
-
-    @_ours_to_report
-    def began(self, phase: Phase) -> None:
-        if phase.phase == "trace":
-            self._chex.traced(phase.fun)
-        watching = self._watching()
-        for n, region in enumerate(watching, 1):
-            try:
-                region.session.began(phase)
-            except Failure:
-                for counted in watching[:n]:
-                    counted.session.refused(phase)
-                raise
-
-    @_ours_to_report
-    def ended(self, phase: Phase) -> None:
-        for region in self._watching():
-            region.session.ended(phase)
-
-    def broke(self, doing: str, error: Exception) -> None:
-        """A part of jaxdbg broke: each open region says so."""
-        for region in self._open:
-            region.session.broke(doing, error)
-
-
-def _counted(watching: Sequence[Region], function: Function) -> findings.Call:
-    """Counts a call in each region, and says which it is in the innermost."""
-    session = watching[-1].session
-    for region in watching[:-1]:
-        region.session.called(function)
-    return findings.Call(function, session.called(function), session.scope)
-
-
-_hub = _Hub()

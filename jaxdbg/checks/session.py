@@ -8,20 +8,21 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
-from jaxdbg.checks import failure_messages as findings
-from jaxdbg.checks.afterwards import kept_calls as held
-from jaxdbg.checks.afterwards.bad_outputs import Room
-from jaxdbg.checks.call_times import CallLog
-from jaxdbg.checks.earlier_calls import Memory
-from jaxdbg.compiles.listener import Function, Phase
+from jaxdbg.checks.afterwards.kept_calls import KeptCalls, moved_on
+from jaxdbg.checks.calls.call import Call
+from jaxdbg.checks.calls.call_times import CallLog
+from jaxdbg.checks.calls.earlier_calls import EarlierCalls
+from jaxdbg.checks.judgement import Judgement
+from jaxdbg.compiles.listener import Phase
 from jaxdbg.compiles.recorder import MAX_EVENTS, frozen
 from jaxdbg.errors import Failure, broken
+from jaxdbg.jax_internals.functions import Function
 from jaxdbg.options import Options
-from jaxdbg.records import Finding, Reason, Remark, Report, TreeHistory
+from jaxdbg.records import Finding, Remark, Report, TreeHistory
 from jaxdbg.views.compiles_text import changed
 
 MAX_PLACED = 50
@@ -43,27 +44,26 @@ class Session:
         self.cell = cell
         self.findings: list[Finding] = []
         self.in_threads: list[Failure] = []
-        self.memory = Memory()
+        self.earlier = EarlierCalls()
         self.histories: Callable[[], tuple[TreeHistory, ...]] = tuple
-        self.kept = held.Kept()
-        self.room = Room()
+        self.kept = KeptCalls()
         self._thread = threading.current_thread()
         self._lock = threading.Lock()
         self.latest: tuple[str, int] = ("", 0)
         self._calls: Counter[Function] = Counter()
-        self._call_log = CallLog()
+        self._call_times = CallLog()
         self._traces: Counter[Function] = Counter()
         self._compiles: Counter[Function] = Counter()
         self._remarks: list[Remark] = []
         self._phases: deque[Phase] = deque(maxlen=MAX_EVENTS)
-        self._placed: dict[str, None] = {}
+        self._placed_leaves: dict[str, None] = {}
         self._notices: dict[str, None] = {}
         self._compile_seconds = 0.0
         self._check_seconds = 0.0
         self._origin_seconds = 0.0
-        self._began = time.perf_counter()
-        self._began_at = time.time()
-        self._ended: float | None = None
+        self._start = time.perf_counter()
+        self._start_time = time.time()
+        self._end: float | None = None
 
     @property
     def scope(self) -> str:
@@ -73,7 +73,7 @@ class Session:
     def called(self, function: Function) -> int:
         """Counts a call, and says which call of the function it is, from 1."""
         if function.user:
-            held.moved_on(self.kept)
+            moved_on(self.kept)
         with self._lock:
             self._calls[function] += 1
             times = self._calls[function]
@@ -81,27 +81,35 @@ class Session:
                 self.latest = function.name, times
             return times
 
-    def ran(self, call: findings.Call, began: float, ended: float) -> None:
+    def ran(self, call: Call, began: float, ended: float) -> None:
         """Notes when a call of a function of the user's ran, by `perf_counter`."""
         if call.function.user:
-            name, start = call.function.name, began - self._began
+            name, start = call.function.name, began - self._start
             with self._lock:
-                self._call_log.add(name, call.number, start, ended - began)
+                self._call_times.add(name, call.number, start, ended - began)
+
+    def counted(self, phase: Phase) -> int:
+        """Counts a trace, and says how often its function was traced, with this time.
+
+        Of a compilation it says how often; those that end well are counted.
+        """
+        if phase.hidden or phase.phase not in ("trace", "compile"):
+            return 0
+        with self._lock:
+            if phase.phase == "compile":
+                return self._compiles[phase.function] + 1
+            self._traces[phase.function] += 1
+            return self._traces[phase.function]
 
     def began(self, phase: Phase) -> None:
-        """Counts a phase; raises TraceBudgetError where its budget is spent."""
-        if phase.hidden:
-            return
-        kind = {"trace": "traces", "compile": "compiles"}.get(phase.phase)
-        if kind is not None:
-            counts = self._traces if kind == "traces" else self._compiles
+        """Notes a phase that no budget has stopped."""
+        if not phase.hidden:
             with self._lock:
-                times = counts[phase.function] + 1
-                if kind == "traces":
-                    counts[phase.function] = times
-            self._budget(kind, phase.function, times, phase.reason)
-        with self._lock:
-            self._phases.append(phase)
+                self._phases.append(phase)
+
+    def next_call(self, function: Function) -> Call:
+        """The call of a function that asks for a trace, which is not counted yet."""
+        return Call(function, self._calls[function] + 1, self.scope)
 
     def refused(self, phase: Phase) -> None:
         """Forgets a phase that began, and that a budget has stopped."""
@@ -133,8 +141,8 @@ class Session:
     def placed(self, function: str, path: str) -> None:
         """Notes a leaf that holds NaN or Inf and is no failure."""
         with self._lock:
-            if len(self._placed) < MAX_PLACED:
-                self._placed[f"{function}: {path}"] = None
+            if len(self._placed_leaves) < MAX_PLACED:
+                self._placed_leaves[f"{function}: {path}"] = None
 
     def notice(self, text: str) -> None:
         """Notes something the user should know about jaxdbg itself, once."""
@@ -145,35 +153,37 @@ class Session:
         """Notes that a part of jaxdbg itself broke."""
         self.notice(broken(doing, error, "that went unchecked"))
 
-    def failed(self, failure: Failure, *others: Failure) -> None:
-        """Adds the findings; raises the first failure unless all are recorded."""
-        for one in (failure, *others):
-            one.finding = replace(one.finding, time=time.time())
+    def failed(self, judgements: Sequence[Judgement]) -> None:
+        """Adds the findings of failures that were found together."""
+        now = time.time()
+        for judgement in judgements:
+            failure = judgement.failure
+            failure.finding = replace(failure.finding, time=now)
         with self._lock:
-            self.findings += [f.finding for f in (failure, *others)]
-            self._call_log.failed(failure.finding.function, failure.finding.call)
-            for f in (failure, *others):
-                if f.held is not None:
-                    self.kept.add(f.finding, f.held)
-                    f.held = None
-                if f.outputs:
-                    self.kept.add_outputs(f.finding, f.outputs)
-                    f.outputs = {}
+            self.findings += [j.failure.finding for j in judgements]
+            first = judgements[0].failure
+            self._call_times.failed(first.finding.function, first.finding.call)
+            for judgement in judgements:
+                self._keep(judgement)
             if threading.current_thread() is not self._thread:
-                self.in_threads.append(failure)
-        failure.report = self.report()
-        if not self.options.record:
-            raise failure
+                self.in_threads.append(first)
+
+    def _keep(self, judgement: Judgement) -> None:
+        finding = judgement.failure.finding
+        if judgement.inputs is not None:
+            self.kept.add(finding, judgement.inputs)
+        if judgement.outputs:
+            self.kept.add_outputs(finding, judgement.outputs)
 
     def close(self, remarks: Iterable[Remark] = ()) -> None:
         """Stops the clock, and lets go of what was held for the open region only.
 
         Of the remarks, those on functions that the region has called count.
         """
-        self._ended = time.perf_counter()
+        self._end = time.perf_counter()
         called = {(f.name, f.source) for f in self._calls}
         self._remarks = [r for r in remarks if (r.function, r.defined) in called]
-        self.memory.end()
+        self.earlier.end()
         self.kept.close()
 
     def report(self) -> Report:
@@ -191,9 +201,9 @@ class Session:
                     n for f, n in self._compiles.items() if not f.user
                 ),
                 findings=tuple(self.findings),
-                placed=tuple(self._placed),
+                placed=tuple(self._placed_leaves),
                 notices=tuple(self._notices),
-                seconds=(self._ended or time.perf_counter()) - self._began,
+                seconds=(self._end or time.perf_counter()) - self._start,
                 compile_seconds=self._compile_seconds,
                 check_seconds=self._check_seconds,
                 origin_seconds=self._origin_seconds,
@@ -201,9 +211,9 @@ class Session:
                 options=str(self.options),
                 compilations=frozen(self._phases),
                 remarks=tuple(self._remarks),
-                began=self._began_at,
+                began=self._start_time,
                 histories=histories,
-                call_times=self._call_log.frozen(),
+                call_times=self._call_times.frozen(),
             )
 
     def _retraces(self) -> tuple[str, ...]:
@@ -214,17 +224,6 @@ class Session:
             if p.phase == "trace" and p.function.user and p.reason is not None
         ]
         return tuple(again[:MAX_RETRACES])
-
-    def _budget(
-        self, kind: str, function: Function, times: int, reason: Reason | None
-    ) -> None:
-        budget = getattr(self.options, f"max_{kind}")
-        if isinstance(budget, Mapping):
-            budget = budget.get(function.name)
-        if budget is None or not function.user or times <= budget:
-            return
-        call = findings.Call(function, self._calls[function] + 1, self.scope)
-        self.failed(findings.over_budget(kind, call, times, budget, reason))
 
 
 def _by_name(counts: Counter[Function]) -> Mapping[str, int]:

@@ -194,7 +194,7 @@ class Checked(Installed):
         elif command == "version":
             print(f"jaxdbg {metadata.version('jaxdbg')}")
         elif command == "last":
-            from jaxdbg.checks.region import last_report
+            from jaxdbg.checks.afterwards.last import last_report
 
             if (report := last_report()) is not None:
                 return report

@@ -24,7 +24,7 @@ from IPython.core.magic import (
 from IPython.core.magic_arguments import argument, magic_arguments
 from traitlets import Bool, Int, observe
 
-from jaxdbg.checks import region
+from jaxdbg.checks.afterwards.last import last_report
 from jaxdbg.compiles import recorder
 from jaxdbg.compiles.compilations import Compilations, compilations
 from jaxdbg.compiles.diff import Difference
@@ -188,11 +188,11 @@ class Compiles(Installed):
 
     def _before_cell(self, info: Any) -> None:
         self._mark = recorder.mark()
-        self._report = region.last_report()
+        self._report = last_report()
 
     def _after_cell(self, result: Any) -> None:
         self._remember(result)
-        checked = region.last_report() is not self._report
+        checked = last_report() is not self._report
         if self.warn_after and not checked:
             events = recorder.events(since=self._mark)
             for cost in often(events, self.warn_after):

@@ -41,11 +41,11 @@ class Origins(Installed):
         what it became on its way, the leaves it reached, and what to do. The value is
         a `jaxdbg` record: `story = %origin` keeps it.
         """
-        from jaxdbg.checks.afterwards import stories  # not before: it needs JAX
+        from jaxdbg.checks.afterwards import last  # not before: it needs JAX
 
         word = line.strip()
         try:
-            return stories.origin(stories.select(word) if word else None)
+            return last.origin(last.meant(word) if word else None)
         except errors.UsageError as error:
             raise UsageError(str(error)) from None
 
@@ -54,9 +54,9 @@ class Origins(Installed):
         typed = re.fullmatch(r"(?:.*=)?\s*%origin\s+(\S*)", text)
         if typed is None:
             return (), ""
-        from jaxdbg.checks.afterwards import stories
+        from jaxdbg.checks.afterwards import last
 
-        told = stories.findings()
-        numbers = [str(n + 1) for n, f in enumerate(told) if f.origin is not None]
-        paths = [p for f in told for p in (f.path, *f.paths) if p]
+        found = last.findings()
+        numbers = [str(n + 1) for n, f in enumerate(found) if f.origin is not None]
+        paths = [p for f in found for p in (f.path, *f.paths) if p]
         return tuple(dict.fromkeys([*numbers, *paths])), typed[1]

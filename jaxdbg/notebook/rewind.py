@@ -38,17 +38,16 @@ class Rewind(Installed):
         word = line.strip()
         if word not in ("", *FLAGS):
             raise unknown("option of %rewind", word, FLAGS)
-        from jaxdbg.checks import region
-        from jaxdbg.checks.afterwards import kept_calls as held
+        from jaxdbg.checks.afterwards import kept_calls, last
 
         if not word:
             try:
-                print(region.rewind_last(self.shell.user_ns))
+                print(last.rewind_last(self.shell.user_ns))
             except RuntimeError as error:
                 raise UsageError(str(error)) from None
             return
-        size = held.nbytes([h.args for _, h in held.latest()])
-        held.forget()
+        size = kept_calls.nbytes([call.args for _, call in kept_calls.latest()])
+        kept_calls.forget()
         print(f"forgot the inputs of failing calls: {size:,} bytes")
 
     def candidates(self, text: str) -> tuple[tuple[str, ...], str]:
@@ -59,6 +58,6 @@ class Rewind(Installed):
     def uninstall(self) -> None:
         """Removes the magic, and drops what is kept for it."""
         super().uninstall()
-        from jaxdbg.checks.afterwards import kept_calls as held
+        from jaxdbg.checks.afterwards import kept_calls
 
-        held.forget()
+        kept_calls.forget()

@@ -178,7 +178,7 @@ def _panel_of(
     what: object, name: str | None, places: Sequence[Mapping[str, Any]]
 ) -> Panel:
     # Not before a panel is shown: they need ipywidgets and JAX.
-    from jaxdbg.checks.region import last_report
+    from jaxdbg.checks.afterwards.last import last_report
     from jaxdbg.notebook.widget import Panel
     from jaxdbg.trees.finite_map import FiniteMap, finite_map
 

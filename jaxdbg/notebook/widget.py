@@ -19,7 +19,7 @@ import anywidget
 import traitlets
 
 import jaxdbg.notebook.tiles as tiles
-from jaxdbg.checks.afterwards import last as results
+from jaxdbg.checks.afterwards import last
 from jaxdbg.compiles.compilations import Compilations
 from jaxdbg.errors import UsageError
 from jaxdbg.records import Report, TreeStats
@@ -132,7 +132,7 @@ class Panel(anywidget.AnyWidget):
         """What a failing call gave, which no tree holds."""
         try:
             finding = self.report.findings[asked["finding"]] if self.report else None
-            array = results.bad_output(asked["path"], finding)
+            array = last.bad_output(asked["path"], finding)
             return tiles.tile(array, asked["window"])
         except (UsageError, RuntimeError) as error:  # not kept, or not any more
             return {"error": str(error)}

@@ -15,6 +15,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxdbg.jax_internals.interpose import our_own_work
+
 SMALL = 1 << 16
 """Bytes up to which a jitted copy is the quicker one."""
 
@@ -38,6 +40,20 @@ def copied(arrays: Sequence[Any]) -> list[Any]:
         for i, copy in zip(rest, put, strict=True):
             copies[i] = copy
     return copies
+
+
+def copied_at(arrays: Sequence[Any], which: Sequence[int]) -> tuple[Any, ...]:
+    """The arrays, with copies in place of some of them.
+
+    Arguments:
+        arrays: arrays, and whatever else a call is given.
+        which: indices of those to copy.
+    """
+    result = list(arrays)
+    with our_own_work():
+        for i, copy in zip(which, copied([arrays[i] for i in which]), strict=True):
+            result[i] = copy
+    return tuple(result)
 
 
 def _is_small(a: Any) -> bool:

@@ -256,5 +256,5 @@ def test_a_warm_call_outside_never_meets_jaxdbg(monkeypatch: Any) -> None:
 
     with jaxdbg.checked():
         f(jnp.ones(3))
-    monkeypatch.setattr("jaxdbg.checks.region._Hub.jitted", _wrong)
+    monkeypatch.setattr("jaxdbg.checks.hub.Hub.jitted", _wrong)
     assert f(jnp.ones(3))[0] == 2

@@ -14,7 +14,7 @@ import pytest
 from flax import nnx
 
 import jaxdbg
-from jaxdbg.checks import failure_messages as findings
+from jaxdbg.checks.calls.call import Run
 from tests.programs.hard_cases import bits
 
 INF, NAN = jnp.inf, jnp.nan
@@ -413,13 +413,13 @@ def test_training_eagerly_is_silent() -> None:
 
 def test_a_mask_is_named_once_however_often_it_comes(monkeypatch):
     named = []
-    plain = findings.result_paths
+    plain = Run.result_names
 
     def counted(*args):
         named.append(args)
         return plain(*args)
 
-    monkeypatch.setattr(findings, "result_paths", counted)
+    monkeypatch.setattr(Run, "result_names", counted)
 
     @jax.jit
     def mask(x):

@@ -55,7 +55,8 @@ def test_the_traceback_ends_in_the_users_line() -> None:
     with pytest.raises(jaxdbg.TraceBudgetError) as caught:
         step(1.0)
     files = [str(frame.path) for frame in caught.traceback]
-    assert files[0] == __file__ and files[-1].endswith("max_traces.py")
+    assert files[0] == __file__
+    assert files[-1].endswith("max_traces.py")
     assert len(files) == 2  # ours says __tracebackhide__
     assert caught.value.__suppress_context__
 

@@ -118,7 +118,8 @@ def test_a_trace_that_raises(log):
         with pytest.raises(ValueError, match="the user's own"):
             f(1.0)
     first, second = log()
-    assert first.failed and second.failed
+    assert first.failed
+    assert second.failed
     assert first.reason is None
     assert second.reason.cause == "failed before"
 

@@ -170,9 +170,9 @@ def test_a_computation_that_fails_late_is_not_ours(monkeypatch):
 
 
 BREAKABLE = [
-    ("jaxdbg.checks.checker.Checker._plan", "a plan"),
-    ("jaxdbg.checks.checker.Checker._judge", "a judgement"),
-    ("jaxdbg.checks.region._counted", "a count"),
+    ("jaxdbg.checks.checker.plan_of", "a plan"),
+    ("jaxdbg.checks.judge.Judge.judged", "a judgement"),
+    ("jaxdbg.checks.hub._counted", "a count"),
     ("jaxdbg.checks.session.Session.began", "the counts of phases"),
     ("jaxdbg.checks.session.Session.ended", "the counts of what has ended"),
     ("jaxdbg.compiles.reasons.History.why", "a reason"),
@@ -199,8 +199,8 @@ def test_whatever_breaks_the_program_goes_on(monkeypatch, part):
 @pytest.mark.parametrize(
     "part",
     [
-        "trees.call_names.output_names",
-        "checks.afterwards.bad_outputs.bad_of",
+        "checks.calls.call.output_names",
+        "checks.diagnosis.bad_of",
         "checks.diagnosis.search",
     ],
 )

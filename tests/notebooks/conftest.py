@@ -26,4 +26,4 @@ def cells(
 @pytest.fixture
 def said(cells: list[Cell]) -> Callable[[str], str]:
     """What the cell with an id printed."""
-    return lambda id: next(printed(cell) for cell in cells if cell["id"] == id)
+    return lambda name: next(printed(c) for c in cells if c["id"] == name)

@@ -381,7 +381,9 @@ def test_html_of_a_hostile_name_is_text() -> None:
 
 def test_html_has_no_colour_of_its_own() -> None:
     text = compiles_html.render(made.everything())
-    assert "#" not in text and "<script" not in text and "rgb" not in text
+    assert "#" not in text
+    assert "<script" not in text
+    assert "rgb" not in text
 
 
 # The value.

@@ -239,7 +239,8 @@ def test_code_is_marked():
     cut = replace(CELL, code=long, column=start, end_column=start + 5)
     line, below = marked(cut)
     assert len(line) < 110
-    assert line.startswith("… ") and below.index("^") == line.index("x / z")
+    assert line.startswith("… ")
+    assert below.index("^") == line.index("x / z")
     assert below.count("^") == 5
 
 
@@ -251,7 +252,8 @@ def test_html_is_escaped():
         source=replace(CELL, code="        return x / (var + self.eps)  # <b>"),
     )
     text = html(evil)
-    assert "<script" not in text and "<b>" not in text
+    assert "<script" not in text
+    assert "<b>" not in text
     assert "a &lt; b" in text
     assert ">x / (var + self.eps)</span>" in text
 

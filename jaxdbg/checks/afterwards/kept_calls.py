@@ -24,19 +24,16 @@ import itertools
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 import jax
 
-from jaxdbg.trees import call_names
-from jaxdbg.trees.copies import copied, is_gone
-
-if TYPE_CHECKING:
-    from jaxdbg.checks.checker import Checked
-    from jaxdbg.checks.earlier_calls import Memory
-    from jaxdbg.checks.failure_messages import Call
-    from jaxdbg.records import Finding
-    from jaxdbg.trees.names import Names
+from jaxdbg.checks.calls.call import Call, Run
+from jaxdbg.checks.calls.earlier_calls import EarlierCalls
+from jaxdbg.records import Finding
+from jaxdbg.trees.call_names import input_names, output_names, updates
+from jaxdbg.trees.copies import copied, copied_at, is_gone
+from jaxdbg.trees.names import Names
 
 MORE = 1 << 26
 """Bytes that are kept of failing calls beyond the first of a user's function."""
@@ -53,12 +50,12 @@ _openings: itertools.count[int] = itertools.count()
 
 
 @dataclass(slots=True, eq=False)
-class Held:
-    """A failing call, with what it was given.
+class KeptCall:
+    """A failing call, with its arguments.
 
     Attributes:
         call: which call it was.
-        number: which call of the region it was, of any function (`Memory`).
+        number: which call of the region it was, of any function.
         jaxpr: its closed jaxpr; None for an AOT call.
         args: its flat arguments, with the values they had before it.
         given: the very arrays it was given; where they were donated, their husks.
@@ -68,7 +65,7 @@ class Held:
             where that is known: `{(function, output): argument}`.
         bad: the outputs that are bad, by index: what each is called.
         refs: indices of arguments that are Refs, which are written to in place.
-        memory: the calls of its region.
+        earlier: the calls of its region.
     """
 
     call: Call
@@ -81,14 +78,44 @@ class Held:
     updates: Mapping[tuple[Any, int], int]
     bad: Mapping[int, str]
     refs: tuple[int, ...]
-    memory: Memory
+    earlier: EarlierCalls
 
-    @property
-    def told(self) -> str:
-        """The call in words, for a time when its cell is not the one that runs."""
-        function = self.call.function
-        kind = "eager op " if function.eager else ""
-        return f"call {self.call.number} of {kind}{function.name}"
+    @classmethod
+    def of(
+        cls,
+        run: Run,
+        names: Names,
+        bad: Sequence[int],
+        earlier: EarlierCalls,
+        copy: bool,
+    ) -> Self:
+        """What to keep of a call that failed.
+
+        Arguments:
+            run: the call.
+            names: what the user calls things, now.
+            bad: indices of its bad results.
+            earlier: the calls of its region.
+            copy: whether its donated arguments are about to be deleted.
+        """
+        donated = [i for i in run.layout.donated if not is_gone(run.args[i])]
+        outside = names.from_outside()
+        paths = {i: outside.of(a) for i, a in enumerate(run.given)}
+        function, info = run.call.function.name, run.debug_info
+        outputs = output_names(function, run.given, run.outs, info, names)
+        return cls(
+            call=run.call,
+            number=run.number,
+            jaxpr=run.jaxpr,
+            args=copied_at(run.args, donated) if copy else tuple(run.args),
+            given=tuple(run.given),
+            names=tuple(input_names(function, run.given, info, names)),
+            paths={i: path for i, path in paths.items() if path is not None},
+            updates=_updates(run, earlier),
+            bad={i: outputs[i] for i in bad if i < len(run.outs)},
+            refs=run.layout.refs,
+            earlier=earlier,
+        )
 
     @property
     def lost(self) -> tuple[int, ...]:
@@ -98,10 +125,10 @@ class Held:
 
 
 @dataclass(slots=True, eq=False)
-class Kept:
+class KeptCalls:
     """What is kept of one region, in the order in which it failed."""
 
-    calls: list[tuple[Finding, Held]] = field(default_factory=list)
+    calls: list[tuple[Finding, KeptCall]] = field(default_factory=list)
     outputs: list[tuple[Finding, Mapping[str, Any]]] = field(default_factory=list)
     room: int = field(default_factory=lambda: OUTPUTS)
     opened: int = field(default_factory=lambda: next(_openings))
@@ -111,15 +138,15 @@ class Kept:
         """Whether what a failing call was given is kept, by the rules above."""
         if len(self.calls) >= MANY:
             return False
-        users = [h for _, h in self.calls if h.call.function.user]
+        users = [c for _, c in self.calls if c.call.function.user]
         if call.function.user and not users:
             return True
-        more = [h.args for _, h in self.calls if h not in users[:1]]
+        more = [c.args for _, c in self.calls if c not in users[:1]]
         return nbytes([*more, args]) <= MORE
 
-    def add(self, finding: Finding, held: Held) -> None:
+    def add(self, finding: Finding, call: KeptCall) -> None:
         """Keeps what a failing call was given."""
-        self.calls.append((finding, held))
+        self.calls.append((finding, call))
         _keep(self)
 
     def fitting(self, outputs: Mapping[str, Any], copy: bool) -> dict[str, Any]:
@@ -152,10 +179,10 @@ class Kept:
 
 
 _lock = threading.Lock()
-_latest: Kept | None = None
+_latest: KeptCalls | None = None
 
 
-def _keep(kept: Kept | None) -> None:
+def _keep(kept: KeptCalls | None) -> None:
     global _latest
     with _lock:
         before, _latest = _latest, kept
@@ -164,7 +191,7 @@ def _keep(kept: Kept | None) -> None:
             before.outputs.clear()
 
 
-def moved_on(kept: Kept) -> None:
+def moved_on(kept: KeptCalls) -> None:
     """A region calls a function of the user's: what an earlier one left is dropped."""
     latest = _latest
     if latest is not None and latest is not kept and 0 <= latest.closed < kept.opened:
@@ -176,70 +203,36 @@ def forget() -> None:
     _keep(None)
 
 
-def latest() -> list[tuple[Finding, Held]]:
+def latest() -> list[tuple[Finding, KeptCall]]:
     """The findings of which something is kept, in order, and what."""
     kept = _latest
     return list(kept.calls) if kept is not None else []
 
 
-def of(finding: Finding) -> Held | None:
+def of(finding: Finding) -> KeptCall | None:
     """What is kept for this very finding; None where nothing is, or no longer."""
-    return next((held for known, held in latest() if known is finding), None)
+    return next((call for known, call in latest() if known is finding), None)
 
 
 def outputs_of(finding: Finding) -> Mapping[str, Any] | None:
     """The bad results that are kept for this very finding, by path; None for none."""
     kept = _latest
-    told = list(kept.outputs) if kept is not None else []
-    return next((outputs for known, outputs in told if known is finding), None)
+    by_finding = list(kept.outputs) if kept is not None else []
+    return next((outputs for known, outputs in by_finding if known is finding), None)
 
 
-def taken(checked: Checked, names: Names, bad: Sequence[int], copy: bool) -> Held:
-    """What there is to keep of a call that failed.
-
-    Arguments:
-        checked: the call.
-        names: what the user calls things, now.
-        bad: indices of its bad results.
-        copy: whether its donated arguments are about to be deleted.
-    """
-    args, given, jaxpr = list(checked.args), tuple(checked.given), checked.jaxpr
-    donated = [i for i in checked.plan.donated if not is_gone(args[i])]
-    if copy:
-        for i, array in zip(donated, copied([args[i] for i in donated]), strict=True):
-            args[i] = array
-    call, info = checked.call, jaxpr.jaxpr.debug_info
-    outside = names.from_outside()
-    paths = {i: outside.of(a) for i, a in enumerate(given)}
-    name, outs = call.function.name, checked.outs
-    outputs = call_names.output_names(name, given, outs, info, names)
-    return Held(
-        call=call,
-        number=checked.number,
-        jaxpr=jaxpr,
-        args=tuple(args),
-        given=given,
-        names=tuple(call_names.input_names(name, given, info, names)),
-        paths={i: path for i, path in paths.items() if path is not None},
-        updates=_updates(checked),
-        bad={i: outputs[i] for i in bad if i < len(outs)},
-        refs=checked.plan.refs,
-        memory=checked.memory,
-    )
-
-
-def _updates(checked: Checked) -> dict[tuple[Any, int], int]:
+def _updates(run: Run, earlier: EarlierCalls) -> dict[tuple[Any, int], int]:
     """Outputs of functions that take the place of an argument, as far as one can tell.
 
     What a call made and this call was given is, most likely, a variable of the user's
     loop; and a library's jit says which output is the new value of which argument.
     """
     found: dict[tuple[Any, int], list[int]] = {}
-    for i, array in enumerate(checked.given):
-        if (made := checked.memory.made(array)) is not None:
+    for i, array in enumerate(run.given):
+        if (made := earlier.made(array)) is not None:
             found.setdefault((made.call.function, made.output), []).append(i)
-    function, info = checked.call.function, checked.jaxpr.jaxpr.debug_info
-    known = call_names.updates(checked.given, checked.outs, info)
+    function = run.call.function
+    known = updates(run.given, run.outs, run.debug_info)
     for output, i in known.items():
         if i not in found.setdefault((function, output), []):
             found[function, output].append(i)

@@ -1,19 +1,73 @@
-"""The bad results of a failing call, on request: `jaxdbg.bad_output()`."""
+"""The region that ended last: its report, `jaxdbg.origin()`, `jaxdbg.bad_output()`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from jaxdbg.checks.afterwards import kept_calls as held
-from jaxdbg.checks.region import last_failing_report
+from jaxdbg.checks.afterwards import kept_calls
+from jaxdbg.checks.afterwards.rewind import Rewound, rewind
 from jaxdbg.errors import Failure, UsageError
 from jaxdbg.options import did_you_mean
-from jaxdbg.records import Finding
+from jaxdbg.records import Finding, Origin, Report
 from jaxdbg.records.keeper import outputs_not_kept
 from jaxdbg.views.tree_text import nbytes
 
 MAX_NAMED = 3
 """How many bad leaves an error names."""
+
+_last: Report | None = None
+_last_failing: Report | None = None
+
+
+def remember(report: Report) -> Report:
+    """A region has ended with this report."""
+    global _last, _last_failing
+    _last = report
+    _last_failing = report if report.findings else _last_failing
+    return report
+
+
+def last_report() -> Report | None:
+    """The report of the region that ended last, or None."""
+    return _last
+
+
+def last_failing_report() -> Report | None:
+    """The report of the region that ended last with a finding, or None."""
+    return _last_failing
+
+
+def findings() -> tuple[Finding, ...]:
+    """The findings of the region that failed last."""
+    return _last_failing.findings if _last_failing is not None else ()
+
+
+# -- asking ----------------------------------------------------------------------------
+
+
+def origin(finding: Finding | Failure | None = None) -> Origin:
+    """Where a bad value was born, and the way it took.
+
+    Prints as the whole story, and shows itself in a notebook.
+
+    Arguments:
+        finding: a `Finding`, or the error that was raised for one; by default the
+            first finding, of the region that failed last, that has an origin.
+
+    Raises:
+        UsageError: there is no such finding, or it is not about a value.
+        TypeError: it is neither.
+    """
+    if not isinstance(finding, Finding | Failure | None):
+        raise TypeError(
+            "jaxdbg.origin() takes a Finding, the error raised for one, or nothing for "
+            f"the last one; it was given {type(finding).__name__}."
+        )
+    found = meant(finding, lambda known: known.origin is not None)
+    if found.origin is None:
+        raise UsageError(_without(found))
+    return found.origin
 
 
 def bad_output(
@@ -40,20 +94,8 @@ def bad_output(
         UsageError: there is no such finding, or the leaf was not bad in it.
         RuntimeError: the array is not kept, or not any more.
     """
-    if isinstance(finding, Failure):
-        finding = finding.finding
-    if isinstance(finding, Finding):
-        return output(finding, path)
-    known = _findings()
-    if isinstance(finding, int):
-        if not 1 <= finding <= len(known):
-            raise UsageError(
-                f"There is no finding {finding}. Expected a number from 1 to "
-                f"{len(known)}."
-            )
-        return output(known[finding - 1], path)
-    named = [f for f in known if f.paths and path in (None, *f.paths)]
-    return output(named[0] if named else known[0], path)
+    found = meant(finding, lambda known: known.paths and path in (None, *known.paths))
+    return output(found, path)
 
 
 def output(finding: Finding, path: str | None = None) -> Any:
@@ -66,7 +108,7 @@ def output(finding: Finding, path: str | None = None) -> Any:
     path = finding.path if path is None else path
     if path not in finding.paths:
         raise UsageError(_not_bad(finding, path))
-    arrays = held.outputs_of(finding)
+    arrays = kept_calls.outputs_of(finding)
     if arrays is None:
         raise outputs_not_kept(finding.function, finding.call)
     if path not in arrays:
@@ -74,14 +116,56 @@ def output(finding: Finding, path: str | None = None) -> Any:
     return arrays[path]
 
 
-def _findings() -> tuple[Finding, ...]:
-    report = last_failing_report()
-    if report is None or not report.findings:
+def rewind_last(namespace: Mapping[str, object]) -> Rewound:
+    """`Region.rewind` for the region that failed last.
+
+    Arguments:
+        namespace: where the user's names are.
+
+    Raises:
+        RuntimeError: nothing has failed, or what was kept is dropped.
+    """
+    return rewind([call for _, call in kept_calls.latest()], [namespace])
+
+
+def meant(
+    which: int | str | Finding | Failure | None,
+    fits: Callable[[Finding], object] = lambda _: True,
+) -> Finding:
+    """The finding that a user means, of the region that failed last.
+
+    Arguments:
+        which: the finding, the error that was raised for it, its number from 1, or the
+            path of a leaf that is bad in it; None for the first one that fits, or else
+            the first of all.
+        fits: whether a finding is about what the user asks for.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if isinstance(which, Failure):
+        return which.finding
+    if isinstance(which, Finding):
+        return which
+    known = findings()
+    if not known:
         raise UsageError(
-            "No region has failed yet, so there is no bad result. Run the code under "
+            "No region has failed yet, so there is no finding. Run the code under "
             "%%checked, or in `with jaxdbg.checked():`."
         )
-    return report.findings
+    if which is None:
+        return next(filter(fits, known), known[0])
+    number = int(which) if str(which).isdigit() else 0
+    named = [f for f in known if which in (f.path, *f.paths)]
+    if 1 <= number <= len(known):
+        return known[number - 1]
+    if named:
+        return named[0]
+    paths = ", ".join(dict.fromkeys(f.path for f in known if f.path))
+    raise UsageError(
+        f"There is no finding {which!r}. Expected a number from 1 to {len(known)}"
+        + (f", or one of: {paths}." if paths else ".")
+    )
 
 
 def _not_bad(finding: Finding, path: str) -> str:
@@ -100,10 +184,23 @@ def _left_out(finding: Finding, path: str) -> str:
     size = f" ({nbytes([leaf])})" if leaf is not None else ""
     return (
         f"{path}{size}, as {_call(finding)} gave it, is not kept: of the bad results "
-        f"of a region {held.OUTPUTS >> 20} MiB are, the worst leaf first. What it held "
-        "is in `finding.outputs`; `finding.pictures` and the panel show where."
+        f"of a region {kept_calls.OUTPUTS >> 20} MiB are, the worst leaf first. What "
+        "it held is in `finding.outputs`; `finding.pictures` and the panel show where."
     )
 
 
 def _call(finding: Finding) -> str:
     return f"call {finding.call} of {finding.function}"
+
+
+def _without(finding: Finding) -> str:
+    about, first = _ABOUT.get(finding.kind, "a check"), finding.message.splitlines()[0]
+    return f"This finding has no origin, it is about {about}: {first}"
+
+
+_ABOUT = {
+    "traces": "tracing",
+    "compiles": "compiling",
+    "index": "an index",
+    "div": "a division of integers",
+}

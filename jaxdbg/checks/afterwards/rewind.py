@@ -16,12 +16,13 @@ from typing import Any
 
 import jax
 
-from jaxdbg.checks.afterwards.kept_calls import Held
+from jaxdbg.checks.afterwards.kept_calls import KeptCall
 from jaxdbg.jax_internals.arrays import REF
+from jaxdbg.jax_internals.interpose import our_own_work
 from jaxdbg.records import tree_name
-from jaxdbg.trees import paths as slots
 from jaxdbg.trees.copies import is_gone
 from jaxdbg.trees.names import Names
+from jaxdbg.trees.paths import CannotWrite, NoSuchPlace, read, write
 
 MAX_LINES = 8
 """How many things that cannot be put back are told one by one."""
@@ -65,21 +66,31 @@ class Rewound:
         printer.text(str(self))
 
 
-def rewind(calls: Sequence[Held], namespaces: Namespaces) -> Rewound:
+def rewind(calls: Sequence[KeptCall], namespaces: Namespaces) -> Rewound:
     """Puts back what some failing calls were given.
 
     Arguments:
         calls: the failing calls of one region, the first one first. Of a later one
             only what was made before the first is good.
         namespaces: where the user's names are, the nearest first.
+
+    Raises:
+        RuntimeError: there is none: nothing has failed, or what was kept is dropped.
     """
-    work = _Work(namespaces)
-    for call in calls:
-        work.undo(call, first=calls[0].number)
-    work.tell_what_is_the_users()
-    before = [c.told for c in calls[:1]]
+    if not calls:
+        raise RuntimeError(
+            "Nothing to rewind with: nothing has failed, or what the failing calls "
+            "were given is not kept any more. It is kept until a later checked region "
+            "calls a jitted function."
+        )
+    with our_own_work():
+        work = _Work(namespaces)
+        for call in calls:
+            work.undo(call, first=calls[0].number)
+        work.keep_what_the_user_set()
+    before = calls[0].call.in_words
     return Rewound(
-        tuple(before), tuple(work.back), tuple(work.unchanged), tuple(work.left.items())
+        (before,), tuple(work.back), tuple(work.unchanged), tuple(work.left.items())
     )
 
 
@@ -94,7 +105,7 @@ class _Work:
         self.left: dict[str, str] = {}
         self._mine: dict[str, None] = {}  # what the user has set since
 
-    def undo(self, call: Held, first: int) -> None:
+    def undo(self, call: KeptCall, first: int) -> None:
         """Puts back the arguments of one call."""
         places = dict(call.paths)
         for i, followed in self._followed(call).items():
@@ -110,8 +121,8 @@ class _Work:
             elif reason := self._without_place(call, i):
                 self.left[call.names[i]] = reason
 
-    def tell_what_is_the_users(self) -> None:
-        """Of what the user has set, only parts of what else was put back are told.
+    def keep_what_the_user_set(self) -> None:
+        """Of what the user has set, only parts of what else was put back are listed.
 
         A batch is set anew in every step of a loop.
         """
@@ -122,11 +133,11 @@ class _Work:
                     "what is there now was not put there by a checked call"
                 )
 
-    def _put(self, call: Held, i: int, path: str, first: int) -> None:
+    def _put(self, call: KeptCall, i: int, path: str, first: int) -> None:
         array = call.args[i]
         try:
             namespace, current = self._read(path)
-        except slots.NoSuchPlace as error:
+        except NoSuchPlace as error:
             self.left[path] = f"it is not there any more ({error})"
             return
         if isinstance(array, REF):
@@ -140,36 +151,36 @@ class _Work:
             self._mine[path] = None
         else:
             try:
-                slots.write(namespace, path, array)
-            except (slots.NoSuchPlace, slots.CannotWrite) as error:
+                write(namespace, path, array)
+            except (NoSuchPlace, CannotWrite) as error:
                 self.left[path] = str(error)
             else:
                 self.back[path] = None
 
     def _read(self, path: str) -> tuple[Mapping[str, object], Any]:
         """What is at a path, and the namespace it is in."""
-        missing = slots.NoSuchPlace(path)
+        missing = NoSuchPlace(path)
         for namespace in self._namespaces:
             try:
-                return namespace, slots.read(namespace, path)
-            except slots.NoSuchPlace as error:
+                return namespace, read(namespace, path)
+            except NoSuchPlace as error:
                 missing = error
         raise missing
 
     def _was_put_by_a_call(
-        self, call: Held, i: int, current: object, first: int
+        self, call: KeptCall, i: int, current: object, first: int
     ) -> bool:
         # A donated array that is copied for us has left its husk in the container.
         if current is call.given[i]:
             return True
-        made = call.memory.made(current)
+        made = call.earlier.made(current)
         return made is not None and made.number >= first
 
-    def _is_after(self, call: Held, i: int, first: int) -> bool:
-        made = call.memory.made(call.given[i])
+    def _is_after(self, call: KeptCall, i: int, first: int) -> bool:
+        made = call.earlier.made(call.given[i])
         return made is not None and made.number >= first
 
-    def _followed(self, call: Held) -> dict[int, str]:
+    def _followed(self, call: KeptCall) -> dict[int, str]:
         """Where arguments are now whose place was not known at the time of the call.
 
         An `--async` failure is seen when the model has moved on; but which output of
@@ -178,7 +189,7 @@ class _Work:
         """
         found: dict[int, list[str]] = {}
         for array, path in self._now.paths():
-            made = call.memory.made(array)
+            made = call.earlier.made(array)
             if made is None or made.number < call.number:
                 continue
             i = call.updates.get((made.call.function, made.output))
@@ -186,7 +197,7 @@ class _Work:
                 found.setdefault(i, []).append(path)
         return {i: paths[0] for i, paths in found.items() if len(paths) == 1}
 
-    def _without_place(self, call: Held, i: int) -> str:
+    def _without_place(self, call: KeptCall, i: int) -> str:
         """Why something that has no place in the user's containers is not put back."""
         value = call.args[i]
         if isinstance(value, bool | int | float | complex):

@@ -1,1 +1,1 @@
-"""watch."""
+"""Trees that are watched from call to call."""

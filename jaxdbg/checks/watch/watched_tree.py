@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxdbg.checks import failure_messages as findings
+from jaxdbg.checks.calls.call import Call
 from jaxdbg.frameworks.readers import variable_reader
 from jaxdbg.frameworks.reading import VariableReader
 from jaxdbg.records import Finding, TreeHistory
@@ -72,7 +72,7 @@ class Watched:
     _looks: int = 0
     _held: list[weakref.ref[Any]] = field(default_factory=list)
 
-    def look(self, call: findings.Call, apart: bool = False) -> None:
+    def look(self, call: Call, apart: bool = False) -> None:
         """Adds a row, if the tree is there, computed, and not what it was.
 
         Arguments:
@@ -259,7 +259,7 @@ def is_ready(array: Any) -> bool:
     return not is_gone(array) and bool(array.is_ready())
 
 
-def _row(call: findings.Call, arrays: Sequence[Any]) -> Row:
+def _row(call: Call, arrays: Sequence[Any]) -> Row:
     largest = np.asarray(statistics.peaks(arrays), np.float64)
     row = Row(call.number, call.function.name, largest)
     suspects = np.flatnonzero(~np.isfinite(largest)).tolist()

@@ -17,15 +17,14 @@ import weakref
 from collections import ChainMap
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
-from jaxdbg.checks import failure_messages as findings
-from jaxdbg.checks.session import Session
+from jaxdbg.checks.calls.call import Call
 from jaxdbg.checks.watch.watched_tree import Watched
 from jaxdbg.errors import Failure
 from jaxdbg.jax_internals.interpose import Invocation, our_own_work
 from jaxdbg.options import did_you_mean
-from jaxdbg.records import TreeHistory, TreeStats
+from jaxdbg.records import Finding, TreeHistory, TreeStats
 from jaxdbg.trees.finite_map import finite_map
 from jaxdbg.trees.leaves import leaves_of
 from jaxdbg.trees.names import Names
@@ -49,6 +48,21 @@ MAX_SEARCH = 0.2
 """Seconds that looking them up may take in all; in a huge namespace it is slow."""
 
 
+class Records(Protocol):
+    """What a watcher asks of the session of its region."""
+
+    findings: list[Finding]
+
+    def notice(self, text: str) -> None:
+        """Notes something the user should know, once."""
+
+    def broke(self, doing: str, error: BaseException) -> None:
+        """Notes that a part of jaxdbg broke."""
+
+    def spent(self, checking: float) -> None:
+        """Adds seconds to what checking has cost."""
+
+
 class Watcher:
     """Watches the trees of one region, from call to call.
 
@@ -60,7 +74,7 @@ class Watcher:
     """
 
     def __init__(
-        self, session: Session, names: Callable[[], Names], wanted: Sequence[str] = ()
+        self, session: Records, names: Callable[[], Names], wanted: Sequence[str] = ()
     ):
         self._session = session
         self._names = names
@@ -70,8 +84,8 @@ class Watcher:
             for name in wanted
         }
         self._met: dict[int, object] = {}
-        self._before: findings.Call | None = None
-        self._running: findings.Call | None = None
+        self._before: Call | None = None
+        self._running: Call | None = None
         self._began = time.perf_counter()
         self._looked = 0.0
         self._searched = 0.0
@@ -80,7 +94,7 @@ class Watcher:
         self._statistics: dict[str, TreeStats] = {}
         self._frozen: tuple[Any, tuple[TreeHistory, ...]] | None = None
 
-    def begins(self, which: findings.Call, call: Invocation) -> None:
+    def begins(self, which: Call, call: Invocation) -> None:
         """Looks at what the last call has left, when the next one begins."""
         if not which.function.user:
             return
@@ -142,14 +156,14 @@ class Watcher:
         seconds = time.perf_counter() - self._began
         return self._looked <= ALLOWANCE + SHARE * seconds
 
-    def _look(self, call: findings.Call, apart: bool = False) -> None:
+    def _look(self, call: Call, apart: bool = False) -> None:
         began = time.perf_counter()
         with our_own_work():
             for tree in self._trees.values():
                 tree.look(call, apart)
         self._looked += self._spent(began)
 
-    def _measure(self, call: findings.Call) -> None:
+    def _measure(self, call: Call) -> None:
         """Takes the statistics of the trees, where there is time for it."""
         began = time.perf_counter()
         trees = [tree for tree in self._trees.values() if tree.is_ready()]

@@ -12,7 +12,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 import jaxdbg
-from jaxdbg.checks import region as regions
+from jaxdbg.checks.afterwards import last
 from jaxdbg.records import Origin, Report
 
 BAD = np.array([[1, -1], [2, 3]], np.float32)
@@ -26,7 +26,7 @@ def logs(x):
 @pytest.fixture
 def failed(monkeypatch):
     """The report of a region with two findings about a value."""
-    monkeypatch.setattr(regions, "_last_failing", None)
+    monkeypatch.setattr(last, "_last_failing", None)
     with jaxdbg.checked(record=True) as region:
         logs(BAD)
         jax.jit(lambda x: x / x)(np.float32(0))
@@ -89,11 +89,11 @@ def test_an_origin_survives_json(failed):
 
 
 def test_what_cannot_be_told(monkeypatch):
-    monkeypatch.setattr(regions, "_last_failing", None)
+    monkeypatch.setattr(last, "_last_failing", None)
     with pytest.raises(jaxdbg.UsageError) as caught:
         jaxdbg.origin()
     assert str(caught.value) == (
-        "No region has failed yet, so there is no origin to tell. Run the code under "
+        "No region has failed yet, so there is no finding. Run the code under "
         "%%checked, or in `with jaxdbg.checked():`."
     )
     with pytest.raises(TypeError) as wrong:

@@ -18,7 +18,7 @@ from flax import nnx
 from jax.experimental import checkify
 
 import jaxdbg
-from jaxdbg.checks.afterwards import kept_calls as held
+from jaxdbg.checks.afterwards import kept_calls
 
 ALONE = """
 import sys
@@ -327,7 +327,7 @@ def test_finding_from_a_file(tmp_path: Path) -> None:
 
 def test_dropped_inputs(tmp_path: Path) -> None:
     finding = failing(loss_of, jnp.zeros((3, 4)), jnp.ones((3, 4)))
-    held.forget()
+    kept_calls.forget()
     with pytest.raises(RuntimeError, match="is not kept, or not any more"):
         finding.repro(tmp_path)
 

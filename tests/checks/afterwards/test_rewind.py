@@ -15,7 +15,7 @@ import pytest
 from flax import nnx
 
 import jaxdbg
-from jaxdbg.checks.afterwards import kept_calls as held
+from jaxdbg.checks.afterwards import kept_calls
 from jaxdbg.trees import paths as slots
 
 
@@ -237,10 +237,10 @@ def test_the_next_region_drops_what_is_kept() -> None:
     assert kept() is not None
     with jaxdbg.checked():
         jnp.isnan(y).any()  # looking at things drops nothing
-    assert held.latest() != []
+    assert kept_calls.latest() != []
     with jaxdbg.checked():
         jax.jit(lambda x: x + 1)(1.0)
-    assert held.latest() == []
+    assert kept_calls.latest() == []
     gc.collect()
     assert kept() is None
     with pytest.raises(RuntimeError) as raised:
@@ -253,7 +253,7 @@ def test_the_next_region_drops_what_is_kept() -> None:
 
 
 def test_how_much_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(held, "MORE", 1000)
+    monkeypatch.setattr(kept_calls, "MORE", 1000)
     log = jax.jit(lambda x: jnp.log(x))
     with jaxdbg.checked(record=True):
         big = jnp.full(1000, -1.0)
@@ -261,10 +261,10 @@ def test_how_much_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
         for _ in range(3):
             log(jnp.full(100, -1.0))  # two more of 400 bytes each
         log(big)
-    sizes = [h.args[0].size for _, h in held.latest()]
+    sizes = [h.args[0].size for _, h in kept_calls.latest()]
     assert sizes == [1000, 100, 100]
-    held.forget()
-    assert held.latest() == []
+    kept_calls.forget()
+    assert kept_calls.latest() == []
 
 
 def test_what_was_made_after_the_first_failure_is_not_put_back() -> None:
@@ -275,7 +275,7 @@ def test_what_was_made_after_the_first_failure_is_not_put_back() -> None:
         state["y"] = log(state["x"])  # [nan, 0]
         state["y"] = invert(state["y"])  # [nan, inf]
     assert [f.function for f in region.report.findings] == ["<lambda>", "<lambda>"]
-    assert len(held.latest()) == 2
+    assert len(kept_calls.latest()) == 2
     done = region.rewind()
     assert done.back == ()
     assert done.unchanged == ('state["x"]',)
@@ -293,7 +293,7 @@ def test_places(path: str, kind: type) -> None:
     class Frozen:
         x: int
 
-    pair = namedtuple("pair", "mu nu")
+    pair = namedtuple("pair", "mu nu")  # noqa: PYI024  (this kind is tested)
     there = {
         "__name__": "m",
         "t": (1, 2),
@@ -366,8 +366,8 @@ def test_magic(shell: Any, capsys: pytest.CaptureFixture[str]) -> None:
 def test_unloading_drops_what_is_kept(shell: Any) -> None:
     shell.user_ns.update(f=jax.jit(jnp.log), x=jnp.full(3, -1.0))
     shell.run_cell("%%checked --record\ny = f(x)")
-    assert held.latest() != []
+    assert kept_calls.latest() != []
     shell.run_line_magic("unload_ext", "jaxdbg")
-    assert held.latest() == []
+    assert kept_calls.latest() == []
     assert shell.find_line_magic("rewind") is None
     shell.run_line_magic("load_ext", "jaxdbg")

@@ -12,8 +12,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxdbg.checks.afterwards import kept_calls as held
-from jaxdbg.checks.afterwards.kept_calls import Held
+from jaxdbg.checks.afterwards import kept_calls
+from jaxdbg.checks.afterwards.kept_calls import KeptCall
 from jaxdbg.checks.afterwards.repro import operations, programs, script
 from jaxdbg.jax_internals import names as _compat
 from jaxdbg.jax_internals.chex import assertions as chex_mode
@@ -77,20 +77,20 @@ def write(finding: Finding, path: Any, overwrite: bool) -> Written:
         return _Folder(finding, call, folder).write()
 
 
-def _kept(finding: Finding) -> Held:
+def _kept(finding: Finding) -> KeptCall:
     if finding.kind in ("traces", "compiles"):
         raise RuntimeError(
             f"Nothing to reproduce: {finding.function} was over its budget of "
             f"{finding.kind}, which is no value that went bad."
         )
-    call = held.of(finding)
+    call = kept_calls.of(finding)
     if call is None:
         raise inputs_not_kept()
     if lost := call.lost:
         what = call.names[lost[0]] + (f" and {len(lost) - 1} more" * (len(lost) > 1))
         raise RuntimeError(
-            f"What {call.told} was given is gone: {what} was donated to it or to a "
-            "later call, or was written to in place. Run it again without "
+            f"What {call.call.in_words} was given is gone: {what} was donated to it or "
+            "to a later call, or was written to in place. Run it again without "
             "--keep-donation, and call repro before the next step."
         )
     return call
@@ -114,7 +114,7 @@ def _empty(folder: Path, overwrite: bool) -> Path:
 class _Folder:
     """A folder that is being written."""
 
-    def __init__(self, finding: Finding, call: Held, folder: Path):
+    def __init__(self, finding: Finding, call: KeptCall, folder: Path):
         self._finding, self._call, self._folder = finding, call, folder
         self._notes: list[str] = []
         self._devices, self._lapack = 1, False
@@ -164,7 +164,7 @@ class _Folder:
         pairs = zip(call.args, avals, strict=True)
         self._save("inputs.npz", [programs.host(a, aval) for a, aval in pairs])
         self._save_program("call", program)
-        return call.told
+        return call.call.in_words
 
     def _function(self) -> Callable[..., list[Any]]:
         """The call as a function of its flat arguments; a check is its first output."""
@@ -272,10 +272,10 @@ def _which(eqn: Any, operands: Sequence[Any], birth: Birth) -> int:
     return 0
 
 
-def _told(call: Held) -> str:
+def _told(call: KeptCall) -> str:
     """What `call.txt` says."""
     jaxpr = call.jaxpr
-    lines = [call.told, "", "inputs.npz:"]
+    lines = [call.call.in_words, "", "inputs.npz:"]
     named = zip(call.names, jaxpr.in_avals, strict=True)
     lines += [f"  a{i}  {aval.str_short()}  {n}" for i, (n, aval) in enumerate(named)]
     lines += ["", "outputs that are bad:"]

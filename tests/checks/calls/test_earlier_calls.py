@@ -13,7 +13,7 @@ import pytest
 from flax import nnx
 
 import jaxdbg
-from jaxdbg.checks import earlier_calls as memory
+from jaxdbg.checks.calls import earlier_calls
 
 
 @pytest.fixture
@@ -38,13 +38,13 @@ def test_the_call_that_made_an_array_is_known(recording: jaxdbg.Region) -> None:
         state = init_state(key)
         for x in (1.0, 2.0):
             kept, _ = step(state, jnp.float32(x))
-    made = region.session.memory.made(state)
+    made = region.session.earlier.made(state)
     assert str(made) == "init_state (call 1)"
     assert made is not None
     assert made.output == 0
     assert made.args == (key,)
-    assert str(region.session.memory.made(kept)) == "step (call 2)"
-    assert region.session.memory.made(jnp.ones(4)) is None
+    assert str(region.session.earlier.made(kept)) == "step (call 2)"
+    assert region.session.earlier.made(jnp.ones(4)) is None
 
 
 def test_no_array_lives_longer() -> None:
@@ -55,7 +55,7 @@ def test_no_array_lives_longer() -> None:
         gc.collect()
         assert seen() is None
         again = step(jnp.ones(40), jnp.float32(1))[0]
-    made = region.session.memory.made(again)
+    made = region.session.earlier.made(again)
     assert made is not None
     assert made.args is None  # what it was given is gone
 
@@ -66,7 +66,7 @@ def test_donated_arguments_are_not_kept() -> None:
         before = jnp.ones(40)
         after = donating(before)
         assert before.is_deleted()
-    made = region.session.memory.made(after)
+    made = region.session.earlier.made(after)
     assert made is not None
     assert made.args is None
 
@@ -74,8 +74,8 @@ def test_donated_arguments_are_not_kept() -> None:
 def test_a_thousand_calls_are_not_a_thousand_notes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(memory, "MAX_CALLS", 8)
-    monkeypatch.setattr(memory, "RECENT", 8)
+    monkeypatch.setattr(earlier_calls, "MAX_CALLS", 8)
+    monkeypatch.setattr(earlier_calls, "RECENT", 8)
     losses = []
     with jaxdbg.checked() as region:
         first = init_state_good(jax.random.key(0))
@@ -83,11 +83,11 @@ def test_a_thousand_calls_are_not_a_thousand_notes(
         for _ in range(40):
             state, loss = step(state, jnp.float32(1))
             losses.append(loss)
-    notes = region.session.memory._notes()
+    notes = region.session.earlier._notes()
     assert len(notes) <= 8 + 8
-    assert str(region.session.memory.made(first)) == "init_state_good (call 1)"
-    assert str(region.session.memory.made(state)) == "step (call 40)"
-    assert region.session.memory.made(losses[20]) is None  # the middle is forgotten
+    assert str(region.session.earlier.made(first)) == "init_state_good (call 1)"
+    assert str(region.session.earlier.made(state)) == "step (call 40)"
+    assert region.session.earlier.made(losses[20]) is None  # the middle is forgotten
     # Of a step whose state is gone, the loss is all that is remembered.
     assert [1] in [list(note.outs) for note in notes]
 
@@ -102,17 +102,17 @@ def test_growth_of_small_results(recording: jaxdbg.Region) -> None:
         state = jnp.full(100, 1e-3)
         for _ in range(12):
             state, loss = step(state, jnp.float32(100.0))
-        growth = region.session.memory.growth(made_by(region, loss))
+        growth = region.session.earlier.growth(made_by(region, loss))
     assert list(growth) == [1]  # the loss; the state is not held
     last = growth[1]
-    assert len(last) == memory.GROWTH
+    assert len(last) == earlier_calls.GROWTH
     ratios = [b / a for a, b in itertools.pairwise(last)]
     assert ratios == pytest.approx([100.0] * 7, rel=1e-3)
-    assert region.session.memory.growth(made_by(region, loss)) == {}  # it has ended
+    assert region.session.earlier.growth(made_by(region, loss)) == {}  # it has ended
 
 
 def made_by(region: jaxdbg.Region, array: jax.Array):  # type: ignore[no-untyped-def]
-    made = region.session.memory.made(array)
+    made = region.session.earlier.made(array)
     assert made is not None
     return made.call.function
 
@@ -121,7 +121,7 @@ def test_growth_tells_what_is_finite(recording: jaxdbg.Region) -> None:
     with recording as region:
         for x in (1.0, 3e38, jnp.nan):
             _, loss = step(jnp.ones(2), jnp.float32(x))
-        found = region.session.memory.growth(made_by(region, loss))[1]
+        found = region.session.earlier.growth(made_by(region, loss))[1]
     assert found[0] == 2.0
     assert found[1] != found[1]  # Inf: nothing finite
     assert found[2] != found[2]
@@ -141,7 +141,7 @@ def test_nnx_steps_hand_their_arrays_on(recording: jaxdbg.Region) -> None:
         for _ in range(3):
             train_step(model, opt, jnp.ones((4, 3)))
     kernel = model.kernel.get_raw_value()
-    assert str(region.session.memory.made(kernel)) == "train_step (call 3)"
+    assert str(region.session.earlier.made(kernel)) == "train_step (call 3)"
 
 
 def test_aot_calls_are_noted(recording: jaxdbg.Region) -> None:
@@ -149,7 +149,7 @@ def test_aot_calls_are_noted(recording: jaxdbg.Region) -> None:
     compiled = jax.jit(lambda x: x + 1).lower(x).compile()
     with recording as region:
         y = compiled(x)
-    made = region.session.memory.made(y)
+    made = region.session.earlier.made(y)
     assert made is not None
     assert made.jaxpr is None
     assert made.call.number == 1

@@ -17,16 +17,14 @@ import weakref
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from jaxdbg.compiles.listener import Function
+from jaxdbg.checks.calls.call import Call
 from jaxdbg.jax_internals.arrays import REF, can_be_non_finite
+from jaxdbg.jax_internals.functions import Function
 from jaxdbg.trees.copies import is_gone
-
-if TYPE_CHECKING:
-    from jaxdbg.checks.failure_messages import Call
 
 MAX_CALLS = 512
 """How many calls are remembered: the first half of these, and the last half."""
@@ -63,9 +61,7 @@ class Made:
 
     def __str__(self) -> str:
         """As `Origin.made_by` has it: `init_state (call 1)`."""
-        name = self.call.function.name
-        what = f"eager op {name}" if self.call.function.eager else name
-        return f"{what} (call {self.call.number})"
+        return self.call.short
 
 
 @dataclass(slots=True)
@@ -85,7 +81,7 @@ class _Note:
         return {i: ref for i, ref in pairs if ref() is not None}
 
 
-class Memory:
+class EarlierCalls:
     """The calls of one region, from the first to the last."""
 
     def __init__(self) -> None:

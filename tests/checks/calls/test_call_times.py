@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import pytest
 
 import jaxdbg
-from jaxdbg.checks.call_times import MOST, CallLog
+from jaxdbg.checks.calls.call_times import MOST, CallLog
 from jaxdbg.records import Report
 from jaxdbg.views.panel.data import panel_data
 

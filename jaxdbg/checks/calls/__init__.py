@@ -1,0 +1,1 @@
+"""What is known of the calls of a region, one by one."""

@@ -1,0 +1,170 @@
+"""One call of a jitted function: which one, where the user made it, how it ran."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jaxdbg.jax_internals.calls import UserCall, running_call
+from jaxdbg.jax_internals.functions import Function
+from jaxdbg.jax_internals.source_info import Frame, is_of_jax
+from jaxdbg.jax_internals.standing import functions_below, user_frame
+from jaxdbg.trees.call_names import input_names, output_names
+from jaxdbg.trees.names import Names
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Which call a finding is about.
+
+    Attributes:
+        function: the jitted function.
+        number: which of its calls, from 1.
+        scope: where calls are counted, "this cell" or "this region".
+    """
+
+    function: Function
+    number: int
+    scope: str
+
+    @property
+    def in_cell(self) -> bool:
+        """Whether the user has written `%%checked`, and not Python."""
+        return self.scope == "this cell"
+
+    @property
+    def name(self) -> str:
+        """The function in words: `step`, or `eager op add`."""
+        name = self.function.name
+        return f"eager op {name}" if self.function.eager else name
+
+    @property
+    def short(self) -> str:
+        """The call without its scope: `step (call 2)`."""
+        return f"{self.name} (call {self.number})"
+
+    @property
+    def in_words(self) -> str:
+        """The call in words for when its cell has ended: `call 2 of step`."""
+        return f"call {self.number} of {self.name}"
+
+    def option(self, name: str, value: str = "=True") -> str:
+        """An option of the region as the user would type it.
+
+        Arguments:
+            name: its name in Python.
+            value: what follows the name in Python.
+        """
+        if self.in_cell:
+            return f"--{name.rstrip('_').replace('_', '-')}"
+        return f"{name}{value}"
+
+    def __str__(self) -> str:
+        return f"{self.name} (call {self.number} in {self.scope})"
+
+
+@dataclass(frozen=True, slots=True)
+class UserPlace:
+    """Where the user made a call.
+
+    Attributes:
+        call: the user's function and its arguments, if jit was running a call.
+        line: the user's line, for an eager operation, whose jaxpr knows only the line
+            that ran it first.
+        inside: names of the library functions between the user's line and the call.
+    """
+
+    call: UserCall | None = None
+    line: Frame | None = None
+    inside: tuple[str, ...] = ()
+
+    @classmethod
+    def now(cls, function: Function) -> UserPlace:
+        """The place of the call of this function that runs now."""
+        frame = sys._getframe(1)
+        if function.user:
+            return cls(call=running_call(frame))
+        # `jit(net.apply)` of a library is called as if it were the user's.
+        call = None if is_of_jax(function.source) else running_call(frame)
+        return cls(call, user_frame(frame), functions_below(frame))
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Which arguments and outputs of a jaxpr need a look.
+
+    Attributes:
+        floats: indices of the outputs that can hold NaN or Inf.
+        donated: indices of the arguments that a call donates.
+        refs: indices of the arguments that are Refs, which a call may write to.
+    """
+
+    floats: tuple[int, ...] = ()
+    donated: tuple[int, ...] = ()
+    refs: tuple[int, ...] = ()
+
+
+@dataclass(slots=True)
+class Run:
+    """A call that ran: its arguments and its outputs.
+
+    Not frozen, since one is made for each call and that would take three times as long;
+    nobody writes to it.
+
+    Attributes:
+        call: which call it is.
+        number: which call of the region it is, of any function, from 1.
+        layout: of its jaxpr.
+        params: its parameters for JAX; None for a call of an AOT-compiled function.
+        args: its flat arguments, with the values they had before it.
+        given: the arrays that the user passed; the donated ones of these are deleted.
+        outs: its flat outputs.
+        lost: whether an argument that was NaN or Inf has been deleted or written to.
+        error: the error value of its checks, where it has any.
+        ops: the output of `every_op`, where that is on.
+    """
+
+    call: Call
+    number: int
+    layout: Layout
+    params: dict[str, Any] | None
+    args: Sequence[Any]
+    given: Sequence[Any]
+    outs: list[Any]
+    lost: bool = False
+    error: Any = None
+    ops: Any = None
+
+    @property
+    def jaxpr(self) -> Any:
+        """The closed jaxpr of the call; None for an AOT-compiled function."""
+        return self.params["jaxpr"] if self.params is not None else None
+
+    @property
+    def debug_info(self) -> Any:
+        """What the jaxpr knows of the function: names of arguments and results."""
+        return self.params["jaxpr"].jaxpr.debug_info if self.params else None
+
+    @property
+    def results(self) -> list[Any]:
+        """The outputs, and after them the Refs, which are written to instead."""
+        return [*self.outs, *(self.args[i] for i in self.layout.refs)]
+
+    @property
+    def can_be_bad(self) -> tuple[int, ...]:
+        """Indices of the results that can hold NaN or Inf."""
+        before = len(self.outs)
+        return (*self.layout.floats, *range(before, before + len(self.layout.refs)))
+
+    def input_names(self, names: Names) -> list[str]:
+        """What the user calls each argument."""
+        return input_names(self.call.function.name, self.given, self.debug_info, names)
+
+    def result_names(self, names: Names) -> list[str]:
+        """What the user calls each result."""
+        function, info = self.call.function.name, self.debug_info
+        outputs = output_names(function, self.given, self.outs, info, names)
+        inputs = self.input_names(names) if self.layout.refs else []
+        return [*outputs, *(inputs[i] for i in self.layout.refs)]

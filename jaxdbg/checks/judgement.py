@@ -1,0 +1,27 @@
+"""A failure with what is kept of its call: what the judge hands to the session."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jaxdbg.checks.afterwards.kept_calls import KeptCall
+from jaxdbg.errors import Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A failure, and what is kept of its call.
+
+    Attributes:
+        failure: the error, with its finding.
+        inputs: what the call was given; None if it is not kept.
+        outputs: the bad results that are kept, by path.
+        follows: whether the call only passed on a value of an earlier finding.
+    """
+
+    failure: Failure
+    inputs: KeptCall | None = None
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    follows: bool = False

@@ -1,0 +1,31 @@
+"""Where failures are raised: at the call, unless the region records them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jaxdbg.checks.judgement import Judgement
+from jaxdbg.checks.session import Session
+
+
+def raise_unless_recorded(session: Session, judgements: Sequence[Judgement]) -> None:
+    """Adds failures to the session; raises the first, with notes of the others."""
+    first, *others = judgements
+    for other in others:
+        first.failure.add_note(f"and {_note(other)}")
+    session.failed(judgements)
+    first.failure.report = session.report()
+    if not session.options.record:
+        raise first.failure
+
+
+def _note(judgement: Judgement) -> str:
+    """A failure as a note of another; in short if it only follows from one."""
+    finding = judgement.failure.finding
+    origin = finding.origin
+    if not judgement.follows or origin is None:
+        return finding.message
+    return (
+        f"{origin.headline}\n"
+        f"  it only follows: came in through {origin.argument}, from {origin.made_by}"
+    )
