@@ -72,11 +72,16 @@ def test_none_is_loaded_by_us():
 def test_a_library_that_says_nothing_is_as_if_it_were_not_there():
     silent = Framework()
     cls = type(NnxNet())
-    assert not silent.is_module(cls) and not silent.is_updated_in_place(cls)
-    assert silent.reader(cls) is None and not silent.is_view(cls)
-    assert silent.group(cls) == "" and silent.with_item({}, "a", 1) is None
-    assert silent.wrapped(print) is None and silent.kind_of(print) == ""
-    assert not silent.is_machinery("a.py") and not silent.is_call(say_code())
+    assert not silent.is_module(cls)
+    assert not silent.is_updated_in_place(cls)
+    assert silent.reader(cls) is None
+    assert not silent.is_view(cls)
+    assert silent.group(cls) == ""
+    assert silent.with_item({}, "a", 1) is None
+    assert silent.wrapped(print) is None
+    assert silent.kind_of(print) == ""
+    assert not silent.is_machinery("a.py")
+    assert not silent.is_call(say_code())
     assert silent.call_arguments({}) is None
     assert silent.running_call({}, None) is None
     assert silent.call_paths(["x"], ["result"]) is None
@@ -289,7 +294,8 @@ def test_a_running_call_names_its_arguments(framework, jit, net):
     call = framework.running_call(stack.local, None)
     assert call is not None
     assert call.function == "loss"
-    assert call["net"] is net and call["x"] is X
+    assert call["net"] is net
+    assert call["x"] is X
     assert (call["more"], call["scale"], call["rest"]) == ((2,), 3.0, {"other": 4})
     assert framework.running_call({"self": 3}, None) is None
 
@@ -322,7 +328,8 @@ def test_the_paths_of_a_call_of_filter_jit():
 def test_the_paths_of_a_call_that_is_over(framework, argument, result, steps):
     paths = framework.call_paths([argument], [result])
     if steps is not None:
-        assert paths is not None and paths.result(result) == steps
+        assert paths is not None
+        assert paths.result(result) == steps
     assert framework.call_paths(["x"], ["result['loss']"]) is None
 
 
