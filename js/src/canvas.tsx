@@ -3,6 +3,9 @@
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { type Colours, coloursOf } from "./theme";
 
+/** The font of code on a canvas. */
+export const MONO = "ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace";
+
 export interface Place {
   x: number;
   y: number;

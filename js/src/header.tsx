@@ -41,7 +41,7 @@ function Verdict({ store }: { store: Store }) {
   if (findings) return <b class="jd-chip jd-wrong">✗ {some(findings, "finding")}</b>;
   if (live?.running) return <b class="jd-chip jd-running">● running</b>;
   if (bad) {
-    return <b class="jd-chip jd-wrong">✗ {bad === 1 ? "1 bad leaf" : `${count(bad)} bad leaves`}</b>;
+    return <b class="jd-chip jd-wrong">✗ {count(bad)} bad {bad === 1 ? "leaf" : "leaves"}</b>;
   }
   if (!store.data.report.value && store.data.compilations.value.length) return null;
   if (!store.data.report.value && !store.shown.trees.value.length) {

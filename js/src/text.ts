@@ -24,6 +24,11 @@ export function some(n: number, what: string): string {
   return `${count(n)} ${what}${n === 1 ? "" : "s"}`;
 }
 
+/** `1 leaf`, `12 leaves`. */
+export function leaves(n: number): string {
+  return `${count(n)} ${n === 1 ? "leaf" : "leaves"}`;
+}
+
 export function bytes(value: number): string {
   if (!(value >= 0)) return "–";
   const units = ["B", "kB", "MB", "GB", "TB"];

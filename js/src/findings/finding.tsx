@@ -4,7 +4,7 @@ import type { Finding } from "../contract";
 import { FindingGlyph } from "../glyph";
 import { Section } from "../section";
 import type { Store } from "../store/store";
-import { count, headline } from "../text";
+import { count, headline, leaves } from "../text";
 import { OriginDetails } from "./origin";
 
 export function FindingDetails({ store, finding }: { store: Store; finding: Finding }) {
@@ -35,7 +35,7 @@ function ReachedLeaves({ store, finding }: { store: Store; finding: Finding }) {
     : finding.paths.map((path) => ({ path, what: "" }));
   if (!all.length) return null;
   return (
-    <Section title={`Reached ${count(all.length)} ${all.length === 1 ? "leaf" : "leaves"}`}>
+    <Section title={`Reached ${leaves(all.length)}`}>
       <ul class="jd-leaves">
         {all.slice(0, 40).map(({ path, what }) => (
           <li key={path}>

@@ -8,7 +8,7 @@ import type { Selection } from "./selection";
 import type { Shown } from "./shown";
 
 /** A tree and a leaf by their names, which new data may have at other positions. */
-export interface Place {
+export interface LeafPath {
   tree: string | undefined;
   leaf: string | undefined;
 }
@@ -23,19 +23,20 @@ export class Navigation {
     private readonly shown: Shown,
   ) {}
 
-  get place(): Place {
+  /** The selected leaf. */
+  get selected(): LeafPath {
     const tree = this.shown.tree.value;
     return { tree: tree?.name, leaf: tree?.paths[this.selection.leaf.value] };
   }
 
-  /** To a place, in new data; to the first bad tree where it is gone. */
-  toPlace(place: Place): void {
+  /** Selects the same leaf in new data; the first bad tree where its tree is gone. */
+  restore(selected: LeafPath): void {
     const trees = this.data.trees.value;
-    const same = trees.findIndex((tree) => tree.name === place.tree);
+    const same = trees.findIndex((tree) => tree.name === selected.tree);
     const index = same >= 0 ? same : firstBadTree(trees);
     this.selection.tree.value = index;
-    if (place.leaf === undefined) return;
-    this.selection.leaf.value = trees[index]?.find(place.leaf) ?? -1;
+    if (selected.leaf === undefined) return;
+    this.selection.leaf.value = trees[index]?.find(selected.leaf) ?? -1;
   }
 
   /** To a new finding, once. */

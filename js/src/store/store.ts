@@ -25,9 +25,9 @@ export class Store {
   /** New data: the selection stays, or goes to a new finding. */
   receive(data: PanelData): void {
     batch(() => {
-      const { place } = this.navigate;
+      const { selected } = this.navigate;
       this.data.set(data);
-      this.navigate.toPlace(place);
+      this.navigate.restore(selected);
       this.navigate.toNewFinding();
     });
   }

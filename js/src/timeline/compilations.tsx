@@ -5,15 +5,7 @@ import type { CompileEvent } from "../contract";
 import { onRowKey } from "../keyboard";
 import type { Store } from "../store/store";
 import { seconds } from "../text";
-
-/** Why it ran again, in one line. */
-export function again(event: CompileEvent): string {
-  const reason = event.reason;
-  if (!reason) return "";
-  const change =
-    reason.before || reason.after ? `: ${reason.before} → ${reason.after}` : "";
-  return `again: ${reason.cause}${reason.where && ` of ${reason.where}`}${change}`;
-}
+import { reasonText } from "./reason";
 
 type By = "start" | "function" | "phase" | "duration";
 
@@ -97,7 +89,7 @@ export function Compilations({ store }: { store: Store }) {
                   </td>
                   <td>{e.phase + (e.failed ? ", failed" : "")}</td>
                   <td>{seconds(e.duration)}</td>
-                  <td>{again(e).replace(/^again: /, "")}</td>
+                  <td>{reasonText(e).replace(/^again: /, "")}</td>
                 </tr>
               );
             })}

@@ -1,6 +1,7 @@
 // Draws the timeline: cells, calls, compilations, failures.
 
 import { badnessOf, INF } from "../badness";
+import { MONO } from "../canvas";
 import type { Cell, CompileEvent, Finding } from "../contract";
 import { seconds } from "../text";
 import type { Colours } from "../theme";
@@ -67,7 +68,7 @@ function drawLane(
   row: number,
 ): void {
   const y = TOP + row * LANE;
-  ctx.font = "11px ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace";
+  ctx.font = `11px ${MONO}`;
   ctx.fillStyle = colours.line;
   ctx.fillRect(LABEL, y + LANE - 1, width - LABEL, 0.5);
   ctx.fillStyle = lane.user ? colours.text : colours.dim;

@@ -3,14 +3,13 @@
 
 import { useMemo, useRef, useState } from "preact/hooks";
 import { Canvas, type Place, Tip, useWidth } from "../canvas";
-import type { CompileEvent } from "../contract";
 import type { Store } from "../store/store";
-import { count, seconds } from "../text";
 import { Axis, folds } from "./axis";
-import type { Calls } from "./calls";
-import { again, Compilations } from "./compilations";
-import { type Drawn, drawTimeline, LABEL, LANE, TOP, xOf } from "./draw";
+import { Compilations } from "./compilations";
+import { type Drawn, drawTimeline, LABEL, LANE, TOP } from "./draw";
 import { extent, lanes } from "./lanes";
+import { Legend } from "./legend";
+import { callAt, eventAt, tipOf } from "./pointer";
 
 /** Seconds as they are shown, see `Axis`. */
 type Range = [number, number];
@@ -97,7 +96,7 @@ export function Timeline({ store, theme }: { store: Store; theme: number }) {
     >
       <div class="jd-bar">
         <h4>{events.length ? "Compilations" : "Calls"}</h4>
-        <Key store={store} />
+        <Legend store={store} />
         <span class="jd-space" />
         {zoom ? (
           <button type="button" class="jd-link" onClick={() => setZoom(null)}>
@@ -147,88 +146,4 @@ function step(store: Store, by: 1 | -1): void {
   const subject = store.selection.subject.value;
   const at = subject?.kind === "compilation" ? subject.index + by : by > 0 ? 0 : last;
   store.navigate.toCompilation(Math.min(Math.max(at, 0), last));
-}
-
-function eventAt(what: Drawn, p: Place): number {
-  const lane = what.lanes[Math.floor((p.y - TOP) / LANE)];
-  if (!lane || p.x < LABEL) return -1;
-  const near = lane.events.filter((i) => {
-    const e = what.events[i] as CompileEvent;
-    const x = xOf(what, e.start);
-    return p.x >= x - 2 && p.x <= Math.max(xOf(what, e.start + e.duration), x + 3) + 1;
-  });
-  return near.at(-1) ?? -1; // nested events come later, and are drawn above
-}
-
-/** The call under the pointer, the slowest where there are several. */
-function callAt(what: Drawn, p: Place): number {
-  const calls = what.calls as Calls | null;
-  const lane = what.lanes[Math.floor((p.y - TOP) / LANE)];
-  if (!calls || !lane || p.x < LABEL) return -1;
-  let best = -1;
-  for (const i of calls.of(lane.called)) {
-    const x = xOf(what, calls.start(i));
-    const right = xOf(what, calls.start(i) + calls.seconds(i));
-    if (p.x < x - 1.5 || p.x > Math.max(right, x) + 1.5) continue;
-    if (best < 0 || calls.seconds(i) > calls.seconds(best)) best = i;
-  }
-  return best;
-}
-
-function tipOf(what: Drawn, p: Place): string[] {
-  const event = what.events[eventAt(what, p)];
-  if (!event) return callTip(what, callAt(what, p)) ?? cellTip(what, p);
-  const lines = [`${event.phase} ${event.function} · ${seconds(event.duration)}`];
-  const signature = Object.entries(event.signature);
-  for (const [name, type] of signature.slice(0, 6)) lines.push(`${name}: ${type}`);
-  if (signature.length > 6) lines.push(`and ${signature.length - 6} more arguments`);
-  if (event.reason) lines.push(again(event));
-  return lines;
-}
-
-function callTip({ calls }: Drawn, i: number): string[] | null {
-  if (!calls || i < 0) return null;
-  const { function: name, number } = calls.call(i);
-  const lines = [`call ${count(number)} of ${name} · ${seconds(calls.seconds(i))}`];
-  if (calls.share > 1) lines.push(`the slowest of ${calls.share} calls`);
-  return lines;
-}
-
-/** Of a cell its name and how long it ran, of a fold how long nothing did. */
-function cellTip(what: Drawn, p: Place): string[] {
-  if (p.y > TOP || p.x < LABEL) return [];
-  const within = (start: number, end: number): boolean =>
-    p.x >= xOf(what, start) - 1 && p.x <= Math.max(xOf(what, end), xOf(what, start) + 2);
-  const cell = what.cells.find((c) => within(c.start, c.end));
-  if (cell?.name) return [`${cell.name} · ${seconds(cell.end - cell.start)}`];
-  const fold = what.axis.folds.find((f) => within(f.from, f.to));
-  return fold ? [`${seconds(fold.to - fold.from)} without a compilation, folded`] : [];
-}
-
-function Key({ store }: { store: Store }) {
-  const events = store.data.compilations.value;
-  return (
-    <span class="jd-legend">
-      {(events.length ? ["trace", "lower", "compile"] : []).map((phase) => (
-        <span key={phase}>
-          <i class={`jd-swatch jd-${phase}`} /> {phase}
-        </span>
-      ))}
-      {events.some((e) => e.reason && !e.reason.avoidable) && (
-        <span>
-          <i class="jd-swatch jd-again jd-once-more" /> again
-        </span>
-      )}
-      {events.some((e) => e.reason?.avoidable) && (
-        <span>
-          <i class="jd-swatch jd-again" /> again, avoidable
-        </span>
-      )}
-      {!!store.data.calls.value?.length && (
-        <span>
-          <i class="jd-swatch jd-call" /> call
-        </span>
-      )}
-    </span>
-  );
 }

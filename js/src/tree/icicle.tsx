@@ -1,15 +1,15 @@
 // The structure: modules from the outside in, each as wide as it has leaves.
 
 import { useMemo, useState } from "preact/hooks";
-import { GOOD } from "../badness";
-import { Canvas, type Place, Tip, useWidth } from "../canvas";
+import { GOOD, INF, NAN } from "../badness";
+import { Canvas, MONO, type Place, Tip, useWidth } from "../canvas";
 import type { Store } from "../store/store";
 import { count } from "../text";
 import type { Colours } from "../theme";
 import { drawBad, leafColour, scale } from "./colouring";
 import { leafTip } from "./describe";
-import { icicle } from "./layout";
 import type { Module } from "./modules";
+import { icicle } from "./slabs";
 import type { Tree } from "./tree";
 
 const HEIGHT = 240;
@@ -30,7 +30,7 @@ export function Icicle({ store, theme }: { store: Store; theme: number }) {
       (s) => p.x >= s.x && p.x < s.x + s.width && p.y >= s.y && p.y < s.y + s.height,
     );
   const draw = (ctx: CanvasRenderingContext2D, colours: Colours): void => {
-    ctx.font = "11px ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace";
+    ctx.font = `11px ${MONO}`;
     for (const s of plan.slabs) {
       const worst = tree.worst(s.module.start, s.module.end, snapshot);
       ctx.fillStyle = colours.unknown;
@@ -45,7 +45,7 @@ export function Icicle({ store, theme }: { store: Store; theme: number }) {
     const each = width / (root.end - root.start);
     const tall = plan.height - plan.leaves.y;
     const step = Math.max(1, Math.floor(1 / each));
-    const bad: [1 | 2, number][] = [];
+    const bad: [typeof INF | typeof NAN, number][] = [];
     for (let i = root.start; i < root.end; i += step) {
       const worst = tree.worst(i, Math.min(i + step, root.end), snapshot);
       const x = (i - root.start) * each;
@@ -54,7 +54,7 @@ export function Icicle({ store, theme }: { store: Store; theme: number }) {
       ctx.fillRect(x, plan.leaves.y, Math.max(each * step - (each > 3 ? 1 : 0), 1), tall);
     }
     for (const [kind, x] of bad) {
-      ctx.fillStyle = kind === 2 ? colours.nan : colours.inf;
+      ctx.fillStyle = kind === NAN ? colours.nan : colours.inf;
       ctx.fillRect(x, plan.leaves.y, Math.max(each - (each > 3 ? 1 : 0), 3), tall);
       if (each >= 9) drawBad(ctx, kind, x + (each - 10) / 2, plan.leaves.y + 8, 10, colours);
     }

@@ -5,52 +5,13 @@ import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { LeafGlyph } from "../glyph";
 import type { Store } from "../store/store";
 import { bytes, count, number } from "../text";
-import { below, type Module } from "./modules";
+import type { Module } from "./modules";
+import { firstsIn, foundRow, parentOf, type Row, rowsOf, within } from "./rows";
 import type { Tree } from "./tree";
 
 export const ROW = 22;
 const HEIGHT = 286;
 const SPARE = 6;
-
-export interface Row {
-  module: Module | null;
-  leaf: number;
-  level: number;
-  /** Position among its siblings, from 1, and how many they are. */
-  position: number;
-  siblings: number;
-  name: string;
-  open: boolean;
-}
-
-/** The rows of a tree in which these modules are open. */
-export function rowsOf(tree: Tree, root: Module, isOpen: (m: Module) => boolean): Row[] {
-  const rows: Row[] = [];
-  const walk = (module: Module, level: number): void => {
-    const items: (Module | number)[] = [];
-    let at = module.start;
-    for (const child of module.children) {
-      for (; at < child.start; at++) items.push(at);
-      items.push(child);
-      at = child.end;
-    }
-    for (; at < module.end; at++) items.push(at);
-    items.forEach((item, i) => {
-      const place = { level, position: i + 1, siblings: items.length };
-      if (typeof item === "number") {
-        const name = below(tree.paths[item] ?? "", module.path);
-        rows.push({ ...place, module: null, leaf: item, name, open: false });
-        return;
-      }
-      const open = isOpen(item);
-      const name = item.name.replace(/^\./, "");
-      rows.push({ ...place, module: item, leaf: -1, name, open });
-      if (open) walk(item, level + 1);
-    });
-  };
-  walk(root, 1);
-  return rows;
-}
 
 export function Table({ store }: { store: Store }) {
   const tree = store.shown.tree.value as Tree;
@@ -181,39 +142,6 @@ export function Table({ store }: { store: Store }) {
       </div>
     </div>
   );
-}
-
-function foundRow(tree: Tree, leaf: number, n: number, of: number): Row {
-  const name = tree.paths[leaf] ?? "";
-  return { module: null, leaf, level: 1, position: n + 1, siblings: of, name, open: false };
-}
-
-/** Whether a module has one of the first bad leaves, and so opens by itself. */
-function firstsIn(bad: number[]): (m: Module) => boolean {
-  const firsts = bad.slice(0, 20);
-  return (m) => firsts.some((i) => i >= m.start && i < m.end);
-}
-
-/** How many of the sorted numbers lie in the range of a module. */
-export function within(bad: number[], module: Module): number {
-  return lowest(bad, module.end) - lowest(bad, module.start);
-}
-
-function lowest(sorted: number[], value: number): number {
-  let low = 0;
-  let high = sorted.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((sorted[middle] as number) < value) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
-function parentOf(rows: Row[], at: number): number {
-  const level = rows[at]?.level ?? 1;
-  for (let i = at - 1; i >= 0; i--) if ((rows[i]?.level ?? 0) < level) return i;
-  return at;
 }
 
 interface LineProps {

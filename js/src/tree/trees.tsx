@@ -2,7 +2,7 @@
 
 import type { Store } from "../store/store";
 import type { Layout, Paint } from "../store/view";
-import { count } from "../text";
+import { count, leaves } from "../text";
 import { Icicle } from "./icicle";
 import { Lines } from "./lines";
 import { TreeMap } from "./map";
@@ -87,21 +87,17 @@ function NowSwitch({ store }: { store: Store }) {
       </div>
       <small role="status">
         {now && (then || (!bad && "its last good values"))}
-        {!now && `${some(bad)} bad in call ${count(finding.call)} of ${finding.function}`}
+        {!now && `${leaves(bad)} bad in call ${count(finding.call)} of ${finding.function}`}
       </small>
     </div>
   );
-}
-
-function some(leaves: number): string {
-  return `${count(leaves)} ${leaves === 1 ? "leaf" : "leaves"}`;
 }
 
 /** The parts of a tree in a few words: params, batch stats · 16. */
 export function parts(tree: Tree): string {
   const { table } = tree.data.group;
   const known = table.filter(Boolean);
-  if (known.length === 0) return some(tree.length);
+  if (known.length === 0) return leaves(tree.length);
   if (known.length === 1) return `${known[0]} · ${count(tree.length)}`;
   return `${known.slice(0, 3).join(", ")}${known.length > 3 ? ", …" : ""} · ${count(tree.length)}`;
 }

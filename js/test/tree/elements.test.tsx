@@ -2,7 +2,7 @@ import { act } from "preact/test-utils";
 import { expect, test, vi } from "vitest";
 import type { TileRequest } from "../../src/contract";
 import { Store } from "../../src/store/store";
-import { expression, windowAt } from "../../src/tree/elements";
+import { expression, windowAt } from "../../src/tree/tile";
 import { open, press, root, text, TILE } from "../page";
 
 test("elements are asked for, waited for, and shown for the leaf that asked", async () => {

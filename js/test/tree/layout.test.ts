@@ -1,7 +1,9 @@
 import { expect, test } from "vitest";
 import type { TreeData } from "../../src/contract";
-import { cellOf, groups, icicle, leavesAt, waffle } from "../../src/tree/layout";
+import { groups } from "../../src/tree/groups";
+import { icicle } from "../../src/tree/slabs";
 import { Tree } from "../../src/tree/tree";
+import { cellOf, leavesAt, waffle } from "../../src/tree/waffle";
 import { fixture, tree } from "../fixtures";
 
 test("the one bad leaf among 600 has a cell, and the cell has the leaf", () => {

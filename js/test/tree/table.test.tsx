@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { rowsOf, within } from "../../src/tree/table";
+import { rowsOf, within } from "../../src/tree/rows";
 import { open, press, root } from "../page";
 
 test("the table has few rows, and says where in the tree each one is", async () => {
