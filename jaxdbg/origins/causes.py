@@ -1,7 +1,11 @@
 """The classic causes of a NaN or an Inf, each with what to do about it.
 
-A cause is recognised by the operation, by what went into it at the guilty element, by
-what made that, and by the user's line. Where the last is all there is, it is likely.
+A cause is recognised by the operation, by the values of its operands at the guilty
+element, by what produced these, and by the user's line. A cause that only the line
+speaks for is likely, not certain.
+
+The rules are tried in the order of this file, the most special first. Where two may fit
+the same birth, `after` names the one that goes first.
 """
 
 from __future__ import annotations
@@ -10,13 +14,11 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
-import numpy as np
-
-from jaxdbg.jax_internals import source_info as provenance
-from jaxdbg.origins import numbers, producers as lineage, wider_type as wider
-from jaxdbg.origins.found import Birth, Found
-from jaxdbg.origins.producers import Operand as Atom
+from jaxdbg.jax_internals import source_info
+from jaxdbg.origins.found import Found
+from jaxdbg.origins.scene import Moment, Scene
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,469 +36,449 @@ class Cause:
     likely: bool = False
 
 
+class Fit(Enum):
+    """A cause that fits, but for which only the user's line speaks."""
+
+    LIKELY = "likely"
+
+
 @dataclass(frozen=True, slots=True)
-class Scene:
-    """What is known where a bad value was born.
+class Rule:
+    """How a cause is recognised.
 
     Attributes:
-        birth: the operation.
-        atoms: where each operand of it stands in the jaxpr.
-        line: the user's source line, or lines.
-        function: source of the user's function around it, where it can be had.
-        library: name of the library's function it happened in, or empty.
-        backward: whether it is in the backward pass, or made for it.
-        forward_line: the forward line it differentiates, or empty.
-        turns: what the value became later.
-        turn_atoms: the operands of each turn, as `atoms`.
-        wider: what a wider type would do, as `wider.wider` says it.
-        growth: largest magnitude in the last calls, oldest first.
+        name, advice: of the cause; `{scene.dtype}` in them is filled in.
+        primitives: the operations it is looked for at; empty for all.
+        fits: whether a scene shows the cause.
     """
 
-    birth: Birth
-    atoms: tuple[Atom, ...] = ()
-    line: str = ""
-    function: str = ""
-    library: str = ""
-    backward: bool = False
-    forward_line: str = ""
-    turns: tuple[Birth, ...] = ()
-    turn_atoms: tuple[tuple[Atom, ...], ...] = ()
-    wider: str = ""
-    growth: tuple[float, ...] = ()
+    name: str
+    advice: str
+    primitives: tuple[str, ...]
+    fits: Callable[[Scene], bool | Fit]
 
-    @property
-    def primitive(self) -> str:
-        """JAX's name of the operation."""
-        return str(self.birth.site.eqn.primitive.name)
+    def cause(self, scene: Scene) -> Cause | None:
+        """The cause, where it fits."""
+        if self.primitives and scene.primitive not in self.primitives:
+            return None
+        fit = self.fits(scene)
+        if not fit:
+            return None
+        name, advice = (t.format(scene=scene) for t in (self.name, self.advice))
+        return Cause(name, advice, likely=fit is Fit.LIKELY)
 
-    @property
-    def dtype(self) -> str:
-        """Of the result."""
-        return str(getattr(self.birth.result, "dtype", ""))
 
-    @property
-    def code(self) -> str:
-        """The line that counts: in the backward pass the one it differentiates."""
-        return self.forward_line or self.line
+RULES: list[Rule] = []
+"""All rules, in the order in which they are tried."""
 
-    def value(self, n: int) -> float | None:
-        """What operand `n` is at the guilty element; None where that is not known."""
-        return _value(self.birth, n)
+_Fits = Callable[[Scene], bool | Fit]
 
-    def maker(self, n: int) -> lineage.Producer | None:
-        """The equation that made operand `n`."""
-        return lineage.producer(self.atoms[n]) if n < len(self.atoms) else None
+
+def cause(
+    name: str, *, advice: str, primitives: Sequence[str] = (), after: Sequence[str] = ()
+) -> Callable[[_Fits], _Fits]:
+    """Registers the rule of a cause.
+
+    Arguments:
+        name, advice, primitives: as of `Rule`.
+        after: names of causes that are tried before this one, and must be.
+    """
+    if missing := set(after) - {rule.name for rule in RULES}:
+        raise ValueError(f"{name} is to be tried after {missing}")
+
+    def register(fits: _Fits) -> _Fits:
+        RULES.append(Rule(name, advice, tuple(primitives), fits))
+        return fits
+
+    return register
 
 
 def recognise(scene: Scene) -> Cause | None:
     """The first classic cause that fits, from the most special to the most general."""
-    for rule in _RULES:
-        cause = rule(scene)
-        if cause is not None:
-            return cause
-    return None
+    return next(filter(None, (rule.cause(scene) for rule in RULES)), None)
 
 
 def came_in(is_parameter: bool, made_by: str) -> Cause | None:
-    """The cause of a bad value that was there before the call."""
-    if is_parameter:
-        since = f"; {made_by} made it" if made_by else ""
-        return Cause(
-            "a parameter that was already bad before the call",
-            f"look at what wrote it last{since}: a checkpoint, an initialiser, or an "
-            "update outside of this region",
+    """The cause of a non-finite value that was there before the call."""
+    if not is_parameter:
+        return None
+    since = f"; {made_by} made it" if made_by else ""
+    return Cause(
+        "a parameter that was already bad before the call",
+        f"look at what wrote it last{since}: a checkpoint, an initialiser, or an "
+        "update outside of this region",
+    )
+
+
+# -- operations with one cause ---------------------------------------------------------
+
+
+@cause(
+    "a matrix that is not positive definite",
+    primitives=["cholesky"],
+    advice="Cholesky gives NaN for it. Add to its diagonal: "
+    "`a + 1e-6 * jnp.eye(n)`, and see that it is symmetric",
+)
+def _not_positive_definite(scene: Scene) -> bool:
+    return True
+
+
+@cause(
+    "an index out of range",
+    primitives=["gather"],
+    advice="inside jit a read out of range gives NaN (`mode='fill'`). Look at the "
+    "index: a label, a token id, a padding value. `--errors index` fails there",
+)
+def _out_of_range(scene: Scene) -> bool:
+    return True
+
+
+# -- gradients -------------------------------------------------------------------------
+
+_WHERE = re.compile(r"\b(where|select|cond)\s*\(")
+
+
+@cause(
+    "where-gradient trap",
+    advice="`where` throws this branch away, but its gradient is 0 times Inf, "
+    "which is NaN. Make the argument safe before: "
+    "`safe = jnp.where(ok, x, 1)`, then `jnp.where(ok, f(safe), 0)` (the "
+    "double where)",
+)
+def _where_trap(scene: Scene) -> bool | Fit:
+    says_where = bool(_WHERE.search(scene.line) or _WHERE.search(scene.function))
+    for moment in _zeros_times_nan(scene):
+        selected = any(
+            moment.is_zero(n) and moment.comes_from(n, "select_n", "clamp")
+            for n in range(2)
         )
-    return None
+        if selected and not says_where and scene.function:
+            continue  # of a maximum or a clip
+        if selected or says_where:
+            return selected or Fit.LIKELY
+    return False
 
 
-# -- what the rules ask ----------------------------------------------------------------
+def _zeros_times_nan(scene: Scene) -> list[Moment]:
+    """Products of the backward pass, with 0 as a factor, that gave the NaN."""
+    moments = [scene] if scene.backward else []
+    moments += [turn for turn in scene.turns if turn.is_backward]
+    return [
+        moment
+        for moment in moments
+        if moment.kind == "nan"
+        and moment.primitive in ("mul", "div")
+        and (moment.is_zero(0) or moment.is_zero(1))
+    ]
 
 
-def _value(birth: Birth, n: int) -> float | None:
-    if n >= len(birth.operands):
-        return None
-    array = numbers.host(birth.operands[n])
-    elements = birth.operand_elements
-    element = elements[n] if n < len(elements) else None
-    if array is None:
-        return None
-    value = array[()] if array.ndim == 0 else numbers.at(array, element)
-    if value is None or np.iscomplexobj(value):
-        return None
-    return float(value)
-
-
-_DIVIDES = ("div", "rem")
 _ROOTS = re.compile(
     r"\b(sqrt|rsqrt|norm|global_norm|std|hypot|safe_norm|l2_normalize|cosine_\w+)\s*\("
     r"|\*\*\s*0?\.5\b|\*\*\s*\(1 ?/ ?2\)|\.std\("
 )
-_SPREADS = re.compile(r"\b(std|var|variance|sigma|stddev)\b|\.(std|var)\(")
-_SOFTMAX = re.compile(r"softmax|attention")
-_WHERE = re.compile(r"\b(where|select|cond)\s*\(")
+_OF_A_ROOT = ("div", "mul", "pow", "rsqrt", "integer_pow")
+"""The operations in the derivative of a square root."""
 
 
-def _is_zero(value: float | None) -> bool:
-    return value is not None and value == 0
+@cause(
+    "gradient of norm at 0",
+    primitives=_OF_A_ROOT,
+    after=["where-gradient trap"],
+    advice="the derivative of norm at 0 is infinite. "
+    "Use `jnp.sqrt(jnp.sum(x * x) + eps)`, or optax.safe_norm",
+)
+def _norm_gradient(scene: Scene) -> bool:
+    return _differentiates_a_root(scene) and _is_norm(scene)
 
 
-def _is_infinite(value: float | None) -> bool:
-    return value is not None and math.isinf(value)
+@cause(
+    "gradient of sqrt at 0",
+    primitives=_OF_A_ROOT,
+    after=["where-gradient trap"],
+    advice="the derivative of sqrt at 0 is infinite. "
+    "Add a small constant under the root: `jnp.sqrt(x + eps)`",
+)
+def _root_gradient(scene: Scene) -> bool:
+    return _differentiates_a_root(scene) and not _is_norm(scene)
 
 
-def _ancestry(atom: Atom, depth: int = 6) -> list[lineage.Producer]:
-    """The equations above an operand, nearest first, a few of them."""
-    found: list[lineage.Producer] = []
-    level = [atom]
-    for _ in range(depth):
-        steps = [s for a in level if (s := lineage.producer(a)) is not None]
-        found += steps
-        level = [a for s in steps for a in s.operands][:8]
-        if len(found) > 32:
-            break
-    return found
-
-
-def _comes_from(atom: Atom, *primitives: str) -> bool:
-    return any(step.name in primitives for step in _ancestry(atom))
-
-
-def _zero_literal_added(scene: Scene, n: int) -> bool:
-    """Whether operand `n` is a sum with a literal that is 0 in its type."""
-    if n >= len(scene.atoms):
-        return False
-    for step in _ancestry(scene.atoms[n], depth=3):
-        if step.name not in ("add", "max"):
-            continue
-        for atom in step.operands:
-            literal = lineage.source(atom).literal
-            if literal is not None and np.ndim(literal) == 0 and literal == 0:
-                return True
-    return False
-
-
-def _roots(scene: Scene) -> bool:
-    """Whether this is the derivative of a square root, or of a norm."""
+def _differentiates_a_root(scene: Scene) -> bool:
     if not scene.backward:
         return False
-    if scene.primitive in ("div", "mul", "pow", "rsqrt", "integer_pow"):
-        numerator = scene.atoms[0].literal if scene.atoms else None
-        root = scene.maker(1)
-        if numerator is not None and np.ndim(numerator) == 0 and numerator == 0.5:
-            return root is not None and root.name == "sqrt"
-        return bool(_ROOTS.search(scene.code))
-    return False
+    if scene.literal(0) == 0.5:
+        root = scene.producer(1)
+        return root is not None and root.name == "sqrt"
+    return bool(_ROOTS.search(scene.code))
 
 
-# -- the rules -------------------------------------------------------------------------
+def _is_norm(scene: Scene) -> bool:
+    return "norm" in scene.code or "norm" in scene.library
 
-_EPS_IN_HALF = (
-    "the constant that is added to keep this from 0 is itself 0 in {dtype}; use a "
-    "larger one ({eps}), or compute this part in float32"
+
+# -- division, logarithm and root of 0 -------------------------------------------------
+
+_HALF_EPS = (
+    "the constant that is added to keep this from 0 is itself 0 in {scene.dtype}; "
+    "use a larger one (%s), or compute this part in float32"
 )
+_MAY_BE_OF_0 = {"div": 1, "rem": 1, "log": 0, "rsqrt": 0, "sqrt": 0}
+"""The operand of an operation that must not be 0."""
 
 
-def _eps_underflow(scene: Scene) -> Cause | None:
-    n = {"div": 1, "rem": 1, "log": 0, "rsqrt": 0, "sqrt": 0}.get(scene.primitive)
-    if n is None or not wider.is_half(scene.dtype) or not _is_zero(scene.value(n)):
-        return None
-    if not _zero_literal_added(scene, n):
-        return None
-    eps = "1e-3 or more" if scene.dtype == "float16" else "one it can hold"
-    advice = _EPS_IN_HALF.format(dtype=scene.dtype, eps=eps)
-    return Cause(f"eps that underflows in {scene.dtype}", advice)
+@cause(
+    "eps that underflows in {scene.dtype}",
+    primitives=tuple(_MAY_BE_OF_0),
+    after=["gradient of norm at 0", "gradient of sqrt at 0"],
+    advice=_HALF_EPS % "1e-3 or more",
+)
+def _eps_underflow_in_float16(scene: Scene) -> bool:
+    return scene.dtype == "float16" and _eps_underflows(scene)
 
 
-def _where_trap(scene: Scene) -> Cause | None:
-    """The gradient of a branch that `where` has thrown away."""
-    for birth, atoms in [
-        (scene.birth, scene.atoms),
-        *zip(scene.turns, scene.turn_atoms, strict=False),
-    ]:
-        if birth.kind != "nan" or birth.site.eqn.primitive.name not in ("mul", "div"):
-            continue
-        zeros = [n for n in range(2) if _is_zero(_value(birth, n))]
-        selected = any(
-            n < len(atoms) and _comes_from(atoms[n], "select_n", "clamp") for n in zeros
-        )
-        text = bool(_WHERE.search(scene.line) or _WHERE.search(scene.function))
-        in_backward = scene.backward if birth is scene.birth else _is_backward(birth)
-        if selected and not text and scene.function:
-            continue  # of a maximum or a clip
-        if zeros and in_backward and (selected or text):
-            return Cause(
-                "where-gradient trap",
-                "`where` throws this branch away, but its gradient is 0 times Inf, "
-                "which is NaN. Make the argument safe before: "
-                "`safe = jnp.where(ok, x, 1)`, then `jnp.where(ok, f(safe), 0)` (the "
-                "double where)",
-                likely=not selected,
-            )
-    return None
+@cause(
+    "eps that underflows in {scene.dtype}",
+    primitives=tuple(_MAY_BE_OF_0),
+    after=["gradient of norm at 0", "gradient of sqrt at 0"],
+    advice=_HALF_EPS % "one it can hold",
+)
+def _eps_underflow(scene: Scene) -> bool:
+    return scene.dtype != "float16" and scene.is_half and _eps_underflows(scene)
 
 
-def _is_backward(birth: Birth) -> bool:
-    eqns = [birth.site.eqn, *birth.site.outer]
-    return any("transpose" in provenance.transforms(eqn) for eqn in eqns)
+def _eps_underflows(scene: Scene) -> bool:
+    n = _MAY_BE_OF_0[scene.primitive]
+    return scene.is_zero(n) and scene.adds_literal_zero(n)
 
 
-def _root_gradient(scene: Scene) -> Cause | None:
-    if not _roots(scene):
-        return None
-    norm = "norm" in scene.code or "norm" in scene.library
-    what = "norm" if norm else "sqrt"
-    return Cause(
-        f"gradient of {what} at 0",
-        f"the derivative of {what} at 0 is infinite. "
-        + (
-            "Use `jnp.sqrt(jnp.sum(x * x) + eps)`, or optax.safe_norm"
-            if norm
-            else "Add a small constant under the root: `jnp.sqrt(x + eps)`"
-        ),
-    )
+_SOFTMAX = re.compile(r"softmax|attention")
 
 
-def _masked_softmax(scene: Scene) -> Cause | None:
-    rows = scene.primitive == "sub" and all(
-        scene.value(n) == -math.inf for n in range(2)
-    )
-    empty = scene.primitive == "div" and all(_is_zero(scene.value(n)) for n in range(2))
+@cause(
+    "softmax over a row that is masked altogether",
+    primitives=["sub", "div"],
+    advice="every entry of the row is -Inf, so that softmax is 0/0. Mask with a large "
+    "negative number (`jnp.finfo(x.dtype).min`), or let a row without a valid "
+    "entry see itself and drop it afterwards",
+)
+def _masked_softmax(scene: Scene) -> bool | Fit:
+    masked = all(scene.value(n) == -math.inf for n in range(2))
+    rows = scene.primitive == "sub" and masked
+    empty = scene.primitive == "div" and all(scene.is_zero(n) for n in range(2))
     # A line may hold a softmax and another function, in which this happened.
-    said = bool(_SOFTMAX.search(scene.library or scene.code))
-    maximum = rows and (
-        len(scene.atoms) > 1 and _comes_from(scene.atoms[1], "reduce_max")
-    )
-    if not (maximum or ((rows or empty) and said)):
-        return None
-    return Cause(
-        "softmax over a row that is masked altogether",
-        "every entry of the row is -Inf, so that softmax is 0/0. Mask with a large "
-        "negative number (`jnp.finfo(x.dtype).min`), or let a row without a valid "
-        "entry see itself and drop it afterwards",
-        likely=not said,
-    )
+    if _SOFTMAX.search(scene.library or scene.code):
+        return rows or empty
+    return Fit.LIKELY if rows and scene.comes_from(1, "reduce_max") else False
 
 
-def _no_variance(scene: Scene) -> Cause | None:
-    if scene.primitive == "div" and _is_zero(scene.value(1)):
-        n = 1
-    elif scene.primitive == "rsqrt" and _is_zero(scene.value(0)):
-        n = 0
-    else:
-        return None
-    spread = bool(_SPREADS.search(scene.code)) or "normalize" in scene.library
-    squares = n < len(scene.atoms) and _comes_from(scene.atoms[n], "square")
-    if not (spread or (scene.primitive == "rsqrt" and squares)):
-        return None
-    return Cause(
-        "variance of 0 without eps",
-        "what is constant has variance 0. Add a small constant: "
-        "`x / (std + eps)`, or `jax.lax.rsqrt(var + eps)`, with an eps like 1e-5",
-        likely=not spread,
-    )
+_SPREADS = re.compile(r"\b(std|var|variance|sigma|stddev)\b|\.(std|var)\(")
 
 
-def _log(scene: Scene) -> Cause | None:
-    if scene.primitive == "log1p":
-        value = scene.value(0)
-        if value is not None and value == -1:
-            return Cause("log of 0", "the argument of log1p is -1; keep it above")
-        return None
-    if scene.primitive == "div" and scene.backward and _is_zero(scene.value(1)):
-        if re.search(r"\blog\w*\(|entropy", scene.code):
-            return Cause(
-                "gradient of log at 0",
-                "the derivative of log at 0 is infinite. Keep the argument above 0: "
-                "`jnp.log(jnp.maximum(x, eps))`, or work with logits "
-                "(jax.nn.log_softmax)",
-            )
-        return None
-    if scene.primitive != "log":
-        return None
-    value = scene.value(0)
-    if value is not None and value < 0:
-        return Cause(
-            "log of a negative number",
-            "look at why the argument is negative: a probability that is rounded, or "
-            "a scale without `softplus` or `exp`",
-        )
-    if not _is_zero(value):
-        return None
-    return Cause(
-        "log of 0",
-        "keep the argument above 0: `jnp.log(jnp.maximum(x, eps))`; for probabilities "
-        "work with logits (jax.nn.log_softmax). Where -Inf is meant, place it: "
-        "`jnp.where(x > 0, jnp.log(jnp.where(x > 0, x, 1)), -jnp.inf)`",
-    )
-
-
-def _half_overflow(scene: Scene) -> Cause | None:
-    if scene.birth.kind == "nan" and not scene.dtype.startswith("float8"):
-        return None
-    if not wider.is_half(scene.dtype) or not scene.wider:
-        return None
-    return Cause(
-        f"overflow of {scene.dtype}",
-        "compute this part in float32 (`x.astype(jnp.float32)`), or scale it down "
-        "before: loss scaling, a smaller learning rate, a division before the sum",
-    )
-
-
-def _exploding(scene: Scene) -> Cause | None:
-    if scene.birth.kind == "nan" or scene.primitive in _DIVIDES:
-        return None
-    if not _grows(scene.growth):
-        return None
-    return Cause(
-        "exploding values",
-        "the values have grown from call to call. Lower the learning rate, warm it "
-        "up, or clip gradients: `optax.clip_by_global_norm(1.0)`",
-        likely=True,
-    )
-
-
-def _grows(growth: Sequence[float]) -> bool:
-    known = [g for g in growth if math.isfinite(g)]
-    return len(known) >= 3 and known[-1] > 1e3 * max(known[0], 1e-30)
-
-
-def _exp_overflow(scene: Scene) -> Cause | None:
-    if scene.primitive not in ("exp", "exp2", "expm1", "cosh", "sinh"):
-        return None
-    value = scene.value(0)
-    if value is None or not math.isfinite(value):
-        return None
-    return Cause(
-        f"overflow of {scene.primitive}",
-        f"{scene.primitive} of {numbers.said(value)} is more than {scene.dtype} "
-        "holds. Subtract the largest value first (jax.nn.softmax, logsumexp do), or "
-        "clip the argument",
-    )
-
-
-def _overflow(scene: Scene) -> Cause | None:
-    if scene.birth.kind == "nan" or not scene.wider:
-        return None
-    return Cause(
-        f"overflow of {scene.dtype}",
-        "look at why the operands are this large: a learning rate, a recurrence "
-        "without normalisation, a loss that is summed where a mean was meant",
-    )
-
-
-def _zero_division(scene: Scene) -> Cause | None:
-    if scene.primitive not in _DIVIDES or not _is_zero(scene.value(1)):
-        if scene.primitive in ("pow", "integer_pow", "rsqrt"):
-            return _zero_power(scene)
-        return None
-    return Cause(
-        "division by zero",
-        "keep the denominator from 0: `x / jnp.maximum(d, eps)`, or choose another "
-        "result there: `jnp.where(d == 0, 0, x / jnp.where(d == 0, 1, d))`",
-    )
-
-
-def _zero_power(scene: Scene) -> Cause | None:
-    base = scene.value(0)
-    if _is_zero(base):
-        return Cause(
-            "division by zero",
-            "a negative power of 0 is infinite. Keep the base from 0: add a small eps",
-        )
-    if scene.primitive == "pow" and base is not None and base < 0:
-        return Cause(
-            "power of a negative number",
-            "a negative number has no real power that is not whole; use `jnp.abs(x)`, "
-            "or keep the base positive",
-        )
-    return None
-
-
-def _cancelling(scene: Scene) -> Cause | None:
-    a, b = scene.value(0), scene.value(1)
-    sums = scene.primitive in ("sub", "add", "add_any")
-    if sums and _is_infinite(a) and _is_infinite(b):
-        return Cause(
-            "Inf - Inf",
-            "both sides are infinite: look at where these come from",
-        )
-    if scene.primitive == "mul" and (
-        (_is_zero(a) and _is_infinite(b)) or (_is_zero(b) and _is_infinite(a))
-    ):
-        return Cause(
-            "0 * Inf",
-            "a mask that multiplies does not hide an Inf; `jnp.where(mask, x, 0)` does",
-        )
-    if scene.primitive == "div" and _is_infinite(a) and _is_infinite(b):
-        return Cause("Inf / Inf", "look at where these come from")
-    return None
-
-
-def _cholesky(scene: Scene) -> Cause | None:
-    if scene.primitive != "cholesky":
-        return None
-    return Cause(
-        "a matrix that is not positive definite",
-        "Cholesky gives NaN for it. Add to its diagonal: "
-        "`a + 1e-6 * jnp.eye(n)`, and see that it is symmetric",
-    )
-
-
-def _out_of_range(scene: Scene) -> Cause | None:
-    if scene.primitive != "gather":
-        return None
-    return Cause(
-        "an index out of range",
-        "inside jit a read out of range gives NaN (`mode='fill'`). Look at the index: "
-        "a label, a token id, a padding value. `--errors index` fails there",
-    )
-
-
-_DOMAINS = {
-    "sqrt": ("square root of a negative number", "below 0"),
-    "rsqrt": ("square root of a negative number", "below 0"),
-    "acos": ("arccos outside of [-1, 1]", "outside of [-1, 1]"),
-    "asin": ("arcsin outside of [-1, 1]", "outside of [-1, 1]"),
-    "acosh": ("arccosh below 1", "below 1"),
-    "atanh": ("arctanh outside of (-1, 1)", "outside of (-1, 1)"),
-}
-
-
-def _domain(scene: Scene) -> Cause | None:
-    known = _DOMAINS.get(scene.primitive)
-    value = scene.value(0)
-    if known is None or value is None or not math.isfinite(value):
-        return None
-    if scene.primitive in ("sqrt", "rsqrt") and value >= 0:
-        return None
-    return Cause(
-        known[0],
-        f"the argument is {known[1]}, often by rounding; clip it into the domain "
-        "first: `jnp.clip`, `jnp.maximum`",
-    )
-
-
-_RULES: tuple[Callable[[Scene], Cause | None], ...] = (
-    _cholesky,
-    _out_of_range,
-    _where_trap,
-    _root_gradient,
-    _eps_underflow,
-    _masked_softmax,
-    _no_variance,
-    _log,
-    _exploding,
-    _half_overflow,
-    _exp_overflow,
-    _overflow,
-    _cancelling,
-    _domain,
-    _zero_division,
+@cause(
+    "variance of 0 without eps",
+    primitives=["div", "rsqrt"],
+    after=["eps that underflows in {scene.dtype}"],
+    advice="what is constant has variance 0. Add a small constant: "
+    "`x / (std + eps)`, or `jax.lax.rsqrt(var + eps)`, with an eps like 1e-5",
 )
+def _no_variance(scene: Scene) -> bool | Fit:
+    n = _MAY_BE_OF_0[scene.primitive]
+    if not scene.is_zero(n):
+        return False
+    if _SPREADS.search(scene.code) or "normalize" in scene.library:
+        return True
+    squares = scene.primitive == "rsqrt" and scene.comes_from(n, "square")
+    return Fit.LIKELY if squares else False
+
+
+@cause(
+    "log of 0",
+    primitives=["log1p"],
+    advice="the argument of log1p is -1; keep it above",
+)
+def _log1p_of_minus_1(scene: Scene) -> bool:
+    return scene.value(0) == -1
+
+
+@cause(
+    "gradient of log at 0",
+    primitives=["div"],
+    after=["variance of 0 without eps"],
+    advice="the derivative of log at 0 is infinite. Keep the argument above 0: "
+    "`jnp.log(jnp.maximum(x, eps))`, or work with logits "
+    "(jax.nn.log_softmax)",
+)
+def _log_gradient(scene: Scene) -> bool:
+    of_log = re.search(r"\blog\w*\(|entropy", scene.code)
+    return scene.backward and scene.is_zero(1) and bool(of_log)
+
+
+@cause(
+    "log of a negative number",
+    primitives=["log"],
+    advice="look at why the argument is negative: a probability that is rounded, or "
+    "a scale without `softplus` or `exp`",
+)
+def _log_of_negative(scene: Scene) -> bool:
+    value = scene.value(0)
+    return value is not None and value < 0
+
+
+@cause(
+    "log of 0",
+    primitives=["log"],
+    after=["eps that underflows in {scene.dtype}"],
+    advice="keep the argument above 0: `jnp.log(jnp.maximum(x, eps))`; for "
+    "probabilities work with logits (jax.nn.log_softmax). Where -Inf is meant, place "
+    "it: `jnp.where(x > 0, jnp.log(jnp.where(x > 0, x, 1)), -jnp.inf)`",
+)
+def _log_of_zero(scene: Scene) -> bool:
+    return scene.is_zero(0)
+
+
+# -- overflow --------------------------------------------------------------------------
+
+
+@cause(
+    "exploding values",
+    after=["log of 0"],
+    advice="the values have grown from call to call. Lower the learning rate, warm it "
+    "up, or clip gradients: `optax.clip_by_global_norm(1.0)`",
+)
+def _exploding(scene: Scene) -> bool | Fit:
+    if scene.kind == "nan" or scene.primitive in ("div", "rem"):
+        return False
+    return Fit.LIKELY if scene.grows else False
+
+
+@cause(
+    "overflow of {scene.dtype}",
+    after=["exploding values"],
+    advice="compute this part in float32 (`x.astype(jnp.float32)`), or scale it down "
+    "before: loss scaling, a smaller learning rate, a division before the sum",
+)
+def _half_overflow(scene: Scene) -> bool:
+    # The narrowest types have no Inf: they overflow to NaN.
+    overflowed = scene.kind != "nan" or scene.dtype.startswith("float8")
+    return overflowed and scene.is_half and bool(scene.wider)
+
+
+@cause(
+    "overflow of {scene.primitive}",
+    primitives=["exp", "exp2", "expm1", "cosh", "sinh"],
+    after=["exploding values", "overflow of {scene.dtype}"],
+    advice="{scene.primitive} of {scene.argument} is more than {scene.dtype} "
+    "holds. Subtract the largest value first (jax.nn.softmax, logsumexp do), or "
+    "clip the argument",
+)
+def _exp_overflow(scene: Scene) -> bool:
+    return scene.is_finite(0)
+
+
+@cause(
+    "overflow of {scene.dtype}",
+    after=["overflow of {scene.primitive}"],
+    advice="look at why the operands are this large: a learning rate, a recurrence "
+    "without normalisation, a loss that is summed where a mean was meant",
+)
+def _overflow(scene: Scene) -> bool:
+    return scene.kind != "nan" and bool(scene.wider)
+
+
+# -- two infinities, or one and 0 ------------------------------------------------------
+
+@cause(
+    "Inf - Inf",
+    primitives=["sub", "add", "add_any"],
+    after=["softmax over a row that is masked altogether"],
+    advice="both sides are infinite: look at where these come from",
+)
+def _inf_minus_inf(scene: Scene) -> bool:
+    return scene.is_infinite(0) and scene.is_infinite(1)
+
+
+@cause(
+    "0 * Inf",
+    primitives=["mul"],
+    after=["where-gradient trap"],
+    advice="a mask that multiplies does not hide an Inf; `jnp.where(mask, x, 0)` does",
+)
+def _zero_times_inf(scene: Scene) -> bool:
+    pairs = ((0, 1), (1, 0))
+    return any(scene.is_zero(a) and scene.is_infinite(b) for a, b in pairs)
+
+
+@cause("Inf / Inf", primitives=["div"], advice="look at where these come from")
+def _inf_by_inf(scene: Scene) -> bool:
+    return scene.is_infinite(0) and scene.is_infinite(1)
+
+
+# -- outside of the domain -------------------------------------------------------------
+
+_CLIP = (
+    "the argument is %s, often by rounding; clip it into the domain "
+    "first: `jnp.clip`, `jnp.maximum`"
+)
+
+
+@cause(
+    "square root of a negative number",
+    primitives=["sqrt", "rsqrt"],
+    advice=_CLIP % "below 0",
+)
+def _root_of_negative(scene: Scene) -> bool:
+    value = scene.value(0)
+    return value is not None and -math.inf < value < 0
+
+
+def _domain(name: str, primitive: str, outside: str) -> None:
+    """Registers the cause of a function that is defined for some numbers only."""
+    register = cause(name, primitives=[primitive], advice=_CLIP % outside)
+    register(lambda scene: scene.is_finite(0))
+
+
+_domain("arccos outside of [-1, 1]", "acos", "outside of [-1, 1]")
+_domain("arcsin outside of [-1, 1]", "asin", "outside of [-1, 1]")
+_domain("arccosh below 1", "acosh", "below 1")
+_domain("arctanh outside of (-1, 1)", "atanh", "outside of (-1, 1)")
+
+
+# -- division by zero, where nothing more special fits ---------------------------------
+
+
+@cause(
+    "division by zero",
+    primitives=["div", "rem"],
+    after=["variance of 0 without eps", "gradient of log at 0"],
+    advice="keep the denominator from 0: `x / jnp.maximum(d, eps)`, or choose another "
+    "result there: `jnp.where(d == 0, 0, x / jnp.where(d == 0, 1, d))`",
+)
+def _division(scene: Scene) -> bool:
+    return scene.is_zero(1)
+
+
+@cause(
+    "division by zero",
+    primitives=["pow", "integer_pow", "rsqrt"],
+    after=["gradient of sqrt at 0", "variance of 0 without eps"],
+    advice="a negative power of 0 is infinite. Keep the base from 0: add a small eps",
+)
+def _negative_power_of_zero(scene: Scene) -> bool:
+    return scene.is_zero(0)
+
+
+@cause(
+    "power of a negative number",
+    primitives=["pow"],
+    advice="a negative number has no real power that is not whole; use `jnp.abs(x)`, "
+    "or keep the base positive",
+)
+def _power_of_negative(scene: Scene) -> bool:
+    value = scene.value(0)
+    return value is not None and value < 0
 
 
 def is_log_of_nothing(found: Found, inside: Sequence[str] = ()) -> bool:
-    """Whether a -Inf is the logsumexp of nothing but -Inf: exact, and a mask still.
+    """Whether a -Inf is logsumexp of a row that is all -Inf: right, and no failure.
 
     Arguments:
         found: what the search gave.
@@ -508,5 +490,5 @@ def is_log_of_nothing(found: Found, inside: Sequence[str] = ()) -> bool:
     if birth.site.eqn.primitive.name != "log":
         return False
     eqns = [birth.site.eqn, *birth.site.outer]
-    functions = {f.function for eqn in eqns for f in provenance.frames(eqn)}
+    functions = {f.function for eqn in eqns for f in source_info.frames(eqn)}
     return "logsumexp" in functions.union(inside)

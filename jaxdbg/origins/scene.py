@@ -1,0 +1,165 @@
+"""What a rule may ask about the place where a non-finite value was born."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from jaxdbg.jax_internals import source_info
+from jaxdbg.origins import numbers, producers, wider_type
+from jaxdbg.origins.found import Birth
+from jaxdbg.origins.producers import Operand, Producer
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """An operation that gave a non-finite value: a birth, or a turn after it.
+
+    Attributes:
+        birth: the operation, its operands and its result.
+        operands: of the operation, as variables of the jaxpr.
+    """
+
+    birth: Birth
+    operands: tuple[Operand, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """The kind of the result: "nan", "inf" or "-inf"."""
+        return self.birth.kind
+
+    @property
+    def primitive(self) -> str:
+        """JAX's name of the operation."""
+        return str(self.birth.site.eqn.primitive.name)
+
+    @property
+    def dtype(self) -> str:
+        """Of the result."""
+        return str(getattr(self.birth.result, "dtype", ""))
+
+    @property
+    def is_backward(self) -> bool:
+        """Whether the operation is part of a transposed function."""
+        eqns = [self.birth.site.eqn, *self.birth.site.outer]
+        return any("transpose" in source_info.transforms(eqn) for eqn in eqns)
+
+    def value(self, n: int) -> float | None:
+        """What operand `n` is at the guilty element; None if that is not known."""
+        birth = self.birth
+        if n >= len(birth.operands):
+            return None
+        array = numbers.host(birth.operands[n])
+        elements = birth.operand_elements
+        element = elements[n] if n < len(elements) else None
+        if array is None:
+            return None
+        value = array[()] if array.ndim == 0 else numbers.at(array, element)
+        if value is None or np.iscomplexobj(value):
+            return None
+        return float(value)
+
+    def is_zero(self, n: int) -> bool:
+        """Whether operand `n` is 0 at the guilty element."""
+        return self.value(n) == 0
+
+    def is_infinite(self, n: int) -> bool:
+        """Whether operand `n` is Inf or -Inf at the guilty element."""
+        value = self.value(n)
+        return value is not None and math.isinf(value)
+
+    def is_finite(self, n: int) -> bool:
+        """Whether operand `n` is known to be finite at the guilty element."""
+        value = self.value(n)
+        return value is not None and math.isfinite(value)
+
+    def comes_from(self, n: int, *primitives: str) -> bool:
+        """Whether one of some primitives is among the equations above operand `n`."""
+        if n >= len(self.operands):
+            return False
+        return any(step.name in primitives for step in _above(self.operands[n]))
+
+    def producer(self, n: int) -> Producer | None:
+        """The equation that produced operand `n`."""
+        return producers.producer(self.operands[n]) if n < len(self.operands) else None
+
+    def literal(self, n: int) -> float | None:
+        """Operand `n` where it is written as a number; None where it is not."""
+        if n >= len(self.operands):
+            return None
+        literal = self.operands[n].literal
+        return None if literal is None or np.ndim(literal) else literal
+
+    def adds_literal_zero(self, n: int) -> bool:
+        """Whether operand `n` is a sum with a literal that is 0 in its type."""
+        if n >= len(self.operands):
+            return False
+        sums = [
+            step
+            for step in _above(self.operands[n], depth=3)
+            if step.name in ("add", "max")
+        ]
+        terms = (producers.source(o).literal for step in sums for o in step.operands)
+        return any(t is not None and np.ndim(t) == 0 and t == 0 for t in terms)
+
+
+@dataclass(frozen=True, slots=True)
+class Scene(Moment):
+    """What is known where a non-finite value was born.
+
+    Attributes:
+        line: the user's source line, or lines.
+        function: source of the user's function around it, where it can be had.
+        library: name of the library's function it happened in, or empty.
+        backward: whether it is in the backward pass, or made for it.
+        forward_line: the forward line it differentiates, or empty.
+        turns: the operations at which the value became another kind, in order.
+        wider: what a wider type would do, as `wider_type.wider` says it.
+        growth: largest magnitude in the last calls, oldest first.
+    """
+
+    line: str = ""
+    function: str = ""
+    library: str = ""
+    backward: bool = False
+    forward_line: str = ""
+    turns: tuple[Moment, ...] = ()
+    wider: str = ""
+    growth: tuple[float, ...] = ()
+
+    @property
+    def code(self) -> str:
+        """The line that counts: in the backward pass the one it differentiates."""
+        return self.forward_line or self.line
+
+    @property
+    def argument(self) -> str:
+        """The first operand at the guilty element, as text."""
+        value = self.value(0)
+        return "?" if value is None else numbers.said(value)
+
+    @property
+    def is_half(self) -> bool:
+        """Whether the result is of 16 bits or less."""
+        return wider_type.is_half(self.dtype)
+
+    @property
+    def grows(self) -> bool:
+        """Whether the values have grown from call to call, a thousandfold in all."""
+        known = [g for g in self.growth if math.isfinite(g)]
+        return len(known) >= 3 and known[-1] > 1e3 * max(known[0], 1e-30)
+
+
+def _above(operand: Operand, depth: int = 6) -> list[Producer]:
+    """The equations above an operand, nearest first, a few of them."""
+    found: list[Producer] = []
+    level = [operand]
+    for _ in range(depth):
+        steps = [s for o in level if (s := producers.producer(o)) is not None]
+        found += steps
+        level = [o for s in steps for o in s.operands][:8]
+        if len(found) > 32:
+            break
+    return found
