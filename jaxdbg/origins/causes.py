@@ -161,7 +161,7 @@ def _where_trap(scene: Scene) -> bool | Fit:
 
 def _zeros_times_nan(scene: Scene) -> list[Moment]:
     """Products of the backward pass, with 0 as a factor, that gave the NaN."""
-    moments = [scene] if scene.backward else []
+    moments: list[Moment] = [scene] if scene.backward else []
     moments += [turn for turn in scene.turns if turn.is_backward]
     return [
         moment
@@ -385,6 +385,7 @@ def _overflow(scene: Scene) -> bool:
 
 
 # -- two infinities, or one and 0 ------------------------------------------------------
+
 
 @cause(
     "Inf - Inf",

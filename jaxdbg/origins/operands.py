@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxdbg.origins import numbers, producers as lineage
+from jaxdbg.origins import numbers, producers
 from jaxdbg.origins.found import Birth, Element
-from jaxdbg.origins.producers import Operand as Atom
+from jaxdbg.origins.producers import Variable
 from jaxdbg.records import Operand
+
+if TYPE_CHECKING:
+    from jaxdbg.jax_internals.types import JaxprEqn
 
 _ROLES = {
     "div": ("numerator", "denominator"),
@@ -84,15 +87,15 @@ _CALLS = {
 
 def describe(
     birth: Birth,
-    atoms: Sequence[Atom],
+    variables: Sequence[Variable],
     expression: str = "",
-    argument: Callable[[Atom], str] | None = None,
+    argument: Callable[[Variable], str] | None = None,
 ) -> tuple[Operand, ...]:
     """The operands of the operation at a birth; what holds no numbers is left out.
 
     Arguments:
         birth: of the bad value, with what went into it.
-        atoms: where each operand stands in the jaxpr, as `lineage.operands` has it.
+        variables: the operands in the jaxpr, as `producers.operands` has them.
         expression: the user's source of the operation; empty where there is none.
         argument: the name of an operand that is an argument of the call, or empty.
     """
@@ -102,15 +105,15 @@ def describe(
     roles = _roles(name, len(birth.operands))
     found = []
     for i, value in enumerate(birth.operands):
-        atom = atoms[i] if i < len(atoms) else None
+        variable = variables[i] if i < len(variables) else None
         array = numbers.host(value)
         if array is None or (name == "gather" and i > 1):
             continue
         element = birth.operand_elements[i] if i < len(birth.operand_elements) else None
         if name == "gather" and i == 1:
             element, roles[i] = _out_of_range(eqn, array, birth.operands[0])
-        array, element = _before_broadcast(array, element, atom)
-        known = typed[i] or (argument(atom) if argument and atom else "")
+        array, element = _before_broadcast(array, element, variable)
+        known = typed[i] or (argument(variable) if argument and variable else "")
         dtype = str(getattr(value, "dtype", array.dtype))
         found.append(stats(array, element, known, roles[i], dtype))
     return tuple(found)
@@ -171,7 +174,7 @@ def _subnormal(array: numbers.Host, dtype: str) -> Any:
     return (magnitude > 0) & (magnitude < tiny)
 
 
-def _out_of_range(eqn: Any, index: numbers.Host, of: Any) -> tuple[Element, str]:
+def _out_of_range(eqn: JaxprEqn, index: numbers.Host, of: Any) -> tuple[Element, str]:
     """The first index of a gather that is out of range, and what it is an index of."""
     numbering, sizes = eqn.params["dimension_numbers"], eqn.params["slice_sizes"]
     axes = numbering.start_index_map
@@ -184,13 +187,13 @@ def _out_of_range(eqn: Any, index: numbers.Host, of: Any) -> tuple[Element, str]
 
 
 def _before_broadcast(
-    array: numbers.Host, element: Element, atom: Atom | None
+    array: numbers.Host, element: Element, variable: Variable | None
 ) -> tuple[numbers.Host, Element]:
     """An operand as the user had it, where it was broadcast for the operation.
 
     Counts are then of the user's array: 3 zeros in 512, not 192 in 32,768.
     """
-    step = lineage.step_before(atom) if atom is not None else None
+    step = producers.step_before(variable) if variable is not None else None
     if step is None or step.name != "broadcast_in_dim":
         return array, element
     before = getattr(step.operands[0].atom, "aval", None)

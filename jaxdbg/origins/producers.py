@@ -32,7 +32,7 @@ MAX_STEPS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Operand:
+class Variable:
     """A variable or a literal, and the bodies it is in.
 
     Attributes:
@@ -57,7 +57,7 @@ class Producer:
     """An equation on the way to an operand, and its own operands."""
 
     eqn: JaxprEqn
-    operands: tuple[Operand, ...]
+    operands: tuple[Variable, ...]
 
     @property
     def name(self) -> str:
@@ -65,7 +65,7 @@ class Producer:
         return str(self.eqn.primitive.name)
 
 
-def operands(jaxpr: ClosedJaxpr, site: Site) -> tuple[Operand, ...]:
+def operands(jaxpr: ClosedJaxpr, site: Site) -> tuple[Variable, ...]:
     """The operands of the equation at a site.
 
     Arguments:
@@ -85,7 +85,7 @@ def operands(jaxpr: ClosedJaxpr, site: Site) -> tuple[Operand, ...]:
     return _operands(site.eqn, tuple(around), tuple(calls))
 
 
-def step_before(operand: Operand) -> Producer | None:
+def step_before(operand: Variable) -> Producer | None:
     """The equation whose result this is; None for an argument, constant or literal."""
     for _ in range(MAX_STEPS):
         if is_literal(operand.atom) or not operand.bodies:
@@ -104,7 +104,7 @@ def step_before(operand: Operand) -> Producer | None:
     return None
 
 
-def steps_before(operand: Operand) -> Iterator[Producer]:
+def steps_before(operand: Variable) -> Iterator[Producer]:
     """The equations a value was moved through, and last the one that produced it."""
     for _ in range(MAX_STEPS):
         step = step_before(operand)
@@ -116,13 +116,13 @@ def steps_before(operand: Operand) -> Iterator[Producer]:
         operand = step.operands[0]
 
 
-def producer(operand: Operand) -> Producer | None:
+def producer(operand: Variable) -> Producer | None:
     """The equation that produced a value, seen through all that only moved it."""
     *_, last = (None, *steps_before(operand))
     return last if last is not None and last.name not in MOVES_ONE else None
 
 
-def source(operand: Operand) -> Operand:
+def source(operand: Variable) -> Variable:
     """The value itself, before it was moved: a literal, an argument or a result."""
     for step in steps_before(operand):
         if step.name in MOVES_ONE:
@@ -140,11 +140,11 @@ def _definition(jaxpr: Jaxpr, var: types.Atom) -> JaxprEqn | None:
 
 def _operands(
     eqn: JaxprEqn, around: tuple[Jaxpr, ...], calls: tuple[JaxprEqn | None, ...]
-) -> tuple[Operand, ...]:
-    return tuple(Operand(v, around, calls) for v in eqn.invars)
+) -> tuple[Variable, ...]:
+    return tuple(Variable(v, around, calls) for v in eqn.invars)
 
 
-def _passed_in(operand: Operand) -> Operand | None:
+def _passed_in(operand: Variable) -> Variable | None:
     """What the caller passed for an argument of a body."""
     inside, call = operand.bodies[-1], operand.calls[-1]
     index = _index(inside.invars, operand.atom)
@@ -155,7 +155,7 @@ def _passed_in(operand: Operand) -> Operand | None:
         return None  # of the iteration before
     (entered, *_) = (b for b in inner.bodies if body(b.jaxpr) is inside)
     passed = call.invars[entered.operands[index]]
-    return Operand(passed, operand.bodies[:-1], operand.calls[:-1])
+    return Variable(passed, operand.bodies[:-1], operand.calls[:-1])
 
 
 def _is_carried(loop: Loop, inside: Jaxpr, index: int) -> bool:
@@ -165,12 +165,12 @@ def _is_carried(loop: Loop, inside: Jaxpr, index: int) -> bool:
     return n_consts <= index < n_consts + loop.n_carry
 
 
-def _returned(operand: Operand, call: JaxprEqn, inner: Call) -> Operand:
+def _returned(operand: Variable, call: JaxprEqn, inner: Call) -> Variable:
     inside = body(inner.body.jaxpr)
     index = _index(call.outvars, operand.atom)
     assert index is not None
     around, calls = (*operand.bodies, inside), (*operand.calls, call)
-    return Operand(inside.outvars[index], around, calls)
+    return Variable(inside.outvars[index], around, calls)
 
 
 def _index(variables: Sequence[Var], atom: types.Atom) -> int | None:

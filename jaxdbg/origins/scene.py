@@ -10,7 +10,7 @@ import numpy as np
 from jaxdbg.jax_internals import source_info
 from jaxdbg.origins import numbers, producers, wider_type
 from jaxdbg.origins.found import Birth
-from jaxdbg.origins.producers import Operand, Producer
+from jaxdbg.origins.producers import Producer, Variable
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Moment:
     """
 
     birth: Birth
-    operands: tuple[Operand, ...] = ()
+    operands: tuple[Variable, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -86,7 +86,7 @@ class Moment:
         return producers.producer(self.operands[n]) if n < len(self.operands) else None
 
     def literal(self, n: int) -> float | None:
-        """Operand `n` where it is written as a number; None where it is not."""
+        """Variable `n` where it is written as a number; None where it is not."""
         if n >= len(self.operands):
             return None
         literal = self.operands[n].literal
@@ -152,7 +152,7 @@ class Scene(Moment):
         return len(known) >= 3 and known[-1] > 1e3 * max(known[0], 1e-30)
 
 
-def _above(operand: Operand, depth: int = 6) -> list[Producer]:
+def _above(operand: Variable, depth: int = 6) -> list[Producer]:
     """The equations above an operand, nearest first, a few of them."""
     found: list[Producer] = []
     level = [operand]

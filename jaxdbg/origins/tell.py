@@ -1,7 +1,7 @@
-"""From what a search has found to the story that is told: fills in `records.Origin`.
+"""From what a search has found to `records.Origin`, in steps.
 
-Each part is told for itself. A part that breaks, or that the user does not want to wait
-for, is left out, and the rest still stands.
+Each step is pure: it takes what is known so far and returns it with one part more. A
+step that breaks is reported, and left out; so is all that comes after an interrupt.
 """
 
 from __future__ import annotations
@@ -11,30 +11,32 @@ import linecache
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import jax
 
 from jaxdbg.jax_internals.jaxprs import forms
+from jaxdbg.jax_internals.primitives import OPERATORS
 from jaxdbg.origins import (
-    batch_rows as rows,
+    batch_rows,
     causes,
     numbers,
     operands,
-    producers as lineage,
-    wider_type as wider,
+    producers,
+    wider_type,
 )
-from jaxdbg.origins.found import Birth, Element, Found
-from jaxdbg.origins.location import source_lines as lines
+from jaxdbg.origins.found import Birth, Element, Found, Site
+from jaxdbg.origins.location import source_lines
 from jaxdbg.origins.location.where import Where
-from jaxdbg.origins.producers import Operand as Atom
-from jaxdbg.records import KINDS, LeafStats, Operand, Origin, Reached, SourceFrame, Turn
+from jaxdbg.origins.producers import Variable
+from jaxdbg.origins.scene import Moment, Scene
+from jaxdbg.records import KINDS, LeafStats, Origin, Reached, SourceFrame, Turn
 from jaxdbg.trees.copies import is_gone
 from jaxdbg.trees.paths import element_path
 
-_T = TypeVar("_T")
-
-_NO_OPERANDS: tuple[Operand, ...] = ()
+if TYPE_CHECKING:
+    from jaxdbg.jax_internals.types import ClosedJaxpr
 
 _DEF = re.compile(r"\s*(async )?def |\s*@")
 
@@ -42,41 +44,79 @@ MAX_FUNCTION = 200
 """Lines of the user's function that are read for a cause."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Case:
-    """A failing call, as far as the story needs it.
+    """A failing call, as far as its origin needs it.
 
     Attributes:
         jaxpr: its closed jaxpr.
         args: its flat arguments, as they were before it.
         inputs: their names.
         outs: its results.
-        locate: where an equation stands in the user's program.
-        broke: told of a part of jaxdbg that breaks, with what it was doing.
+        locate: where an equation is in the user's program.
+        broke: called with what a part of jaxdbg was doing when it broke, and why.
         fails: runs the step again with other arguments, and says whether it fails; None
-            where that must not be done.
+            if that must not be done.
         why_not: the reason for that.
         growth: largest magnitude of its first small result in the last calls.
-        made: what made an argument, as `(text, story of it or None)`; None if unknown.
+        made: what made an argument, as `(text, its origin or None)`; None if unknown.
         is_parameter: whether an argument belongs to a model.
     """
 
-    jaxpr: Any
+    jaxpr: ClosedJaxpr
     args: Sequence[Any]
     inputs: Sequence[str]
     outs: Sequence[Any]
-    locate: Callable[[Any], Where]
+    locate: Callable[[Site], Where]
     broke: Callable[[str, Exception], None]
     fails: Callable[[Sequence[Any]], bool] | None = None
     why_not: str = ""
     growth: tuple[float, ...] = ()
     made: Callable[[int], tuple[str, Origin | None] | None] = lambda _: None
     is_parameter: Callable[[int], bool] = lambda _: False
-    stopped: bool = field(default=False, init=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the steps have found out.
+
+    Attributes:
+        found: the result of the search.
+        case: the call it is about.
+        output: which result of the call was followed; None for a value inside.
+        origin: the record, as far as it is known.
+        where: of the operation, if the value was born.
+        operands: of the operation, as variables of the jaxpr.
+    """
+
+    found: Found
+    case: Case
+    output: int | None
+    origin: Origin
+    where: Where = field(default_factory=Where)
+    operands: tuple[Variable, ...] = ()
+
+    @property
+    def birth(self) -> Birth:
+        """The operation; only the steps of a birth ask for it."""
+        assert self.found.birth is not None
+        return self.found.birth
+
+    def having(self, **parts: Any) -> _Known:
+        """The same with some attributes of the origin."""
+        return replace(self, origin=replace(self.origin, **parts))
+
+    def noting(self, *notes: str) -> _Known:
+        """The same with more notes."""
+        return self.having(notes=(*self.origin.notes, *notes))
+
+
+_Step = tuple[str, Callable[[_Known], _Known]]
+"""What a step does, as a message says it, and the step."""
 
 
 def tell(found: Found, case: Case, output: int | None = None) -> Origin:
-    """The story of what a search has found.
+    """The record of what a search has found.
 
     Arguments:
         found: the result of the search.
@@ -84,19 +124,50 @@ def tell(found: Found, case: Case, output: int | None = None) -> Origin:
         output: which result of the call was followed; None for a value inside.
     """
     origin = Origin(found.verdict, found.kind, notes=found.notes, element=found.element)
+    known = _Known(found, case, output, origin)
+    steps = [*_steps(found), ("looking for the device", _device)]
+    return _taken(steps, known).origin
+
+
+def _steps(found: Found) -> list[_Step]:
+    turn = "looking for a turn on the way"
+    turns: list[_Step] = [(turn, partial(_turn, turn=t)) for t in found.turns]
     if found.birth is not None:
-        origin = _born(origin, found, found.birth, case)
-    elif found.argument >= 0:
-        origin = _came_in(origin, found, case)
-    origin = replace(origin, device=_device(found, case, output))
-    if case.stopped:
-        note = "interrupted: what comes after was not looked for"
-        origin = replace(origin, notes=(*origin.notes, note))
-    return origin
+        return [
+            ("naming the operation", _operation),
+            ("looking for a line", _located),
+            ("looking for what made the operands", _produced),
+            ("describing operands", _described),
+            ("trying a wider type", _wider),
+            *turns,
+            ("looking for a cause", _cause),
+            ("looking for the rows to blame", _rows_of_birth),
+        ]
+    if found.argument >= 0:
+        return [
+            ("naming the argument", _argument),
+            ("looking for what made it", _made),
+            *turns,
+            ("looking for a cause", _cause_of_argument),
+            ("looking for the rows to blame", _rows_of_argument),
+        ]
+    return []
+
+
+def _taken(steps: Sequence[_Step], known: _Known) -> _Known:
+    """What is known after some steps; the one place that handles their errors."""
+    for doing, step in steps:
+        try:
+            known = step(known)
+        except KeyboardInterrupt:
+            return known.noting("interrupted: what comes after was not looked for")
+        except Exception as error:
+            known.case.broke(doing, error)
+    return known
 
 
 def not_reproduced(kind: str, why: str) -> Origin:
-    """The story where the second evaluation gives no answer."""
+    """The record where the second evaluation gives no answer."""
     return Origin("not reproduced", kind, notes=(why,))
 
 
@@ -116,91 +187,66 @@ def _kinds(leaf: LeafStats) -> tuple[str, ...]:
 # -- born ------------------------------------------------------------------------------
 
 
-def _born(origin: Origin, found: Found, birth: Birth, case: Case) -> Origin:
-    where = _part(case, "looking for a line", Where(), lambda: case.locate(birth.site))
-    atoms = _atoms(case, birth)
-    ins = _part(
-        case,
-        "describing operands",
-        _NO_OPERANDS,
-        lambda: operands.describe(
-            birth, atoms, _words(where), lambda a: _argument(a, case)
-        ),
-    )
-    origin = replace(
-        origin,
+def _operation(known: _Known) -> _Known:
+    birth = known.birth
+    return known.having(
         primitive=str(birth.site.eqn.primitive.name),
+        loop=birth.site.loop,
+        branches=birth.site.branches,
+        element=birth.element,
+        growth=known.case.growth,
+    )
+
+
+def _located(known: _Known) -> _Known:
+    where = known.case.locate(known.birth.site)
+    located = known.having(
         expression=where.expression,
         source=where.source,
         library_source=where.library_source,
         module=where.module,
         direction=where.direction,
         forward_source=where.forward_source,
-        loop=birth.site.loop,
-        branches=birth.site.branches,
-        operands=ins,
-        element=birth.element,
-        growth=case.growth,
-        notes=(*origin.notes, *where.notes),
-        wider=_part(case, "trying a wider type", "", lambda: wider.wider(birth)),
     )
-    origin = replace(origin, steps=_turns(found, case))
-    cause = _part(
-        case,
-        "looking for a cause",
-        None,
-        lambda: causes.recognise(_scene(origin, found, birth, where, atoms, case)),
-    )
-    if cause is not None:
-        origin = replace(
-            origin, cause=cause.name, advice=cause.advice, likely=cause.likely
-        )
-    return _part(
-        case,
-        "looking for the rows to blame",
-        origin,
-        lambda: _with_rows(origin, birth.element, birth.result, case),
-    )
+    return replace(located.noting(*where.notes), where=where)
 
 
-def _atoms(case: Case, birth: Birth) -> tuple[Atom, ...]:
-    return _part(
-        case,
-        "looking for what made the operands",
-        (),
-        lambda: lineage.operands(case.jaxpr, birth.site),
+def _produced(known: _Known) -> _Known:
+    found = producers.operands(known.case.jaxpr, known.birth.site)
+    return replace(known, operands=found)
+
+
+def _described(known: _Known) -> _Known:
+    described = operands.describe(
+        known.birth,
+        known.operands,
+        _words(known.where),
+        lambda operand: _name_of_argument(operand, known.case),
     )
+    return known.having(operands=described)
 
 
 def _words(where: Where) -> str:
     """The user's expression, where it is the operation itself."""
     if where.source is None or where.direction == "backward":
         return ""
-    return lines.marked(where.source)
+    return source_lines.marked(where.source)
 
 
-def _argument(atom: Atom, case: Case) -> str:
+def _name_of_argument(operand: Variable, case: Case) -> str:
     """The name of an operand that is an argument of the call."""
-    at = lineage.source(atom)
-    body = forms.body(case.jaxpr)
-    for i, var in enumerate(body.invars):
-        if var is at.atom and i < len(case.inputs):
-            return case.inputs[i]
-    return ""
+    atom = producers.source(operand).atom
+    pairs = zip(forms.body(case.jaxpr).invars, case.inputs, strict=False)
+    return next((name for var, name in pairs if var is atom), "")
 
 
-def _turns(found: Found, case: Case) -> tuple[Turn, ...]:
-    doing = "looking for a turn on the way"
-
-    def told(turn: Birth) -> Turn | None:
-        return _part(case, doing, None, lambda: _turn(turn, case))
-
-    return tuple(t for t in map(told, found.turns) if t is not None)
+def _wider(known: _Known) -> _Known:
+    return known.having(wider=wider_type.wider(known.birth))
 
 
-def _turn(turn: Birth, case: Case) -> Turn:
-    where = case.locate(turn.site)
-    return Turn(
+def _turn(known: _Known, turn: Birth) -> _Known:
+    where = known.case.locate(turn.site)
+    record = Turn(
         kind=turn.kind,
         primitive=str(turn.site.eqn.primitive.name),
         source=where.source,
@@ -209,9 +255,7 @@ def _turn(turn: Birth, case: Case) -> Turn:
         loop=turn.site.loop,
         text=f"{KINDS[turn.kind]} at {_sum(turn)}",
     )
-
-
-_SIGNS = {"mul": "*", "div": "/", "sub": "-", "add": "+", "add_any": "+", "rem": "%"}
+    return known.having(steps=(*known.origin.steps, record))
 
 
 def _sum(turn: Birth) -> str:
@@ -227,33 +271,37 @@ def _sum(turn: Birth) -> str:
         if at is None:
             return f"`{name}`"
         values.append(numbers.said(at))
-    if name in _SIGNS and len(values) == 2:
-        return f"{values[0]} {_SIGNS[name]} {values[1]}"
+    if name in OPERATORS and len(values) == 2:
+        return f" {OPERATORS[name]} ".join(values)
     return f"{name}({', '.join(values)})"
 
 
-def _scene(
-    origin: Origin,
-    found: Found,
-    birth: Birth,
-    where: Where,
-    atoms: tuple[Atom, ...],
-    case: Case,
-) -> causes.Scene:
+def _cause(known: _Known) -> _Known:
+    return _with_cause(known, causes.recognise(_scene(known)))
+
+
+def _with_cause(known: _Known, cause: causes.Cause | None) -> _Known:
+    if cause is None:
+        return known
+    return known.having(cause=cause.name, advice=cause.advice, likely=cause.likely)
+
+
+def _scene(known: _Known) -> Scene:
+    where, jaxpr = known.where, known.case.jaxpr
     library = where.library_source.function if where.library_source else ""
     forward = where.forward_source.code if where.forward_source else ""
-    return causes.Scene(
-        birth=birth,
-        atoms=atoms,
+    turns = (Moment(t, producers.operands(jaxpr, t.site)) for t in known.found.turns)
+    return Scene(
+        known.birth,
+        known.operands,
         line=_code(where.source),
         function=_function(where.source),
         library=library,
         backward=where.direction == "backward",
         forward_line=forward,
-        turns=found.turns,
-        turn_atoms=tuple(_atoms(case, t) for t in found.turns),
-        wider=origin.wider,
-        growth=case.growth,
+        turns=tuple(turns),
+        wider=known.origin.wider,
+        growth=known.case.growth,
     )
 
 
@@ -278,72 +326,76 @@ def _function(frame: SourceFrame | None) -> str:
 # -- came in ---------------------------------------------------------------------------
 
 
-def _came_in(origin: Origin, found: Found, case: Case) -> Origin:
-    name = case.inputs[found.argument]
-    path = element_path(name, found.element or ())
-    made = _part(
-        case, "looking for what made it", None, lambda: case.made(found.argument)
-    )
-    text, story = made or ("", None)
-    cause = causes.came_in(case.is_parameter(found.argument), text)
-    origin = replace(
-        origin,
-        argument=path,
-        made_by=text,
-        made_at=story,
-        growth=case.growth,
-        steps=_turns(found, case),
-        cause=cause.name if cause else None,
-        advice=cause.advice if cause else "",
-    )
-    batch = _batch(case)
-    if batch is None or found.argument not in batch.arguments:
-        return origin
-    guilty = case.args[found.argument]
-    return _with_rows(origin, found.element, guilty, case)
+def _argument(known: _Known) -> _Known:
+    name = known.case.inputs[known.found.argument]
+    path = element_path(name, known.found.element or ())
+    return known.having(argument=path, growth=known.case.growth)
+
+
+def _made(known: _Known) -> _Known:
+    text, origin = known.case.made(known.found.argument) or ("", None)
+    return known.having(made_by=text, made_at=origin)
+
+
+def _cause_of_argument(known: _Known) -> _Known:
+    is_parameter = known.case.is_parameter(known.found.argument)
+    return _with_cause(known, causes.came_in(is_parameter, known.origin.made_by))
 
 
 # -- rows and devices ------------------------------------------------------------------
 
 
-def _batch(case: Case) -> rows.Batch | None:
-    doing = "looking for the batch"
-    return _part(
-        case, doing, None, lambda: rows.batch_of(case.args, case.inputs, case.outs)
-    )
+def _rows_of_birth(known: _Known) -> _Known:
+    birth = known.birth
+    return _with_rows(known, _batch(known.case), birth.element, birth.result)
 
 
-def _with_rows(origin: Origin, element: Element, of: Any, case: Case) -> Origin:
-    batch = _batch(case)
+def _rows_of_argument(known: _Known) -> _Known:
+    found, batch = known.found, _batch(known.case)
+    if batch is None or found.argument not in batch.arguments:
+        return known
+    return _with_rows(known, batch, found.element, known.case.args[found.argument])
+
+
+def _batch(case: Case) -> batch_rows.Batch | None:
+    return batch_rows.batch_of(case.args, case.inputs, case.outs)
+
+
+def _with_rows(
+    known: _Known, batch: batch_rows.Batch | None, element: Element, array: Any
+) -> _Known:
+    """With the rows of the batch that make the step fail.
+
+    Arguments:
+        known: what is known.
+        batch: the arguments that hold the rows; None if there is none.
+        element: the bad one.
+        array: which it is an element of.
+    """
+    case = known.case
     if batch is None:
-        return origin
+        return known
     if case.fails is None:
-        return replace(origin, rows_note=case.why_not)
-    fails, hint = case.fails, None
-    if element and getattr(of, "shape", ())[:1] == (batch.size,):
+        return known.having(rows_note=case.why_not)
+    hint = None
+    if element and getattr(array, "shape", ())[:1] == (batch.size,):
         hint = element[0]
-    found = _part(
-        case,
-        "looking for the rows to blame",
-        rows.Rows(),
-        lambda: rows.guilty_rows(batch, case.args, fails, hint),
-    )
-    named = tuple((batch.name, row) for row in found.rows)
-    return replace(origin, rows=named, rows_note=found.note)
+    rows = batch_rows.guilty_rows(batch, case.args, case.fails, hint)
+    named = tuple((batch.name, row) for row in rows.rows)
+    return known.having(rows=named, rows_note=rows.note)
 
 
-def _device(found: Found, case: Case, output: int | None) -> str:
-    """The device that holds the bad element, where there are several that do not."""
-    if output is None or output >= len(case.outs) or found.output_element is None:
-        return ""
-    array = case.outs[output]
+def _device(known: _Known) -> _Known:
+    """With the device that holds the bad element, where several do not."""
+    output, element = known.output, known.found.output_element
+    if output is None or output >= len(known.case.outs) or element is None:
+        return known
+    array = known.case.outs[output]
     if not isinstance(array, jax.Array) or is_gone(array):
-        return ""
+        return known
     if len(array.sharding.device_set) < 2 or array.is_fully_replicated:
-        return ""
-    return _part(
-        case, "looking for the device", "", lambda: _holder(array, found.output_element)
-    )
+        return known
+    return known.having(device=_holder(array, element))
 
 
 def _holder(array: Any, element: Element) -> str:
@@ -356,16 +408,3 @@ def _holder(array: Any, element: Element) -> str:
         if inside:
             return str(device)
     return ""
-
-
-def _part(case: Case, doing: str, without: _T, tell: Callable[[], _T]) -> _T:
-    """A part of the story, or what stands for it where it cannot be told."""
-    if case.stopped:
-        return without
-    try:
-        return tell()
-    except KeyboardInterrupt:
-        case.stopped = True
-    except Exception as error:
-        case.broke(doing, error)
-    return without

@@ -17,6 +17,7 @@ import pytest
 from flax import nnx
 
 import jaxdbg
+from jaxdbg.origins import causes
 from jaxdbg.views import origin_text as story
 
 
@@ -339,3 +340,9 @@ def test_a_classic_cause_is_recognised(row: Row) -> None:
     lines = str(caught.value).splitlines()
     word = "likely cause" if row.likely else "cause"
     assert f"  {word}: {row.cause}" in lines
+
+
+def test_a_rule_that_goes_first_must_stand_first():
+    with pytest.raises(ValueError, match="a new cause is to be tried after"):
+        causes.cause("a new cause", advice="", after=["a cause further down"])
+    assert "a new cause" not in [rule.name for rule in causes.RULES]
