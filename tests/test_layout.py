@@ -267,6 +267,26 @@ def test_links_of_the_texts_lead_somewhere() -> None:
     assert [link for link in links if not link.exists()] == []
 
 
+def test_architecture_draws_the_layers() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    rows = re.findall(r"^\| (`[^|]*`) \|", section(text, "Layers"), re.MULTILINE)
+    assert [tuple(re.findall(r"`(\w+)`", row)) for row in rows] == [*LAYERS[::-1]]
+
+
+def test_a_name_of_nothing_is_found() -> None:
+    text = (
+        "`records/` `records/report.py` `js/src/` `print(x)` `nowhere/` `records/a.py`"
+    )
+    assert not_there(text) == ["nowhere/", "records/a.py"]
+
+
+def test_contributing_says_what_a_test_holds() -> None:
+    rules = re.split(r"^- ", (ROOT / "CONTRIBUTING.md").read_text(), flags=re.MULTILINE)
+    assert len(rules) > 5
+    # Where the links lead, the test of links looks.
+    assert [rule for rule in rules[1:] if "](" not in rule] == []
+
+
 def test_readme_names_every_option() -> None:
     readme = (ROOT / "README.md").read_text()
     flags = [f"--{f.name.strip('_').replace('_', '-')}" for f in fields(Options)]
@@ -441,6 +461,17 @@ def git(*args: str) -> str:
     command = ["git", "-C", str(ROOT), *args]
     done = subprocess.run(command, check=True, text=True, capture_output=True)
     return done.stdout
+
+
+def section(text: str, title: str) -> str:
+    """The text below a heading of the second level, up to the next one."""
+    return text.partition(f"## {title}\n")[2].partition("\n## ")[0]
+
+
+def not_there(text: str) -> list[str]:
+    """The files and folders that a text names, and that are not in the repository."""
+    names = re.findall(r"`([\w/]+/|[\w/]+\.(?:py|json|ts))`", text)
+    return [n for n in names if not ((PACKAGE / n).exists() or (ROOT / n).exists())]
 
 
 def homes(paths: list[Path]) -> list[str]:
