@@ -25,10 +25,7 @@ if TYPE_CHECKING:
         block_until_checked as block_until_checked,
         checked as checked,
     )
-    from jaxdbg.compiles.compilations import (
-        Compilations as Compilations,
-        compilations as compilations,
-    )
+    from jaxdbg.compiles.compilations import compilations as compilations
     from jaxdbg.errors import (
         CheckError as CheckError,
         NonFiniteError as NonFiniteError,
@@ -37,7 +34,12 @@ if TYPE_CHECKING:
     )
     from jaxdbg.jax_internals.doctor import doctor as doctor
     from jaxdbg.notebook.show import show as show
-    from jaxdbg.records import Finding as Finding, Origin as Origin, Report as Report
+    from jaxdbg.records import (
+        Compilations as Compilations,
+        Finding as Finding,
+        Origin as Origin,
+        Report as Report,
+    )
     from jaxdbg.trees.finite_map import FiniteMap as FiniteMap, finite_map as finite_map
 
 __version__ = "0.1.0"
@@ -45,7 +47,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "CheckError": ("jaxdbg.errors", "CheckError"),
     "FiniteMap": ("jaxdbg.trees.finite_map", "FiniteMap"),
-    "Compilations": ("jaxdbg.compiles.compilations", "Compilations"),
+    "Compilations": ("jaxdbg.records", "Compilations"),
     "Finding": ("jaxdbg.records", "Finding"),
     "NonFiniteError": ("jaxdbg.errors", "NonFiniteError"),
     "Origin": ("jaxdbg.records", "Origin"),

@@ -27,40 +27,14 @@ PACKAGE = ROOT / "jaxdbg"
 HEAVY = ("IPython", "ipywidgets", "anywidget", "matplotlib", "jax", "numpy", "flax")
 """What `import jaxdbg` does not load."""
 
-STDLIB_ONLY = (
-    "compiles.advice",
-    "records.costs",
-    "views.panel.data",
-    "compiles.diff",
-    "errors",
-    "records.garbage",
-    "compiles.compilations",
-    "options",
-    "records.finding",
-    "records.source",
-    "records",
-    "views.panel.columns",
-    "records.call_times",
-    "records.compilations",
-    "records.trees",
-    "records.origin",
-    "records.report",
-    "records.serial",
-    "views.growth",
-    "views.tree_text",
-    "views.tree_html",
-    "views.colours",
-    "views.compiles_text",
-    "views.compiles_html",
-    "views.exports.perfetto",
-    "views.panel.page",
-    "views.report_html",
-    "views.origin_text",
-    "views.report_text",
-    "views.panel.timeline",
-)
-"""The modules that a machine needs to show a saved report; they do without JAX."""
+LIGHT = ("records", "errors", "options", "views")
+"""The parts of the package that do without JAX: enough to show a saved report."""
 
+OPTIONAL = {
+    "jaxdbg.views.figures": "matplotlib",
+    "jaxdbg.views.exports.dataframe": "pandas",
+}
+"""The views that need a library, and which."""
 
 LAYERS = (
     ("records",),
@@ -78,13 +52,7 @@ LAYERS = (
 DOOR = "jaxdbg.records.shown"
 """The one module that may look up: from a record to the view that shows it."""
 
-UPWARD = {
-    ("jaxdbg.records.origin", "jaxdbg.views.origin_text"),
-    ("jaxdbg.records.report", "jaxdbg.compiles.compilations"),
-    ("jaxdbg.records.report", "jaxdbg.views.panel.page"),
-    ("jaxdbg.records.report", "jaxdbg.views.report_html"),
-    ("jaxdbg.records.report", "jaxdbg.views.report_text"),
-}
+UPWARD: set[tuple[str, str]] = set()
 """Imports that run upward still; this may only become shorter."""
 
 FOLDER_KNOTS = {
@@ -199,14 +167,19 @@ def test_a_stray_import_is_found(tmp_path: Path) -> None:
 
 
 def test_views_and_records_do_without_jax() -> None:
-    needed = {f"jaxdbg.{name}" for name in STDLIB_ONLY}
-    outside = {
-        library
-        for name in needed
-        for library in (first_of(n) for n in imports(PACKAGE, lazy=True)[name])
-        if library != "jaxdbg" and library not in sys.stdlib_module_names
-    }
-    assert outside == set()
+    assert libraries(PACKAGE) == []
+
+
+def test_a_library_in_a_view_is_found(tmp_path: Path) -> None:
+    for folder in ("records", "views", "views/figures"):
+        (tmp_path / folder).mkdir()
+    write(tmp_path, options="import json", region="import jax")
+    write(tmp_path / "records", a="def f():\n    import numpy")
+    write(tmp_path / "views/figures", b="import matplotlib.style, jax")
+    assert libraries(tmp_path) == [
+        ("jaxdbg.records.a", "numpy"),
+        ("jaxdbg.views.figures.b", "jax"),
+    ]
 
 
 # `import jaxdbg` is light.
@@ -398,6 +371,18 @@ def folders(graph: dict[str, set[str]]) -> dict[str, set[str]]:
             ours = {folder(n) for n in names if n in graph}
             found.setdefault(folder(module), set()).update(ours - {folder(module)})
     return found
+
+
+def libraries(package: Path) -> list[tuple[str, str]]:
+    """What modules of `LIGHT` import beside Python's own, and may not."""
+    return [
+        (module, library)
+        for module, names in imports(package, lazy=True).items()
+        if first_of(module.removeprefix("jaxdbg.")) in LIGHT
+        for library in sorted({first_of(name) for name in names})
+        if library != "jaxdbg" and library not in sys.stdlib_module_names
+        if not any(module.startswith(m) and library == n for m, n in OPTIONAL.items())
+    ]
 
 
 def first_of(name: str) -> str:

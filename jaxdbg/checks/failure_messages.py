@@ -11,17 +11,17 @@ from typing import Any
 from jaxdbg.checks.afterwards.bad_outputs import Bad, rank
 from jaxdbg.checks.assertion_texts import text_of
 from jaxdbg.checks.calls.call import Call
-from jaxdbg.compiles.advice import judged
 from jaxdbg.errors import CheckError, NonFiniteError, TraceBudgetError
 from jaxdbg.jax_internals.chex.assertions import exception_type
 from jaxdbg.jax_internals.functions import Function, is_user_file
 from jaxdbg.options import Options
 from jaxdbg.origins.tell import reached
-from jaxdbg.records import KINDS, Finding, LeafStats, Origin, Reason
-from jaxdbg.records.source import describe
+from jaxdbg.records import Finding, LeafStats, Origin, Reason
+from jaxdbg.records.advice import judged
 from jaxdbg.trees.paths import element_path
-from jaxdbg.views import origin_text
-from jaxdbg.views.compiles_text import changed
+from jaxdbg.views import origin_brief_text, words
+from jaxdbg.views.retrace_wording import changed
+from jaxdbg.views.words import KINDS, place_of
 
 MAX_ALSO_BAD = 3
 """How many further bad leaves a message names."""
@@ -61,7 +61,7 @@ def non_finite(of: BadCall) -> NonFiniteError:
         headline,
         f"  {_count(worst)}",
         *_also([leaf.path for leaf in leaves if leaf is not worst]),
-        *origin_text.short(origin),
+        *origin_brief_text.text(origin).split("\n"),
         f"  next: {_next(call, of.options, of.in_ref)}",
     ]
     finding = Finding(
@@ -89,7 +89,7 @@ def unnamed(call: Call, origin: Origin) -> NonFiniteError:
     origin = replace(origin, headline=headline)
     lines = [
         headline,
-        *origin_text.short(origin),
+        *origin_brief_text.text(origin).split("\n"),
         "  next: jaxdbg broke while it looked for the name of the value; the report",
         "    says where. The results of the call were not used.",
     ]
@@ -102,7 +102,7 @@ def inside(call: Call, origin: Origin) -> NonFiniteError:
     origin = replace(origin, headline=headline)
     lines = [
         headline,
-        *origin_text.short(origin),
+        *origin_brief_text.text(origin).split("\n"),
         "  next: the value may never reach a result; without "
         f"{call.option('every_op')} only what\n    leaves a jitted call counts.",
     ]
@@ -146,7 +146,7 @@ def failed_check(
     )
     wanted: type[Exception] = AssertionError
     title, place = text.short, _raised_at(exception)
-    location = describe(*place) if place is not None else ""
+    location = place_of(*place) if place is not None else ""
     chex = _CHEX.search(text.short)
     if chex:
         file, line = chex["file"], int(chex["line"])
@@ -154,13 +154,13 @@ def failed_check(
             file, line = place  # chex skips every path with /chex/ in it
         # Where chex's text ends in a full stop, its wrapper adds another.
         title = f"chex.{chex['name']}: {re.sub('[.][.]$', '.', chex['text'].strip())}"
-        location, wanted = describe(file, line), exception_type(file, line)
+        location, wanted = place_of(file, line), exception_type(file, line)
     lines = [title, *text.differences]
     lines += [f"  in {call or 'code that is not jitted'}"]
     lines += [f"  at {location}"] if location else []
     if origin is not None:
         origin = replace(origin, headline=f"{title} in {call}")
-        lines += origin_text.short(origin)
+        lines += origin_brief_text.text(origin).split("\n")
     finding = Finding(
         kind=kind,
         function=call.function.name if call else "",
@@ -205,7 +205,7 @@ def over_budget(
     name, done = call.function.name, {"traces": "traced", "compiles": "compiled"}[kind]
     where = f" in {call.scope}" if call.scope else ""
     lines = [
-        f"{name} is being {done} for the {_ordinal(times)} time{where}; "
+        f"{name} is being {done} for the {words.ordinal(times)} time{where}; "
         f"{limit or call.option(f'max_{kind}', '')} allows {budget}.",
         *(_changed(reason) + _advice(reason) if reason is not None else []),
     ]
@@ -237,14 +237,9 @@ def _advice(reason: Reason) -> list[str]:
     return textwrap.wrap(text, 76, **how) if text else []  # type: ignore[arg-type]
 
 
-def _ordinal(n: int) -> str:
-    suffix = {1: "st", 2: "nd", 3: "rd"}.get(n % 10 if n % 100 // 10 != 1 else 0)
-    return f"{n}{suffix or 'th'}"
-
-
 def _written(function: Function) -> str:
     file, _, line = function.source.rpartition(":")
-    return describe(file, int(line)) if line.isdigit() else ""
+    return place_of(file, int(line)) if line.isdigit() else ""
 
 
 def _next(call: Call, options: Options, in_ref: bool) -> str:
@@ -275,10 +270,9 @@ def _next(call: Call, options: Options, in_ref: bool) -> str:
 
 
 def _count(bad: LeafStats) -> str:
-    parts = [(bad.nan, "NaN"), (bad.posinf, "Inf"), (bad.neginf, "-Inf")]
-    counts = ", ".join(f"{n} {word}" for n, word in parts if n)
+    counts = words.nonfinite(bad.nan, bad.posinf, bad.neginf)
     total = bad.bad
-    what = f"{bad.dtype}[{','.join(map(str, bad.shape))}]"
+    what = words.array(bad.dtype, bad.shape)
     if total == bad.size:
         return f"all of it is bad: {counts} in {what}"
     which = "the only" if total == 1 else "the first"
@@ -289,13 +283,11 @@ def _count(bad: LeafStats) -> str:
 def _also(others: Sequence[str]) -> list[str]:
     if not others:
         return []
-    shown = ", ".join(others[:MAX_ALSO_BAD])
-    more = len(others) - MAX_ALSO_BAD
-    return [f"  also bad: {shown}" + (f" and {more} more" if more > 0 else "")]
+    return [f"  also bad: {words.listed(others, MAX_ALSO_BAD)}"]
 
 
 def _location(origin: Origin) -> str:
-    return origin_text.place(origin.source) if origin.source is not None else ""
+    return words.place(origin.source) if origin.source is not None else ""
 
 
 def _raised_at(exception: Any) -> tuple[str, int] | None:

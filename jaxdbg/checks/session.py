@@ -23,7 +23,7 @@ from jaxdbg.errors import Failure, broken
 from jaxdbg.jax_internals.functions import Function
 from jaxdbg.options import Options
 from jaxdbg.records import Finding, Remark, Report, TreeHistory
-from jaxdbg.views.compiles_text import changed
+from jaxdbg.views.retrace_wording import changed
 
 MAX_PLACED = 50
 """How many placed leaves a report lists."""

@@ -17,11 +17,11 @@ from types import MappingProxyType
 from typing import Protocol
 
 from jaxdbg.compiles import reasons
-from jaxdbg.compiles.advice import advised
 from jaxdbg.compiles.listener import Listener, Phase
 from jaxdbg.compiles.stale_closures import Closures
 from jaxdbg.errors import broken
 from jaxdbg.records import CompileEvent, Remark
+from jaxdbg.records.advice import advised
 
 MAX_EVENTS = 10_000
 """How many phases the log keeps."""

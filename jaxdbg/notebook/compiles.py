@@ -26,13 +26,13 @@ from traitlets import Bool, Int, observe
 
 from jaxdbg.checks.afterwards.last import last_report
 from jaxdbg.compiles import recorder
-from jaxdbg.compiles.compilations import Compilations, compilations
-from jaxdbg.compiles.diff import Difference
+from jaxdbg.compiles.compilations import compilations
 from jaxdbg.notebook.base import Installed, say, unknown
 from jaxdbg.notebook.show import show
 from jaxdbg.options import did_you_mean
+from jaxdbg.records import Compilations, Difference
 from jaxdbg.records.costs import Cost, often
-from jaxdbg.views.compiles_text import warning
+from jaxdbg.views import compiled_often_text
 
 COMMANDS = ("on", "off", "forget")
 FLAGS = ("--cell", "--diff", "--eager", "--panel", "--save", "--help")
@@ -207,7 +207,7 @@ class Compiles(Installed):
         function = cost.function, source.code if source else cost.defined
         if function not in self._warned:
             self._warned.add(function)
-            say(self.shell, warning(cost))
+            say(self.shell, compiled_often_text.text(cost))
 
     def _remember(self, result: Any) -> None:
         """Which runs were of the same cell: the same id or, without ids, its text."""

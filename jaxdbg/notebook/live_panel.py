@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.interactiveshell import InteractiveShell
 
 from jaxdbg.errors import Failure
-from jaxdbg.notebook.show import Shown, is_notebook, keep, trees_of
-from jaxdbg.records import Report
+from jaxdbg.notebook.show import Shown, is_notebook, remember, trees_of
+from jaxdbg.records import PanelContent, Report
 
 if TYPE_CHECKING:
     from jaxdbg.trees.finite_map import FiniteMap
@@ -71,13 +71,13 @@ class CellPanel:
             Panel,  # not before one is shown: it needs ipywidgets
         )
 
-        return Shown(self._shell, Panel(self._region.report, maps=maps))
+        return Shown(self._shell, Panel(PanelContent(self._region.report), maps))
 
     def _maps(self, report: Report, error: BaseException | None) -> Sequence[FiniteMap]:
         """The trees that the report tells of, as they are now, for `%panel` too."""
-        found = trees_of(report, [self._shell.user_ns, *_locals(error)])
-        keep(report, found)
-        return found
+        maps = trees_of(report, [self._shell.user_ns, *_locals(error)])
+        remember(report, maps)
+        return maps
 
     def _follow(self) -> None:
         """Looks at the region now and then; the region itself knows nothing of it."""

@@ -1,4 +1,4 @@
-"""The door to `jaxdbg.origin`: `%origin`."""
+"""`%origin`: the whole story of a bad value."""
 
 # IPython annotates only a part of itself.
 # mypy: disable-error-code="no-untyped-call,untyped-decorator"

@@ -10,10 +10,9 @@ from warnings import warn
 
 from IPython.core.interactiveshell import InteractiveShell
 
-from jaxdbg.compiles.compilations import Compilations
-from jaxdbg.records import Report, TreeStats
+from jaxdbg.records import Compilations, PanelContent, Report, TreeStats
 from jaxdbg.trees import caller
-from jaxdbg.views import figures as figure, report_html as static
+from jaxdbg.views import figures, panel_html
 from jaxdbg.views.panel.data import tree_names
 
 if TYPE_CHECKING:
@@ -73,8 +72,7 @@ class Shown:
             self._publish(bundle, self._twin, update=True)
 
     def _twin_bundle(self) -> dict[str, Any]:
-        panel = self.panel
-        html = static.render(panel.report, panel.trees, panel.compilations)
+        html = panel_html.html(self.panel.content)
         return {
             "text/html": f'{_TWIN_STYLE}<div class="jd-twin">{html}</div>',
             "text/plain": "",
@@ -90,20 +88,20 @@ class Shown:
 _last: tuple[Report, Sequence[FiniteMap]] | None = None
 
 
-def keep(report: Report, trees: Sequence[FiniteMap]) -> None:
-    """Keeps the trees that a cell's panel shows, for when it is to be shown again."""
+def remember(report: Report, trees: Sequence[FiniteMap]) -> None:
+    """Remembers the trees of a cell's panel, for when it is shown again."""
     global _last
     _last = report, trees
 
 
-def _kept(report: Report) -> Sequence[FiniteMap]:
+def _trees_at_the_end(report: Report) -> Sequence[FiniteMap]:
     return _last[1] if _last is not None and _last[0] is report else ()
 
 
 def trees_of(
     report: Report, places: Sequence[Mapping[str, Any]]
 ) -> Sequence[FiniteMap]:
-    """The trees that a report tells of, as they are now.
+    """The trees that a report is about, as they are now.
 
     Arguments:
         report: of a region.
@@ -111,12 +109,12 @@ def trees_of(
     """
     from jaxdbg.trees.finite_map import finite_map  # it needs JAX
 
-    found = []
+    trees = []
     for name in tree_names(report):
         holders = [place for place in places if name in place]
         if holders:
-            found.append(finite_map(holders[-1][name], name))
-    return found
+            trees.append(finite_map(holders[-1][name], name))
+    return trees
 
 
 def is_notebook(shell: InteractiveShell | None) -> bool:
@@ -136,11 +134,11 @@ def _bundle(panel: Panel) -> dict[str, Any]:
 
 def _picture(panel: Panel) -> str:
     """The picture of a panel, as a notebook holds it; empty where there is none."""
-    if not figure.is_quick():
+    if not figures.is_quick():
         return ""
     from jaxdbg.views.figures.report import png  # it needs matplotlib
 
-    drawn = png(panel.report, panel.trees, panel.compilations)
+    drawn = png(panel.content)
     return b64encode(drawn).decode() if drawn is not None else ""
 
 
@@ -182,6 +180,7 @@ def _panel_of(
     from jaxdbg.notebook.widget import Panel
     from jaxdbg.trees.finite_map import FiniteMap, finite_map
 
+    title = name or ""
     if what is None:
         what = last_report()
         if what is None:
@@ -189,14 +188,15 @@ def _panel_of(
                 "There is no report yet: no checked region has ended. Put %%checked "
                 "above a cell, or give jaxdbg.show() a report or a tree."
             )
-        maps = _kept(what) or trees_of(what, places)
-        return Panel(what, maps=maps, title=name or "")
+        maps = _trees_at_the_end(what) or trees_of(what, places)
+        return Panel(PanelContent(what, title=title), maps)
     if isinstance(what, Report):
-        return Panel(what, maps=_kept(what), title=name or "")
+        return Panel(PanelContent(what, title=title), _trees_at_the_end(what))
     if isinstance(what, Compilations):
-        return Panel(compilations=what, title=name or "compilations")
+        title = title or "compilations"
+        return Panel(PanelContent(compilations=what, title=title))
     if isinstance(what, TreeStats):
-        return Panel(trees=(what,), title=name or "")
+        return Panel(PanelContent(trees=(what,), title=title))
     if not isinstance(what, FiniteMap):
         what = finite_map(what, name)
-    return Panel(maps=(what,), title=name or "")
+    return Panel(PanelContent(title=title), (what,))

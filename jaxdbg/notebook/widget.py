@@ -1,4 +1,4 @@
-"""The panel as a widget of the notebook; the only room that knows anywidget.
+"""The panel as a widget of the notebook; the only file that imports anywidget.
 
 One panel lives in a notebook of Jupyter at a time: each widget sends its whole script
 to the page, and what nobody closes stays alive. A panel that a newer one has replaced
@@ -12,19 +12,18 @@ import json
 import os
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import anywidget
 import traitlets
 
-import jaxdbg.notebook.tiles as tiles
-from jaxdbg.checks.afterwards import last
-from jaxdbg.compiles.compilations import Compilations
+from jaxdbg.checks.afterwards.last import bad_output
 from jaxdbg.errors import UsageError
-from jaxdbg.records import Report, TreeStats
+from jaxdbg.notebook.tiles import tile
+from jaxdbg.records import PanelContent, Report, TreeStats
 from jaxdbg.trees.finite_map import FiniteMap
-from jaxdbg.views import tree_text as leaves
 from jaxdbg.views.panel import page
 from jaxdbg.views.panel.data import panel_data
 
@@ -42,12 +41,12 @@ class Panel(anywidget.AnyWidget):
     """The panel of a region or of trees.
 
     Arguments:
-        report: of a region, or None.
-        trees: statistics of trees to show beside those the report has histories of.
-        maps: the same, with the arrays, of which the page may ask elements.
-        title: what the panel is about; by default the cell of the report, or the name
-            of the first tree.
-        compilations: those to show without a region.
+        content: what to show. Without a report, a title or compilations, its first
+            tree gives the title.
+        maps: further trees, with the arrays, of which the page may ask elements.
+
+    Attributes:
+        content: what is shown, with the trees of the maps.
     """
 
     _esm: ClassVar[Any] = _BUILT / "panel.js" if _HOT else page.script()
@@ -59,21 +58,14 @@ class Panel(anywidget.AnyWidget):
 
     def __init__(
         self,
-        report: Report | None = None,
-        trees: Iterable[TreeStats] = (),
+        content: PanelContent | None = None,
         maps: Iterable[FiniteMap] = (),
-        title: str = "",
-        compilations: Compilations | None = None,
     ):
-        self.report = report
-        self.compilations = compilations
         self.maps = {one.name: one for one in maps}
-        self.trees = (*trees, *(one.stats for one in self.maps.values()))
-        named = self.trees[0].name if report is None and self.trees else ""
-        self.name = title or named
+        self.content = _titled(self._with_maps(content or PanelContent()))
         # In some hosts messages are handled on a thread of their own.
         self._lock = threading.RLock()
-        super().__init__(data=self._told())
+        super().__init__(data=self._json())
         self.on_msg(self._asked)
 
     def show(
@@ -82,12 +74,12 @@ class Panel(anywidget.AnyWidget):
         trees: Iterable[TreeStats] = (),
         maps: Iterable[FiniteMap] = (),
     ) -> None:
-        """Shows a later state of the region; arguments as of the class."""
+        """Shows a later state of the region, in place of the one before."""
         with self._lock:
-            self.report = report
             self.maps = {one.name: one for one in maps}
-            self.trees = (*trees, *(one.stats for one in self.maps.values()))
-            self.data = self._told()
+            content = replace(self.content, report=report, trees=tuple(trees))
+            self.content = self._with_maps(content)
+            self.data = self._json()
 
     def tell(self, progress: dict[str, Any] | None) -> None:
         """Shows how far the region is; None when it has ended."""
@@ -100,11 +92,17 @@ class Panel(anywidget.AnyWidget):
         super().close()
 
     def __repr__(self) -> str:
-        told = [str(x) for x in (self.report, self.compilations) if x is not None]
-        return "\n".join([*told, *map(leaves.render, self.trees)])
+        return str(self.content)
 
-    def _told(self) -> str:
-        data = panel_data(self.report, self.trees, self.name, self.compilations)
+    def _with_maps(self, content: PanelContent) -> PanelContent:
+        stats = (one.stats for one in self.maps.values())
+        return replace(content, trees=(*content.trees, *stats))
+
+    def _json(self) -> str:
+        content = self.content
+        data = panel_data(
+            content.report, content.trees, content.title, content.compilations
+        )
         return json.dumps(data, allow_nan=False)
 
     def _asked(self, _: Any, content: Any, buffers: Any) -> None:
@@ -122,22 +120,29 @@ class Panel(anywidget.AnyWidget):
             return {"error": _LATER if runs else _NOT_KEPT}
         try:
             array = self.maps[asked["tree"]].array(asked["leaf"])
-            return tiles.tile(array, asked["window"])
+            return tile(array, asked["window"])
         except LookupError as error:  # the tree has got another array since
             return {"error": str(error)}
         except Exception as error:
             return {"error": f"{type(error).__name__}: {error}"}
 
     def _failed_tile(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """What a failing call gave, which no tree holds."""
+        """Elements of a result of a failing call, which no tree holds."""
+        report = self.content.report
         try:
-            finding = self.report.findings[asked["finding"]] if self.report else None
-            array = last.bad_output(asked["path"], finding)
-            return tiles.tile(array, asked["window"])
+            finding = report.findings[asked["finding"]] if report else None
+            array = bad_output(asked["path"], finding)
+            return tile(array, asked["window"])
         except (UsageError, RuntimeError) as error:  # not kept, or not any more
             return {"error": str(error)}
         except Exception as error:
             return {"error": f"{type(error).__name__}: {error}"}
+
+
+def _titled(content: PanelContent) -> PanelContent:
+    if content.title or content.report is not None or not content.trees:
+        return content
+    return replace(content, title=content.trees[0].name)
 
 
 _current: Panel | None = None

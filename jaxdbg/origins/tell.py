@@ -31,9 +31,10 @@ from jaxdbg.origins.location import source_lines
 from jaxdbg.origins.location.where import Where
 from jaxdbg.origins.producers import Variable
 from jaxdbg.origins.scene import Moment, Scene
-from jaxdbg.records import KINDS, LeafStats, Origin, Reached, SourceFrame, Turn
+from jaxdbg.records import LeafStats, Origin, Reached, SourceFrame, Turn
 from jaxdbg.trees.copies import is_gone
 from jaxdbg.trees.paths import element_path
+from jaxdbg.views.words import KINDS
 
 if TYPE_CHECKING:
     from jaxdbg.jax_internals.types import ClosedJaxpr

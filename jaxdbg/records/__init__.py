@@ -5,20 +5,21 @@ machine without JAX.
 """
 
 from jaxdbg.records.call_times import CallTimes as CallTimes
-from jaxdbg.records.compilations import (
+from jaxdbg.records.compilations import Compilations as Compilations
+from jaxdbg.records.compile_diff import Difference as Difference
+from jaxdbg.records.compile_event import (
     CompileEvent as CompileEvent,
-    CompileLog as CompileLog,
     Reason as Reason,
     Remark as Remark,
 )
 from jaxdbg.records.finding import Finding as Finding
 from jaxdbg.records.origin import (
-    KINDS as KINDS,
     Operand as Operand,
     Origin as Origin,
     Reached as Reached,
     Turn as Turn,
 )
+from jaxdbg.records.panel import PanelContent as PanelContent
 from jaxdbg.records.report import Report as Report
 from jaxdbg.records.source import SourceFrame as SourceFrame
 from jaxdbg.records.trees import (

@@ -1,158 +1,155 @@
-"""What was traced, lowered and compiled, when, and why again."""
+"""Compilations as a value to hold: shown, saved, compared, drawn."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from jaxdbg.records.source import SourceFrame
-
-CAUSES = (
-    "shape",
-    "partial batch",
-    "dtype",
-    "weak type",
-    "Python scalar",
-    "static value",
-    "static identity",
-    "pytree",
-    "call form",
-    "new function",
-    "cell run again",
-    "config",
-    "mesh",
-    "sharding",
-    "committed",
-    "device",
-    "jit options",
-    "NNX structure",
-    "NNX attribute",
-    "cleared cache",
-    "failed before",
-    "nested",
-    "eager loop",
-    "stale closure",
-    "unknown",
-)
-"""The short names that `Reason.cause` can have.
-
-"partial batch" is a shape of which only the first axis has become smaller: a guess,
-which `Reason.note` calls one. "nested" is a function made again inside another that was
-traced again. "stale closure" never makes a function run again: it is of a `Remark`. A
-static argument that cannot be hashed has no cause here: JAX refuses the call before any
-phase begins, and says so itself.
-"""
+from jaxdbg.records import saved
+from jaxdbg.records.advice import advised
+from jaxdbg.records.compile_diff import Difference, difference
+from jaxdbg.records.compile_event import CompileEvent
+from jaxdbg.records.costs import lost, subset
+from jaxdbg.records.serial import plain, record
+from jaxdbg.records.shown import ShownAsHtml, view
 
 
-def _nothing() -> Mapping[str, str]:
-    return MappingProxyType({})
+@runtime_checkable
+class RegionRecord(Protocol):
+    """What holds the compilations of a region: a `Report`."""
+
+    @property
+    def compilations(self) -> tuple[CompileEvent, ...]:
+        """Each phase, in the order it began."""
+
+    @property
+    def cell(self) -> int | None:
+        """IPython's number of the cell."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
-    """Why a phase ran again.
+class Compilations(ShownAsHtml):
+    """What was traced, lowered and compiled, and why again.
 
-    Attributes:
-        cause: one of `CAUSES`.
-        where: the argument or attribute, as the user would type it.
-        before, after: what it was in the earlier call, and what it is now.
-        others: further differences, each as one line.
-        avoidable: whether a small change of the program would have avoided it; None
-            where that cannot be known.
-        advice: the shortest correct fix; empty where there is none to give.
-        note: what is likely and not certain, or a restriction; `likely the last partial
-            batch`.
-    """
-
-    cause: str
-    where: str = ""
-    before: str = ""
-    after: str = ""
-    others: tuple[str, ...] = ()
-    avoidable: bool | None = None
-    advice: str = ""
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class CompileEvent:
-    """One phase of one compilation.
-
-    Attributes:
-        function: name of the function, as the user wrote it.
-        phase: "trace", "lower" or "compile".
-        start: seconds since the epoch (`time.time()`).
-        duration: seconds; `self_time` is without what is nested in it.
-        thread: name of the thread.
-        parent: index of the event it is nested in, among those of the report; -1 for
-            none.
-        source: the user's line that asked for it.
-        defined: `file:line` where the function was written; empty for an eager op.
-        cell: IPython's number of the cell, None outside a notebook.
-        signature: by argument, what it was called with; the first hundred of many.
-        reason: why it ran again; None the first time.
-        cache: the persistent cache: "hit", "miss" or "off".
-        saved: seconds that a hit has saved.
-        user: whether the user wrote the function.
-        failed: whether it ended with an error.
-        role: which program made of the function, where it is not the function itself:
-            "forward" or "backward" of a gradient, "batched" by vmap; else empty.
-    """
-
-    function: str
-    phase: str
-    start: float
-    duration: float = 0.0
-    self_time: float = 0.0
-    thread: str = ""
-    parent: int = -1
-    source: SourceFrame | None = None
-    defined: str = ""
-    cell: int | None = None
-    signature: Mapping[str, str] = field(default_factory=_nothing)
-    reason: Reason | None = None
-    cache: str = "off"
-    saved: float = 0.0
-    user: bool = True
-    failed: bool = False
-    role: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class CompileLog:
-    """The phases of a session, a region, a cell or a function.
+    In a notebook it shows itself as a table; `print` gives the same as text.
 
     Attributes:
         events: each phase, in the order it began.
-        what: whose they are, as it ends a sentence: "in cell 12".
+        what: what they are those of, as it ends a sentence: "in cell 12".
     """
+
+    VIEW: ClassVar[str] = "compiles"
 
     events: tuple[CompileEvent, ...] = ()
     what: str = ""
 
+    @property
+    def seconds(self) -> float:
+        """Self time of all phases."""
+        return sum(e.self_time for e in self.events)
 
-@dataclass(frozen=True, slots=True)
-class Remark:
-    """Something about a compiled function that makes nothing run again.
+    @property
+    def seconds_lost(self) -> float:
+        """The part of `seconds` that avoidable compilations have cost."""
+        return lost(self.events)[1]
 
-    Attributes:
-        function: name of the function; `defined` is where it was written.
-        reason: with the cause "stale closure": the name, what it was when the function
-            was traced, and what it is now.
-        source, cell: where the function was traced.
-    """
-
-    function: str
-    reason: Reason
-    defined: str = ""
-    source: SourceFrame | None = None
-    cell: int | None = None
-
-    def __str__(self) -> str:
-        reason = self.reason
-        return (
-            f"{self.function} was traced with {reason.where} = {reason.before}, which "
-            f"is {reason.after} now: what is compiled goes on with {reason.before}. "
-            f"Pass {reason.where} as an argument."
+    def of(self, function: str | None = None, cell: int | None = None) -> Compilations:
+        """Those of one function, or of one cell, or both."""
+        kept = subset(
+            self.events,
+            lambda e: function in (None, e.function) and cell in (None, e.cell),
         )
+        words = [f"of {function}"] if function is not None else []
+        words += [f"in cell {cell}"] if cell is not None else []
+        return Compilations(kept, " ".join(words) or self.what)
+
+    def text(self, eager: bool = False) -> str:
+        """The table as text; with `eager`, eager ops one by one."""
+        name = "compiles_eager_text" if eager else "compiles_text"
+        text: str = view(name).text(self)
+        return text
+
+    def figure(self) -> Any:
+        """A timeline, as a matplotlib Figure.
+
+        Raises:
+            ImportError: matplotlib is not installed.
+        """
+        try:
+            timeline = view("figures.timeline")
+        except ImportError as error:
+            raise ImportError(
+                f"figure() needs matplotlib: `pip install matplotlib` ({error}). The "
+                "table and to_perfetto() do without."
+            ) from None
+        return timeline.timeline(self.events)
+
+    def to_perfetto(
+        self, path: str | os.PathLike[str], report: RegionRecord | None = None
+    ) -> None:
+        """Writes a trace that https://ui.perfetto.dev and chrome://tracing open.
+
+        Arguments:
+            path: of the file; one that is there is replaced.
+            report: of a region, whose calls and findings are to be in it too.
+        """
+        trace = view("exports.perfetto").trace(self.events, report)
+        Path(path).write_text(json.dumps(trace), encoding="utf-8")
+
+    def to_json(self) -> str:
+        """All of it as JSON text; `Compilations.from_json` reads it back."""
+        return json.dumps({"jaxdbg_compilations": saved.COMPILATIONS, **plain(self)})
+
+    @classmethod
+    def from_json(cls, text: str) -> Compilations:
+        """Reads what `to_json` wrote, or the compilations of a saved report.
+
+        Raises:
+            ValueError: the text is neither, or of a newer format.
+        """
+        fields = saved.compilations(text)
+        if "what" in fields:
+            events = record(tuple[CompileEvent, ...], fields["events"])
+            return cls(events, fields["what"])
+        events = record(tuple[CompileEvent, ...], fields.get("compilations", ()))
+        return cls._in_cell(events, fields.get("cell"))
+
+    @classmethod
+    def from_report(cls, report: RegionRecord) -> Compilations:
+        """The compilations of a checked region."""
+        return cls._in_cell(report.compilations, report.cell)
+
+    @classmethod
+    def _in_cell(
+        cls, events: tuple[CompileEvent, ...], cell: int | None
+    ) -> Compilations:
+        return cls(advised(events), f"in cell {cell}" if cell is not None else "")
+
+    def to_pandas(self) -> Any:
+        """A DataFrame with a row for each phase.
+
+        The columns are the attributes of `CompileEvent`, with `line` for the source
+        and those of `Reason` beside it; `start` is a time stamp (UTC).
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        return view("exports.dataframe").frame(self.events)
+
+    def diff(self, other: Compilations | RegionRecord) -> Difference:
+        """What has changed from `other`, the earlier run, to this one."""
+        if isinstance(other, RegionRecord):
+            other = Compilations.from_report(other)
+        if not isinstance(other, Compilations):
+            raise TypeError(
+                f"diff() compares with Compilations or a Report, not with "
+                f"{type(other).__name__}. A saved one: "
+                "Compilations.from_json(Path(...).read_text())."
+            )
+        return difference(other.events, self.events)
+
+    def __len__(self) -> int:
+        return len(self.events)

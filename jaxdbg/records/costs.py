@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
-from jaxdbg.records import CompileEvent, Reason, SourceFrame
+from jaxdbg.records.compile_event import CompileEvent, Reason
+from jaxdbg.records.shown import Shown
+from jaxdbg.records.source import SourceFrame
 
 PHASES = ("trace", "lower", "compile")
 """The phases, in the order they run."""
@@ -100,8 +103,10 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
-class Repeat:
+class Repeat(Shown):
     """Builds of one function that ran again for the same kind of reason."""
+
+    VIEW: ClassVar[str] = "retrace"
 
     builds: tuple[Build, ...]
 
@@ -201,18 +206,18 @@ def lost(events: Sequence[CompileEvent]) -> tuple[int, float]:
     return len(avoidable), _seconds(avoidable, events)
 
 
-def open_to_doubt(events: Sequence[CompileEvent]) -> tuple[list[str], float]:
-    """The user's functions that were built again, and the seconds that took.
+def undecided(events: Sequence[CompileEvent]) -> tuple[list[str], float]:
+    """The user's functions compiled again, where it may or may not be avoidable.
 
-    Only where nothing says whether it was avoidable, as of a shape that changes.
+    With the seconds that these compilations took.
     """
-    doubtful = [
+    undecided = [
         b
         for b in builds(events)
         if b.events[0].user and b.reason and b.reason.avoidable is None
     ]
-    names = list(dict.fromkeys(b.function for b in doubtful))
-    return names, _seconds(doubtful, events)
+    names = list(dict.fromkeys(b.function for b in undecided))
+    return names, _seconds(undecided, events)
 
 
 def _seconds(chosen: Sequence[Build], events: Sequence[CompileEvent]) -> float:

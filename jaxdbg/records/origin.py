@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
+from jaxdbg.records.shown import ShownAsHtml
 from jaxdbg.records.source import SourceFrame
-
-KINDS = {"nan": "NaN", "inf": "Inf", "-inf": "-Inf"}
-"""The kinds of bad values, the worst first, and how they are said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +81,7 @@ class Reached:
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(ShownAsHtml):
     """The story of a bad value.
 
     Attributes:
@@ -120,6 +118,8 @@ class Origin:
         headline: which value of which call the story is of, in one line.
     """
 
+    VIEW: ClassVar[str] = "origin"
+
     verdict: str
     kind: str
     primitive: str = ""
@@ -148,19 +148,3 @@ class Origin:
     advice: str = ""
     notes: tuple[str, ...] = ()
     headline: str = ""
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        """How IPython and its kin show it in a terminal: as the text it is."""
-        printer.text(str(self))
-
-    def _repr_html_(self) -> str:
-        from jaxdbg.views.origin_text import html
-
-        return html(self)
-
-    def __str__(self) -> str:
-        from jaxdbg.views.origin_text import (
-            whole,  # views know records, not the reverse
-        )
-
-        return whole(self)

@@ -8,19 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
+from jaxdbg.records import saved
 from jaxdbg.records.call_times import CallTimes
-from jaxdbg.records.compilations import CompileEvent, Remark
+from jaxdbg.records.compilations import Compilations
+from jaxdbg.records.compile_diff import Difference
+from jaxdbg.records.compile_event import CompileEvent, Remark
 from jaxdbg.records.finding import Finding
-from jaxdbg.records.serial import plain as to_plain, record
+from jaxdbg.records.serial import plain, record
+from jaxdbg.records.shown import ShownAsHtml, view
 from jaxdbg.records.trees import TreeHistory
-
-FORMAT = 2
-"""Version of the JSON that `Report.to_json` writes.
-
-Format 1 had no origins, compilations and histories; it is still read.
-"""
 
 
 def _no_counts() -> Mapping[str, int]:
@@ -28,7 +26,7 @@ def _no_counts() -> Mapping[str, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class Report(ShownAsHtml):
     """What a checked region saw, frozen.
 
     Attributes:
@@ -62,6 +60,8 @@ class Report:
         call_times: when the calls of the user's functions ran.
     """
 
+    VIEW: ClassVar[str] = "report"
+
     calls: int = 0
     eager_ops: int = 0
     calls_by_function: Mapping[str, int] = field(default_factory=_no_counts)
@@ -91,7 +91,7 @@ class Report:
 
     def to_json(self) -> str:
         """The report as JSON text; `Report.from_json` reads it back."""
-        return json.dumps({"jaxdbg_report": FORMAT, **to_plain(self)})
+        return json.dumps({"jaxdbg_report": saved.REPORT, **plain(self)})
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Writes the panel with this report to one HTML file, to send to a colleague.
@@ -107,12 +107,8 @@ class Report:
         Raises:
             OSError: the file cannot be written.
         """
-        from jaxdbg.views.panel.page import (
-            page_of,  # views know records, not the reverse
-        )
-
         file = Path(path)
-        file.write_text(page_of(self), encoding="utf-8")
+        file.write_text(view("panel.page").html(self), encoding="utf-8")
         return file
 
     @classmethod
@@ -122,16 +118,7 @@ class Report:
         Raises:
             ValueError: the text is not such a report, or of a newer format.
         """
-        plain = json.loads(text)
-        version = plain.pop("jaxdbg_report", None) if isinstance(plain, dict) else None
-        if version not in range(1, FORMAT + 1):
-            raise ValueError(
-                f"Not a jaxdbg report of format 1 to {FORMAT}: the text "
-                f"{'has format ' + str(version) if version else 'names no format'}. "
-                "Expected what Report.to_json() wrote; a newer format needs a newer "
-                "jaxdbg."
-            )
-        report: Report = record(cls, plain)
+        report: Report = record(cls, saved.report(text))
         return report
 
     def figure(self) -> Any:
@@ -140,40 +127,16 @@ class Report:
         Raises:
             ImportError: matplotlib is not installed.
         """
-        return self._compilations().figure()
+        return Compilations.from_report(self).figure()
 
     def to_perfetto(self, path: str | os.PathLike[str]) -> None:
         """Writes compilations, calls and findings for https://ui.perfetto.dev."""
-        self._compilations().to_perfetto(path, self)
+        Compilations.from_report(self).to_perfetto(path, self)
 
-    def diff(self, other: Report) -> Any:
+    def diff(self, other: Compilations | Report) -> Difference:
         """What has been compiled differently than in `other`, the earlier run.
 
         Returns:
-            A `Difference`, which prints as text.
+            The differences; they print as text.
         """
-        return self._compilations().diff(other)
-
-    def _compilations(self) -> Any:
-        from jaxdbg.compiles.compilations import (
-            Compilations,  # views know records, not the reverse
-        )
-
-        return Compilations.from_report(self)
-
-    def _repr_html_(self) -> str:
-        """The report without a script, as it stays when no panel lives."""
-        from jaxdbg.views.report_html import render
-
-        return render(self)
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        """How IPython and its kin show a report: as the text it is."""
-        printer.text(str(self))
-
-    def __str__(self) -> str:
-        from jaxdbg.views.report_text import (
-            render,  # views know records, not the reverse
-        )
-
-        return render(self)
+        return Compilations.from_report(self).diff(other)

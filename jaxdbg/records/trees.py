@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import ClassVar
+
+from jaxdbg.records.shown import ShownAsHtml
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ class LeafStats:
 
 
 @dataclass(frozen=True, slots=True)
-class TreeStats:
+class TreeStats(ShownAsHtml):
     """The leaves of one tree, in its order.
 
     Attributes:
@@ -72,6 +75,8 @@ class TreeStats:
         call: after which call of a region this was, as "train_step (call 12 in this
             cell)"; empty where it is of no call.
     """
+
+    VIEW: ClassVar[str] = "tree"
 
     name: str
     leaves: tuple[LeafStats, ...] = ()

@@ -175,9 +175,7 @@ class FiniteMap:
         return json.dumps(plain(self.stats))
 
     def __str__(self) -> str:
-        from jaxdbg.views.tree_text import render
-
-        return render(self.stats)
+        return str(self.stats)
 
     def figure(self) -> Any:
         """The parts of the tree by magnitude, as a picture of matplotlib.
@@ -190,9 +188,7 @@ class FiniteMap:
         return finite(self.stats)
 
     def _repr_html_(self) -> str:
-        from jaxdbg.views import tree_html as leaves_html
-
-        return leaves_html.render(self.stats)
+        return self.stats._repr_html_()
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(str(self))

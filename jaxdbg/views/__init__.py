@@ -1,1 +1,5 @@
-"""Views: each takes a frozen report and returns text, and knows nothing of JAX."""
+"""Views of records, which need the standard library alone.
+
+A view is a module with one function: `X_text.text(record)` or `X_html.html(record)`
+gives a record as text. What two views have in common is in a module of its own.
+"""

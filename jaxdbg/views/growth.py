@@ -1,34 +1,32 @@
 """How the leaves of watched trees grew over the calls, until one went bad.
 
-In words where it tells something, and as a small line of characters for each leaf, for
-places where no panel lives. Nothing but the standard library is needed.
+In words where that says something, and as a small line of characters for each leaf, for
+places without a panel.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
-from html import escape
 from typing import NamedTuple
 
 from jaxdbg.records import Report, TreeHistory
+from jaxdbg.views.words import count
 
 WINDOW = 64
 """How many kept calls before a failure are looked through for growth."""
 
 FACTOR = 10.0
-"""So much a leaf has grown where it is told in words,"""
+"""A leaf is mentioned if it grew at least by this factor,"""
 
 LARGE = 1e3
-"""and so large it is then: what begins at 0 grows a lot, and means nothing."""
+"""and is at least as large by then: growth from 0 says nothing."""
 
 MAX_LEAVES = 6
-"""For how many leaves of a tree there is a line."""
+"""How many leaves of a tree have a line."""
 
 _WIDTH = 24
 _LEVELS = "▁▂▃▄▅▆▇█"
-_CELL = "text-align: left; padding: 0 1.2em 0 0; background: none; white-space: nowrap"
 
 
 class _Growth(NamedTuple):
@@ -43,20 +41,9 @@ class _Growth(NamedTuple):
 
 def lines(report: Report) -> list[str]:
     """For a report of a NaN or an Inf: which leaf of each tree grew most before."""
-    found = next((f for f in report.findings if f.kind in ("nan", "inf")), None)
-    if found is None:
+    if not any(f.kind in ("nan", "inf") for f in report.findings):
         return []
-    told = [_line(history) for history in report.histories]
-    return [line for line in told if line]
-
-
-def tables(report: Report) -> list[tuple[str, str]]:
-    """For each tree that was kept over some calls a headline, and a table as HTML."""
-    return [
-        (headline(history), _table(history))
-        for history in report.histories
-        if len(history.calls) > 2 and telling(history)
-    ]
+    return [line for history in report.histories if (line := _line(history))]
 
 
 def headline(history: TreeHistory) -> str:
@@ -70,12 +57,12 @@ def _went_bad(history: TreeHistory) -> str:
     """`model.head.kernel went bad in call 192`, of what went bad first."""
     row = next(row for row in history.bad if any(row))
     n = sum(map(bool, row))
-    what = history.paths[history.first_bad] if n == 1 else f"{n:,} leaves"
+    what = history.paths[history.first_bad] if n == 1 else count(n, "leaf")
     return f"{what} went bad in call {history.first_bad_call:,}"
 
 
 def telling(history: TreeHistory) -> list[int]:
-    """The leaves whose lines tell most: first what went bad, then what grew most."""
+    """The leaves worth a line: first what went bad, then what grew most."""
     ranked = []
     for leaf in range(len(history.paths)):
         bad = (i for i, row in enumerate(history.bad) if row[leaf])
@@ -144,35 +131,3 @@ def _most_grown(history: TreeHistory) -> _Growth | None:
         if high >= FACTOR * low:
             grown.append(_Growth(leaf, -since, until, low, high))
     return max(grown, key=lambda g: g.high / g.low, default=None)
-
-
-def _table(history: TreeHistory) -> str:
-    shown = telling(history)
-    body = "".join(_row(_cells(history, leaf)) for leaf in shown)
-    rest = len(history.paths) - len(shown)
-    more = f"<div>and {rest:,} more leaves</div>" if rest else ""
-    head = _row(("", "largest |x|", "first", "last", ""), "th")
-    return (
-        '<table style="border-collapse: collapse; margin: 0.3em 0; font-size: inherit">'
-        f"{head}{body}</table>{more}"
-    )
-
-
-def _cells(history: TreeHistory, leaf: int) -> Sequence[str]:
-    values = [v for row in history.largest if (v := row[leaf]) is not None]
-    ends = [f"{values[i]:.3g}" for i in (0, -1)] if values else ["", ""]
-    bad = (
-        call for call, row in zip(history.calls, history.bad, strict=True) if row[leaf]
-    )
-    since = next(bad, 0)
-    return (
-        history.paths[leaf],
-        spark(history, leaf),
-        *ends,
-        f"✗ bad in call {since:,}" if since else "",
-    )
-
-
-def _row(cells: Sequence[str], tag: str = "td") -> str:
-    inside = "".join(f'<{tag} style="{_CELL}">{escape(c)}</{tag}>' for c in cells)
-    return f'<tr style="background: none">{inside}</tr>'

@@ -9,26 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jaxdbg.records import KINDS, Reached, tree_name
+from jaxdbg.records import Reached, tree_name
+from jaxdbg.views import words
+from jaxdbg.views.words import KINDS
 
 MAX_LEAVES = 12
-"""So many leaves are told one by one."""
+"""Up to how many leaves have a line each."""
 
 
-def told(reached: Sequence[Reached]) -> list[str]:
+def lines(reached: Sequence[Reached]) -> list[str]:
     """One line for each leaf; where they are many, for each tree that is wholly bad."""
     if len(reached) <= MAX_LEAVES:
         return [_leaf(leaf) for leaf in reached]
     partly = [leaf for leaf in reached if leaf.bad < leaf.size]
-    lines = [_leaf(leaf) for leaf in partly[:MAX_LEAVES]]
+    shown = [_leaf(leaf) for leaf in partly[:MAX_LEAVES]]
     more = len(partly) - MAX_LEAVES
     if more > 0:
-        lines.append(f"and {more} more {'leaf' if more == 1 else 'leaves'} in part")
+        shown.append(f"and {words.more(more, 'leaf')} in part")
     trees: dict[str, list[Reached]] = {}
     for leaf in reached:
         if leaf.bad == leaf.size:
             trees.setdefault(tree_name(leaf.path), []).append(leaf)
-    return lines + [_tree(name, leaves) for name, leaves in trees.items()]
+    return shown + [_tree(name, leaves) for name, leaves in trees.items()]
 
 
 def _leaf(leaf: Reached) -> str:

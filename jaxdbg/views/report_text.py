@@ -6,69 +6,61 @@ from collections.abc import Mapping
 
 from jaxdbg.records import Report
 from jaxdbg.views import growth
+from jaxdbg.views.words import count, listed, more, seconds, times
 
 MAX_NAMED = 4
 """How many functions the quiet line names."""
 
 
-def render(report: Report) -> str:
-    """The report as text, without a line break at its end."""
+def text(report: Report) -> str:
+    """The report, without a line break at its end."""
     lines = [_headline(report)]
     lines += [f"  {_first_line(f.message)}" for f in report.findings]
     lines += [f"  {line}" for line in growth.lines(report)]
     lines += [_placed(report.placed)] if report.placed else []
     lines += [f"  {remark}" for remark in report.remarks]
-    lines += [f"  jaxdbg: {n}" for n in report.notices]
+    lines += [f"  jaxdbg: {notice}" for notice in report.notices]
     return "\n".join(lines)
 
 
 def _headline(report: Report) -> str:
     parts = [_calls(report), _counts(report), _seconds(report)]
-    found = len(report.findings)
-    mark = "✓" if not found else f"✗ {_some(found, 'finding')},"
-    return f"{mark} {' · '.join(p for p in parts if p)}"
+    findings = len(report.findings)
+    mark = f"✗ {count(findings, 'finding')}," if findings else "✓"
+    return f"{mark} {' · '.join(part for part in parts if part)}"
 
 
 def _calls(report: Report) -> str:
-    eager = f" and {_some(report.eager_ops, 'eager op')}" if report.eager_ops else ""
-    return f"{_some(report.calls, 'call')}{eager} checked"
-
-
-def _some(n: int, what: str) -> str:
-    return f"{n} {what}{'s' * (n != 1)}"
+    eager = f" and {count(report.eager_ops, 'eager op')}" if report.eager_ops else ""
+    return f"{count(report.calls, 'call')}{eager} checked"
 
 
 def _counts(report: Report) -> str:
     names = list(dict.fromkeys((*report.traces, *report.compiles)))
-    shown = [_count(n, report.traces, report.compiles) for n in names[:MAX_NAMED]]
-    rest = len(names) - MAX_NAMED
-    more = [f"{rest} more functions"] if rest > 0 else []
-    return ", ".join(shown + more)
+    counts = [_count(n, report.traces, report.compiles) for n in names[:MAX_NAMED]]
+    left_out = len(names) - MAX_NAMED
+    return ", ".join([*counts, *([more(left_out, "function")] if left_out > 0 else [])])
 
 
 def _count(name: str, traces: Mapping[str, int], compiles: Mapping[str, int]) -> str:
     traced, compiled = traces.get(name, 0), compiles.get(name, 0)
     if traced == compiled:
-        return f"{name} traced and compiled {_times(traced)}"
-    return f"{name} traced {_times(traced)}, compiled {_times(compiled)}"
-
-
-def _times(n: int) -> str:
-    return {0: "never", 1: "once", 2: "twice"}.get(n, f"{n} times")
+        return f"{name} traced and compiled {times(traced)}"
+    return f"{name} traced {times(traced)}, compiled {times(compiled)}"
 
 
 def _seconds(report: Report) -> str:
     checking = report.check_seconds - report.origin_seconds
-    parts = [f"{report.compile_seconds:.2f} s compiling", f"{checking:.2f} s checking"]
+    parts = [f"{seconds(report.compile_seconds)} compiling"]
+    parts += [f"{seconds(checking)} checking"]
     if report.origin_seconds:
-        parts.append(f"{report.origin_seconds:.2f} s finding the origin")
+        parts.append(f"{seconds(report.origin_seconds)} finding the origin")
     return " · ".join(parts)
 
 
 def _placed(placed: tuple[str, ...]) -> str:
-    shown = ", ".join(placed[:MAX_NAMED])
-    more = f" and {len(placed) - MAX_NAMED} more" if len(placed) > MAX_NAMED else ""
-    return f"  NaN or Inf that was placed or came in, no failure: {shown}{more}"
+    paths = listed(placed, MAX_NAMED)
+    return f"  NaN or Inf that was placed or came in, no failure: {paths}"
 
 
 def _first_line(message: str) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import jaxdbg
+from jaxdbg.views import words
 
 
 @jax.jit
@@ -236,6 +237,5 @@ def test_finding_the_origin_is_told_apart_from_checking() -> None:
         log(bad)
     report = region.report
     assert 0 < report.origin_seconds == pytest.approx(report.check_seconds - before)
-    assert f" checking · {report.origin_seconds:.2f} s finding the origin" in str(
-        report
-    )
+    took = words.seconds(report.origin_seconds)
+    assert f" checking · {took} finding the origin" in str(report)

@@ -9,7 +9,7 @@ import pytest
 
 from jaxdbg.compiles import recorder
 from jaxdbg.records import CompileEvent, Reason, Remark
-from jaxdbg.records.compilations import CAUSES
+from jaxdbg.records.compile_event import CAUSES
 from tests.programs.compiles import PROGRAMS, Program, counting
 
 

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
-from jaxdbg.compiles.advice import advised
-from jaxdbg.compiles.compilations import Compilations
+from jaxdbg.records import Compilations
+from jaxdbg.records.advice import advised
 from tests.programs import compile_events as made
 from tests.programs.panel import REPORT
 

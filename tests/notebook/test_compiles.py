@@ -41,7 +41,7 @@ def test_a_partial_batch_is_named(shell: Shell) -> None:
     text = times_left_out(shell.read("%compiles total"))
     assert text.startswith("Out[4]: \nT tracing, lowering and compiling of total · ")
     assert text.endswith(
-        "total traced again (2nd time): x f32[32,8] → f32[17,8] · T · cell 3 line 1 · "
+        "total traced again (2nd time): x f32[32,8] → f32[17,8] · T · cell 3, line 1 · "
         "likely the last partial batch\n"
         "  → drop the last batch, or pad it to the full size and mask what was added\n"
     )
@@ -237,7 +237,7 @@ def test_a_stale_closure_is_told_once(shell: Shell) -> None:
     shell.run("import jax\nscale = 2.0\nf = jax.jit(lambda x: x * scale)\nf(1.0)")
     text = shell.read("scale = 3.0")
     assert text == (
-        "jaxdbg: <lambda> was traced with scale = 2.0, which is 3.0 now: what is "
-        "compiled goes on with 2.0. Pass scale as an argument.\n"
+        "jaxdbg: <lambda> was traced with scale = 2.0, which is 3.0 now: the "
+        "compiled program still uses 2.0. Pass scale as an argument.\n"
     )
     assert shell.read("f(1.0);") == ""

@@ -19,9 +19,8 @@ import pytest
 from nbclient import NotebookClient
 
 import jaxdbg
-from jaxdbg.compiles.compilations import Compilations
-from jaxdbg.records import Report
-from jaxdbg.views import report_html as static
+from jaxdbg.records import Compilations, PanelContent, Report
+from jaxdbg.views import panel_html
 from jaxdbg.views.figures.report import png
 from tests.programs import panel as made
 
@@ -108,7 +107,7 @@ def test_a_pdf_has_the_text_and_the_picture(notebook: Any) -> None:
 
 def test_html_says_nothing_twice() -> None:
     first, second = made.REPORT.findings[:2]
-    html = static.render(made.REPORT, (made.MODEL,))
+    html = panel_html.html(PanelContent(made.REPORT, (made.MODEL,)))
     assert first.origin is None
     assert second.origin is not None
     for finding in (first, second):
@@ -121,11 +120,11 @@ def test_html_has_room_for_the_first_things() -> None:
     many = tuple(
         replace(finding, message=f"NaN in call {i}" + "!" * 400) for i in range(300)
     )
-    html = static.render(Report(findings=many), [made.MODEL] * 40)
+    html = panel_html.html(PanelContent(Report(findings=many), (made.MODEL,) * 40))
     assert "NaN in call 0!" in html
     assert "model: " in html
-    assert re.search(r"\d+ more of this would be too long for a notebook", html)
-    assert len(html) < static.MAX_BYTES + 1000
+    assert re.search(r"\d+ more parts would be too long for a notebook", html)
+    assert len(html) < panel_html.MAX_BYTES + 1000
 
 
 # The picture.
@@ -138,15 +137,17 @@ def size(picture: bytes | None) -> tuple[int, int]:
 
 
 def test_the_picture_is_of_what_is_bad() -> None:
-    assert png(None, ()) is None
+    assert png(PanelContent()) is None
     leaves = (made.leaf("model.head.bias", nan=3),)
     good, bad = made.MODEL, replace(made.MODEL, leaves=leaves)
-    compiled = png(made.REPORT, ())
+    every = Compilations(made.REPORT.compilations)
+    compiled = png(PanelContent(made.REPORT))
     silent = replace(made.REPORT, findings=())
-    assert png(silent, [good]) == compiled
-    assert png(silent, [good, bad]) == png(None, [bad])
-    assert png(None, (), Compilations(made.REPORT.compilations)) == compiled
-    assert len({png(None, [good]), png(None, [bad]), compiled}) == 3
+    assert png(PanelContent(silent, (good,))) == compiled
+    assert png(PanelContent(silent, (good, bad))) == png(PanelContent(trees=(bad,)))
+    assert png(PanelContent(compilations=every)) == compiled
+    trees = [png(PanelContent(trees=(tree,))) for tree in (good, bad)]
+    assert len({*trees, compiled}) == 3
     assert 800 < size(compiled)[0] < 1000
 
 
@@ -157,7 +158,9 @@ def test_a_tree_with_its_last_good_values_is_drawn_as_the_failing_call_gave_it()
     leaves = tuple(given.get(leaf.path, leaf) for leaf in made.MODEL.leaves)
     failed = replace(made.MODEL, leaves=leaves)
     assert failed.bad
-    assert png(made.REPORT, [made.MODEL]) == png(None, [failed])
+    assert png(PanelContent(made.REPORT, (made.MODEL,))) == png(
+        PanelContent(trees=(failed,))
+    )
 
 
 @pytest.mark.slow
@@ -167,15 +170,15 @@ def test_a_picture_of_much_is_small() -> None:
         for i in range(500)
         for event in made.REPORT.compilations
     )
-    picture = png(replace(made.REPORT, compilations=compilations), ())
+    picture = png(PanelContent(replace(made.REPORT, compilations=compilations)))
     assert picture is not None
     assert len(picture) * 4 / 3 < MOST / 3
 
 
 def test_the_users_style_is_not_used_and_left_alone() -> None:
-    plain = png(None, [made.MODEL])
+    plain = png(PanelContent(trees=(made.MODEL,)))
     with mpl.rc_context({"font.size": 40, "text.usetex": True}):
-        assert png(None, [made.MODEL]) == plain
+        assert png(PanelContent(trees=(made.MODEL,))) == plain
         assert mpl.rcParams["font.size"] == 40
 
 

@@ -15,6 +15,8 @@ import jaxdbg
 import jaxdbg.notebook.widget as panel
 from jaxdbg import finite_map
 from jaxdbg.notebook.widget import Panel
+from jaxdbg.records import PanelContent
+from jaxdbg.views.panel.data import panel_data
 from jaxdbg.views.panel.page import page
 from tests.programs import panel as made
 
@@ -37,7 +39,7 @@ ASK = {"ask": "tile", "id": 7, "tree": "model", "leaf": 2, "window": []}
 
 
 def test_a_panel_holds_what_the_contract_says() -> None:
-    data = json.loads(Panel(made.REPORT, (made.MODEL,)).data)
+    data = json.loads(Panel(PanelContent(made.REPORT, (made.MODEL,))).data)
     assert data["title"] == "cell 8"
     assert data["report"]["findings"][1]["path"] == "model.conv1.kernel"
 
@@ -68,10 +70,10 @@ def test_messages_of_others_are_left_alone(message: object) -> None:
 
 
 def test_one_panel_is_in_a_notebook_and_those_before_are_freed() -> None:
-    first = weakref.ref(Panel(made.REPORT))
+    first = weakref.ref(Panel(PanelContent(made.REPORT)))
     panel.leave_only(first())
     assert first() is not None
-    panel.leave_only(Panel(made.REPORT))
+    panel.leave_only(Panel(PanelContent(made.REPORT)))
     gc.collect()
     assert first() is None
     panel.leave_only(None)
@@ -94,7 +96,7 @@ def test_no_trait_shadows_one_of_a_widget() -> None:
 def test_a_page_holds_everything_and_ends_where_it_should() -> None:
     hostile = made.Finding("nan", "f", 1, "</script><script>alert(1)</script>")
     report = made.Report(findings=(hostile,))
-    text = page(panel.panel_data(report), "<p>no script</p>")
+    text = page(panel_data(report), "<p>no script</p>")
     assert text.count("</script>") == 2
     assert "<noscript><p>no script</p></noscript>" in text
     assert "https://" not in text

@@ -18,7 +18,7 @@ from flax import nnx
 
 import jaxdbg
 from jaxdbg.origins import causes
-from jaxdbg.views import origin_text as story
+from jaxdbg.views.origin_wording import operand
 
 
 @dataclass(frozen=True)
@@ -335,7 +335,7 @@ def test_a_classic_cause_is_recognised(row: Row) -> None:
     assert (origin.cause, origin.likely) == (row.cause, row.likely), str(origin)
     assert origin.advice
     assert caught.value.report.notices == ()
-    told = [story.operand(o) for o in origin.operands]
+    told = [operand(o) for o in origin.operands]
     assert not row.operand or any(t.startswith(row.operand) for t in told), told
     lines = str(caught.value).splitlines()
     word = "likely cause" if row.likely else "cause"

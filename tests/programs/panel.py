@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jaxdbg.compiles.compilations import Compilations
 from jaxdbg.records import (
     CallTimes,
+    Compilations,
     CompileEvent,
     Finding,
     LeafPicture,

@@ -493,11 +493,11 @@ def test_text_puts_the_bad_first() -> None:
         "✗ params: 1 of 3 leaves not finite · 651 elements, 2.6 kB · read in "
     )
     assert text[1:] == [
-        '  ✗ params["head"]["kernel"]  float32[64,10]: 1 NaN, 2 +Inf of 640, first at '
+        '  ✗ params["head"]["kernel"]  float32[64,10]: 1 NaN, 2 Inf of 640, first at '
         "[3, 7]",
         f"{'size':>51}  smallest  largest  headroom",
         '  params["head"]["kernel"]  float32[64,10]  2.56 kB         1        1  '
-        "128 bits  ✗ 1 NaN, 2 +Inf",
+        "128 bits  ✗ 1 NaN, 2 Inf",
         '  params["head"]["bias"]    float32[10]        40 B                  0',
         '  params["steps"]           int                 0 B',
     ]
@@ -628,7 +628,7 @@ def test_figure_names_each_part() -> None:
     (axes,) = finite_map(params).figure().axes
     labels = [label.get_text() for label in axes.get_yticklabels()]
     assert labels == ['params["a"]', 'params["b"]', 'params["c"]']
-    assert [text.get_text() for text in axes.texts] == ["✗ 1 +Inf"]
+    assert [text.get_text() for text in axes.texts] == ["✗ 1 Inf"]
     assert finite_map(params).figure()._repr_png_().startswith(b"\x89PNG")
 
 

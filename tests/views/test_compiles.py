@@ -14,23 +14,23 @@ from typing import Any
 
 import pytest
 
-from jaxdbg.compiles.advice import FIXES, advised, judged
-from jaxdbg.compiles.compilations import Compilations
-from jaxdbg.records import CallTimes, CompileEvent, Reason, Report
-from jaxdbg.records.compilations import CAUSES
+from jaxdbg.records import CallTimes, Compilations, CompileEvent, Reason, Report
+from jaxdbg.records.advice import FIXES, advised, judged
+from jaxdbg.records.compile_event import CAUSES
 from jaxdbg.records.costs import builds, costs, lost, often, repeats, subset
-from jaxdbg.views import compiles_html, compiles_text as compiles
+from jaxdbg.views import compiled_often_text, compiles_html, compiles_table
 from jaxdbg.views.exports import perfetto
+from jaxdbg.views.retrace_wording import reasons
 from tests.programs import compile_events as made
 
 PARTIAL = """\
 1.31 s tracing, lowering and compiling in cell 12 · 0.41 s lost to 1 avoidable \
 compilation
 function    traces  compiles   trace   lower  compile   total  first at
-train_step       2         2  0.30 s  0.15 s   0.86 s  1.31 s  cell 12 line 7
+train_step       2         2  0.30 s  0.15 s   0.86 s  1.31 s  cell 12, line 7
 
 train_step traced again (2nd time): batch["x"] f32[32,8,8] → f32[17,8,8], batch["y"] \
-i32[32] → i32[17] · 0.41 s · cell 12 line 7 · likely the last partial batch
+i32[32] → i32[17] · 0.41 s · cell 12, line 7 · likely the last partial batch
   → drop the last batch, or pad it to the full size and mask what was added"""
 
 GROWING = """\
@@ -40,7 +40,7 @@ first at
 2 eager ops and library functions       9         9  18 ms  18 ms    54 ms  90 ms
 
 concatenate traced 7 more times: operand 1 f32[1] → f32[2] → … → f32[8] · 70 ms in \
-all · cell 12 line 7
+all · cell 12, line 7
   → collect in a list and jnp.stack it once, or fill an array with x.at[i].set
 %compiles --eager lists the eager ops and library functions."""
 
@@ -49,15 +49,15 @@ all · cell 12 line 7
 
 
 def test_table_of_a_partial_batch() -> None:
-    assert compiles.render(advised(made.partial_batch()), "in cell 12") == PARTIAL
+    assert str(Compilations(advised(made.partial_batch()), "in cell 12")) == PARTIAL
 
 
 def test_table_of_a_growing_loop() -> None:
-    assert compiles.render(advised(made.growing_loop())) == GROWING
+    assert str(Compilations(advised(made.growing_loop()))) == GROWING
 
 
 def test_eager_ops_open() -> None:
-    text = compiles.render(advised(made.growing_loop()), eager=True)
+    text = Compilations(advised(made.growing_loop())).text(eager=True)
     assert [line.split()[:3] for line in text.splitlines()[2:4]] == [
         ["concatenate", "8", "8"],
         ["iota", "1", "1"],
@@ -66,61 +66,54 @@ def test_eager_ops_open() -> None:
 
 
 def test_nothing_compiled() -> None:
-    said = compiles.render((), "in cell 3")
+    said = str(Compilations((), "in cell 3"))
     assert said == "nothing was traced or compiled in cell 3"
 
 
 @pytest.mark.parametrize(
-    ("events", "budget", "line"),
+    ("events", "line"),
     [
         (
             made.partial_batch(),
-            1,
-            'train_step traced again (2 of budget 1): batch["x"] f32[32,8,8] → '
-            'f32[17,8,8], batch["y"] i32[32] → i32[17] · 0.41 s · cell 12 line 7 · '
+            'train_step traced again (2nd time): batch["x"] f32[32,8,8] → '
+            'f32[17,8,8], batch["y"] i32[32] → i32[17] · 0.41 s · cell 12, line 7 · '
             "likely the last partial batch",
         ),
         (
             made.lambda_in_a_loop(),
-            None,
             "<lambda> traced 4 more times: a new function object of the same code · "
-            "0.16 s in all · cell 12 line 4",
+            "0.16 s in all · cell 12, line 4",
         ),
         (
             made.recompiled(),
-            None,
             "predict compiled again without a new trace: x: not committed → committed "
-            "to cpu:1 · 0.12 s · cell 12 line 7",
+            "to cpu:1 · 0.12 s · cell 12, line 7",
         ),
         (
             made.failed(),
-            None,
             "loss_of traced again (2nd time): an earlier attempt raised · 0.41 s · "
-            "cell 12 line 7",
+            "cell 12, line 7",
         ),
         (
             made.train_and_eval(),
-            None,
             "forward traced again (2nd time): model.drop.deterministic: False → True · "
-            "0.41 s · cell 12 line 9",
+            "0.41 s · cell 12, line 9",
         ),
     ],
 )
-def test_one_line_for_what_ran_again(
-    events: made.Events, budget: int | None, line: str
-) -> None:
+def test_one_line_for_what_ran_again(events: made.Events, line: str) -> None:
     (repeat,) = repeats(costs(advised(events))[0])
-    assert compiles.again(repeat, budget) == line
+    assert str(repeat) == line
 
 
 def test_unlike_changes_of_one_argument_are_folded() -> None:
     sizes = [Reason("shape", "x", "f32[3]", f"f32[{n}]") for n in (4, 9, 7)]
     sizes[1] = replace(sizes[1], note="grows with each call: 3, 4, 9")
     events = made.joined(*(made.built(start=i, reason=r) for i, r in enumerate(sizes)))
-    (line, advice) = compiles.reasons(costs(advised(events))[0])
+    (line, advice) = reasons(costs(advised(events))[0])
     assert line == (
         "train_step traced 3 more times: x f32[3] → f32[7] the last time · 1.23 s in "
-        "all · cell 12 line 7"
+        "all · cell 12, line 7"
     )
     assert advice == "  → pad it to few sizes: each shape is a program of its own"
 
@@ -129,56 +122,41 @@ def test_a_hit_and_a_failure_are_told() -> None:
     reason = replace(made.PARTIAL, others=(), note="")
     trace, lower, compiled = made.built(reason=reason)
     hit = trace, lower, replace(compiled, cache="hit", saved=3.0)
-    (line,) = compiles.reasons(costs(hit)[0])
-    assert line.endswith("cell 12 line 7 · read from the persistent cache")
+    (line,) = reasons(costs(hit)[0])
+    assert line.endswith("cell 12, line 7 · read from the persistent cache")
     broken = (replace(trace, failed=True),)
-    (line,) = compiles.reasons(costs(broken)[0])
-    assert line.endswith("cell 12 line 7 · ended with an error")
-    assert compiles.headline(hit).endswith("· 3.00 s saved by the persistent cache")
+    (line,) = reasons(costs(broken)[0])
+    assert line.endswith("cell 12, line 7 · ended with an error")
+    assert compiles_table.headline(hit).endswith(
+        "· 3.00 s saved by the persistent cache"
+    )
 
 
 def test_many_differences_and_many_reasons_are_cut() -> None:
     many = replace(made.PARTIAL, others=tuple(f"b{i} 1 → 2" for i in range(9)))
-    line, _ = compiles.reasons(costs(advised(made.built(reason=many)))[0])
+    line, _ = reasons(costs(advised(made.built(reason=many)))[0])
     assert "b0 1 → 2, b1 1 → 2, b2 1 → 2 and 6 more ·" in line
     several = made.joined(
         *(made.built(start=i, reason=Reason("dtype", f"x{i}")) for i in range(6))
     )
-    assert compiles.reasons(costs(several)[0])[-1] == (
-        "  and 2 more reasons for train_step"
-    )
+    assert reasons(costs(several)[0])[-1] == ("  and 2 more reasons for train_step")
 
 
 def test_many_functions_are_cut() -> None:
     many = made.joined(*(made.built(f"f{i}", i) for i in range(25)))
-    assert "and 5 more functions, 2.05 s" in compiles.render(many).splitlines()
+    assert "and 5 more functions, 2.05 s" in str(Compilations(many)).splitlines()
 
 
 def test_warning_of_a_cell_that_compiles_often() -> None:
     events = advised(made.lambda_in_a_loop())
     (cost,) = often(events, 5)
-    assert compiles.warning(cost) == (
+    assert compiled_often_text.text(cost) == (
         "jaxdbg: this cell has compiled <lambda> 5 times (0.20 s): traced 4 more "
-        "times: a new function object of the same code · 0.16 s in all · cell 12 line "
+        "times: a new function object of the same code · 0.16 s in all · cell 12, line "
         "4 · %compiles says more; %config Compiles.warn_after = 0 silences this"
     )
     assert often(events, 6) == []
     assert often(made.growing_loop(9), 5) == []  # not a function of the user's
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0.0, "–"),
-        (0.0001, "1 ms"),
-        (0.0994, "99 ms"),
-        (0.0996, "0.10 s"),
-        (9.999, "10.00 s"),
-        (128.4, "128 s"),
-    ],
-)
-def test_seconds_as_people_read_them(value: float, text: str) -> None:
-    assert compiles.seconds(value) == text
 
 
 # What is counted.
@@ -242,8 +220,8 @@ def test_every_cause_is_known() -> None:
 
 
 def test_no_advice_where_the_compilation_was_right() -> None:
-    assert "→" not in compiles.render(advised(made.built()))
-    said = compiles.render(advised(made.train_and_eval()))
+    assert "→" not in str(Compilations(advised(made.built())))
+    said = str(Compilations(advised(made.train_and_eval())))
     assert "\n  →" not in said
     assert "none of it known to be avoidable" in said
 
@@ -251,12 +229,12 @@ def test_no_advice_where_the_compilation_was_right() -> None:
 def test_headline_names_what_ran_again_without_a_verdict() -> None:
     reason = Reason("shape", "x", "f32[8]", "f32[16]")
     again = made.built(start=1, reason=reason)
-    assert compiles.headline(made.joined(made.built(), again)) == (
+    assert compiles_table.headline(made.joined(made.built(), again)) == (
         "0.82 s tracing, lowering and compiling · "
         "0.41 s of it spent on train_step again"
     )
     both = made.joined(made.built(), again, made.built("f", start=2, reason=reason))
-    assert "0.82 s of it spent on 2 functions again" in compiles.headline(both)
+    assert "0.82 s of it spent on 2 functions again" in compiles_table.headline(both)
 
 
 @pytest.mark.parametrize(
@@ -353,7 +331,7 @@ class Tags(html.parser.HTMLParser):
 def test_html_says_what_the_text_says() -> None:
     events = advised(made.everything())
     tags = Tags()
-    tags.feed(compiles_html.render(events))
+    tags.feed(compiles_html.html(Compilations(events)))
     assert tags.open == []
     assert set(tags.seen) <= {
         "div",
@@ -368,19 +346,19 @@ def test_html_says_what_the_text_says() -> None:
     for cost in costs(events):
         assert cost.function in tags.text
     for line in (
-        n for c in compiles.lines_of(events, False) for n in compiles.reasons(c)
+        n for c in compiles_table.listed(events, eager=False) for n in reasons(c)
     ):
         assert line.strip() in tags.text
 
 
 def test_html_of_a_hostile_name_is_text() -> None:
     events = made.built("<script>alert(1)</script>", reason=Reason("dtype", "<b>"))
-    assert "<script>" not in compiles_html.render(events)
-    assert "<b>" not in compiles_html.render(events).replace("<b>0", "")
+    assert "<script>" not in compiles_html.html(Compilations(events))
+    assert "<b>" not in compiles_html.html(Compilations(events)).replace("<b>0", "")
 
 
 def test_html_has_no_colour_of_its_own() -> None:
-    text = compiles_html.render(made.everything())
+    text = compiles_html.html(Compilations(made.everything()))
     assert "#" not in text
     assert "<script" not in text
     assert "rgb" not in text
@@ -429,7 +407,7 @@ def test_of_a_function_and_of_a_cell() -> None:
 def test_it_shows_itself() -> None:
     every = Compilations(advised(made.partial_batch()), "in cell 12")
     assert str(every) == every.text() == PARTIAL
-    assert every._repr_html_() == compiles_html.render(every.events, "in cell 12")
+    assert every._repr_html_() == compiles_html.html(every)
 
 
 def test_pandas() -> None:
@@ -487,10 +465,10 @@ def test_difference_of_a_mended_run() -> None:
     assert (
         str(after.diff(before))
         == """\
-1.31 s → 0.41 s tracing, lowering and compiling · 0.41 s → – avoidable
+1.31 s → 0.41 s tracing, lowering and compiling · 0.41 s → 0 s avoidable
   train_step: traces 2 → 1 · compiles 2 → 1 · 1.31 s → 0.41 s
     - train_step traced again (2nd time): batch["x"] f32[32,8,8] → f32[17,8,8], \
-batch["y"] i32[32] → i32[17] · 0.41 s · cell 12 line 7 · likely the last partial \
+batch["y"] i32[32] → i32[17] · 0.41 s · cell 12, line 7 · likely the last partial \
 batch"""
     )
 
@@ -499,12 +477,13 @@ def test_difference_of_what_is_new_and_gone() -> None:
     before = Compilations(made.joined(made.built("old"), made.built("kept")))
     new = made.joined(made.built("kept"), made.growing_loop(), made.built("new"))
     assert str(Compilations(advised(new)).diff(before)).splitlines() == [
-        "0.82 s → 0.91 s tracing, lowering and compiling · – → 70 ms avoidable",
-        "- old: traces 1 → 0 · compiles 1 → 0 · 0.41 s → –",
-        "+ new: traces 0 → 1 · compiles 0 → 1 · – → 0.41 s",
-        "+ eager ops and library functions: traces 0 → 9 · compiles 0 → 9 · – → 90 ms",
+        "0.82 s → 0.91 s tracing, lowering and compiling · 0 s → 70 ms avoidable",
+        "- old: traces 1 → 0 · compiles 1 → 0 · 0.41 s → 0 s",
+        "+ new: traces 0 → 1 · compiles 0 → 1 · 0 s → 0.41 s",
+        "+ eager ops and library functions: traces 0 → 9 · compiles 0 → 9 · 0 s → 90 "
+        "ms",
         "    + concatenate traced 7 more times: operand 1 f32[1] → f32[2] → … → f32[8] "
-        "· 70 ms in all · cell 12 line 7",
+        "· 70 ms in all · cell 12, line 7",
     ]
 
 
@@ -538,7 +517,7 @@ def test_slices_nest_and_hold_what_is_known(tmp_path: Path) -> None:
         "event": 3,
         "function": "train_step",
         "defined": "<ipython-input>:3",
-        "from": "cell 3 line 7",
+        "from": "cell 3, line 7",
         "self time": "0.100000 s",
         "cause": "partial batch",
         "changed": 'batch["x"]',
@@ -572,7 +551,7 @@ def nested(slices: list[dict[str, Any]]) -> bool:
 
 def test_calls_that_overlap_are_cut_so_that_a_track_can_hold_them() -> None:
     times = CallTimes(("f",), (0, 0), (1, 2), (0.0, 0.5), (2.0, 1.0))
-    trace = json.loads(perfetto.render((), Report(began=made.T0, call_times=times)))
+    trace = perfetto.trace((), Report(began=made.T0, call_times=times))
     slices = [e for e in trace["traceEvents"] if e["ph"] == "X"]
     assert [(s["name"], s["ts"], s["dur"]) for s in slices] == [
         ("f call 1", 0, 500_000),
@@ -581,7 +560,7 @@ def test_calls_that_overlap_are_cut_so_that_a_track_can_hold_them() -> None:
 
 
 def test_an_empty_trace_is_one() -> None:
-    trace = json.loads(perfetto.render(()))
+    trace = perfetto.trace(())
     assert [e["name"] for e in trace["traceEvents"]] == ["process_name"]
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from jaxdbg.records import Operand, Origin, Reached, SourceFrame, Turn
-from jaxdbg.views import reached
-from jaxdbg.views.origin_text import html, marked, operand, short, whole
+from jaxdbg.views import origin_brief_text, reached
+from jaxdbg.views.excerpt import excerpt
+from jaxdbg.views.origin_html import html
+from jaxdbg.views.origin_text import text
+from jaxdbg.views.origin_wording import operand
 
 CELL = SourceFrame(
     file="<ipython-input-7>",
@@ -61,6 +64,11 @@ BORN = Origin(
 )
 
 
+def short(origin):
+    """The lines of a message."""
+    return origin_brief_text.text(origin).split("\n")
+
+
 def test_a_birth_in_a_message():
     assert "\n".join(short(BORN)) == (
         "  NaN was born in `x / …` at cell 7, line 4\n"
@@ -79,7 +87,7 @@ def test_a_birth_in_a_message():
 
 
 def test_the_whole_of_it():
-    assert whole(BORN) == (
+    assert text(BORN) == (
         "NaN in loss, from train_step (call 3 in this cell)\n"
         "  born\n"
         "    NaN was born in `x / …` at cell 7, line 4\n"
@@ -163,7 +171,7 @@ def test_what_came_in():
         "      on TFRT_CPU_1",
         "      denominator `var + self.eps` is exactly 0 at [2, 5]; 3 zeros in 512",
     ]
-    assert "  there: born\n    NaN was born in `x / …` at cell 7, line 4\n" in whole(
+    assert "  there: born\n    NaN was born in `x / …` at cell 7, line 4\n" in text(
         made
     )
 
@@ -178,7 +186,7 @@ def test_what_is_not_known():
         "  where it was born is not known",
         "  note: evaluated again, operation by operation, it is finite",
     ]
-    assert whole(unknown) == (
+    assert text(unknown) == (
         "  not known\n"
         "    where it was born is not known\n"
         "  note\n"
@@ -187,7 +195,7 @@ def test_what_is_not_known():
 
 
 def test_what_was_placed():
-    assert whole(Origin("placed", "-inf")) == (
+    assert text(Origin("placed", "-inf")) == (
         "  placed\n"
         "    -Inf was placed by a literal or a constant, not born by arithmetic"
     )
@@ -199,7 +207,7 @@ def test_values_that_explode():
     )
     assert "  likely cause: exploding values" in short(grown)
     assert "    in the last calls: 0.5, 3, 2e+04, 7e+11" in short(grown)
-    assert "  last calls\n    0.5, 3, 2e+04, 7e+11\n" in whole(grown)
+    assert "  last calls\n    0.5, 3, 2e+04, 7e+11\n" in text(grown)
 
 
 def test_operands():
@@ -229,15 +237,15 @@ def test_operands():
     )
 
 
-def test_code_is_marked():
+def test_code_is_excerpt():
     two = replace(CELL, code="    x = (a /\n         b)", column=9, end_line=5)
-    assert marked(two) == ["x = (a /", "     b)"]
-    assert marked(replace(CELL, end_line=0)) == ["return x / (var + self.eps)"]
-    assert marked(replace(CELL, code="")) == []
+    assert excerpt(two) == ["x = (a /", "     b)"]
+    assert excerpt(replace(CELL, end_line=0)) == ["return x / (var + self.eps)"]
+    assert excerpt(replace(CELL, code="")) == []
     long = "    y = " + "first(" * 20 + "x / z" + ")" * 20
     start = long.index("x / z")
     cut = replace(CELL, code=long, column=start, end_column=start + 5)
-    line, below = marked(cut)
+    line, below = excerpt(cut)
     assert len(line) < 110
     assert line.startswith("… ")
     assert below.index("^") == line.index("x / z")
@@ -251,11 +259,11 @@ def test_html_is_escaped():
         advice="write `a < b` & `c`",
         source=replace(CELL, code="        return x / (var + self.eps)  # <b>"),
     )
-    text = html(evil)
-    assert "<script" not in text
-    assert "<b>" not in text
-    assert "a &lt; b" in text
-    assert ">x / (var + self.eps)</span>" in text
+    shown = html(evil)
+    assert "<script" not in shown
+    assert "<b>" not in shown
+    assert "a &lt; b" in shown
+    assert ">x / (var + self.eps)</span>" in shown
 
 
 def test_many_leaves_that_are_wholly_bad_have_one_line_for_each_tree():
@@ -263,7 +271,7 @@ def test_many_leaves_that_are_wholly_bad_have_one_line_for_each_tree():
     partly = Reached("model.head.kernel", 3, 4, ("nan", "inf"))
     opt = [Reached(f'opt["mu"][{i}]', 2, 2, ("inf",)) for i in range(3)]
     loss = Reached("train_step(...)[0]", 1, 1, ("nan",))
-    assert reached.told([loss, *model, partly, *opt]) == [
+    assert reached.lines([loss, *model, partly, *opt]) == [
         "model.head.kernel: 3 of 4 (NaN, Inf)",
         "train_step(...)[0]: 1 of 1 (NaN)",
         "model: every element of 20 leaves (NaN), from model.w[0] to model.w[19]",
@@ -273,7 +281,7 @@ def test_many_leaves_that_are_wholly_bad_have_one_line_for_each_tree():
 
 def test_of_many_leaves_that_are_bad_in_part_some_are_told():
     leaves = [Reached(f"grads[{i}]", 1, 4, ("nan",)) for i in range(14)]
-    assert reached.told(leaves)[-2:] == [
+    assert reached.lines(leaves)[-2:] == [
         "grads[11]: 1 of 4 (NaN)",
         "and 2 more leaves in part",
     ]

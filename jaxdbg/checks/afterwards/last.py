@@ -11,7 +11,7 @@ from jaxdbg.errors import Failure, UsageError
 from jaxdbg.options import did_you_mean
 from jaxdbg.records import Finding, Origin, Report
 from jaxdbg.records.keeper import outputs_not_kept
-from jaxdbg.views.tree_text import nbytes
+from jaxdbg.views import words
 
 MAX_NAMED = 3
 """How many bad leaves an error names."""
@@ -169,9 +169,8 @@ def meant(
 
 
 def _not_bad(finding: Finding, path: str) -> str:
-    bad = ", ".join(finding.paths[:MAX_NAMED])
-    more = len(finding.paths) - MAX_NAMED
-    rest = f" and {more} more (`finding.paths`)" if more > 0 else ""
+    bad = words.listed(finding.paths, MAX_NAMED)
+    rest = " (`finding.paths`)" if len(finding.paths) > MAX_NAMED else ""
     near = did_you_mean(path, finding.paths[:200])
     return (
         f"{_call(finding)} gave no bad {path!r}.{near} Only bad results are kept, here "
@@ -181,7 +180,7 @@ def _not_bad(finding: Finding, path: str) -> str:
 
 def _left_out(finding: Finding, path: str) -> str:
     leaf = next((leaf for leaf in finding.outputs if leaf.path == path), None)
-    size = f" ({nbytes([leaf])})" if leaf is not None else ""
+    size = f" ({words.size(leaf.nbytes)})" if leaf is not None else ""
     return (
         f"{path}{size}, as {_call(finding)} gave it, is not kept: of the bad results "
         f"of a region {kept_calls.OUTPUTS >> 20} MiB are, the worst leaf first. What "

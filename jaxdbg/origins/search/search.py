@@ -22,7 +22,6 @@ from jaxdbg.jax_internals.jaxprs.forms import body
 from jaxdbg.jax_internals.jaxprs.higher_order import Sharded, structure
 from jaxdbg.jax_internals.names import is_literal
 from jaxdbg.origins.bad_elements import (
-    INF,
     KINDS,
     NAN,
     NEG_INF,
@@ -43,6 +42,7 @@ from jaxdbg.origins.search.follow_back import (
     ends_of_infs,
 )
 from jaxdbg.origins.search.time_limit import Patience
+from jaxdbg.views import words
 
 if TYPE_CHECKING:
     from jaxdbg.jax_internals.types import ClosedJaxpr
@@ -171,13 +171,10 @@ def _differences(codes: Codes, before: Codes, bad: Mask) -> tuple[str, ...]:
     if not differ.any():
         return ()
     at = first_element(differ)
-    was, now = _WORDS[int(before[at])], _WORDS[int(codes[at])]
+    was, now = (words.KINDS[KINDS[int(c[at])]] for c in (before, codes))
     return (
         f"the compiled program gave {was} where the operations one by one give {now}",
     )
-
-
-_WORDS = {NAN: "NaN", INF: "Inf", NEG_INF: "-Inf"}
 
 
 def _on_a_mesh(birth: Birth | None) -> tuple[str, ...]:

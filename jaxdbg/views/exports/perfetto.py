@@ -8,13 +8,12 @@ The format: https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from jaxdbg.records import CompileEvent, Report
-from jaxdbg.views.compiles_text import place
+from jaxdbg.views.words import short_place
 
 PROCESS = 1
 """The number of the one process there is."""
@@ -34,8 +33,8 @@ THREADS = 10
 Event = dict[str, Any]
 
 
-def render(events: Sequence[CompileEvent], report: Report | None = None) -> str:
-    """The trace as JSON text, in microseconds since the first event, or the region."""
+def trace(events: Sequence[CompileEvent], report: Report | None = None) -> Event:
+    """The trace as JSON, in microseconds since the first event, or the region."""
     region = [report.began] if report is not None and report.began else []
     zero = min([*region, *(e.start for e in events)], default=0.0)
     threads = list(dict.fromkeys(e.thread for e in events))
@@ -52,7 +51,7 @@ def render(events: Sequence[CompileEvent], report: Report | None = None) -> str:
         told += [_named("thread_name", "cells", CELLS), *cells]
     if report is not None and report.began:
         told += [*_calls(report, zero), *_findings(report, zero)]
-    return json.dumps({"traceEvents": told, "displayTimeUnit": "ms"})
+    return {"traceEvents": told, "displayTimeUnit": "ms"}
 
 
 def _named(what: str, name: str, track: int) -> Event:
@@ -82,7 +81,7 @@ def _args(event: CompileEvent) -> Event:
     told: Event = {
         "function": event.function,
         "defined": event.defined,
-        "from": place(event.source),
+        "from": short_place(event.source),
         "code": event.source.code if event.source else "",
         "self time": f"{event.self_time:.6f} s",
         "persistent cache": event.cache if event.phase == "compile" else "",

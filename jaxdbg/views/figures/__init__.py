@@ -1,4 +1,4 @@
-"""Pictures, as matplotlib draws them; the only room that imports it.
+"""Pictures, as matplotlib draws them; the only folder that imports it.
 
 A file for each: `timeline.timeline(events)` draws compilations.
 """

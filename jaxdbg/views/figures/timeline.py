@@ -17,8 +17,8 @@ from matplotlib.patches import Patch
 from jaxdbg.records import CompileEvent
 from jaxdbg.records.costs import Build, Cost, costs
 from jaxdbg.views.colours import BAD, INK, PHASES
-from jaxdbg.views.compiles_text import seconds
 from jaxdbg.views.figures.drawing import Drawing, quiet
+from jaxdbg.views.words import more, seconds
 
 MAX_LANES = 14
 """How many functions have a lane of their own."""
@@ -100,7 +100,7 @@ def _lanes(events: Sequence[CompileEvent]) -> list[tuple[str, list[Build]]]:
     lanes = [(c.function, list(c.builds)) for c in kept]
     lanes.sort(key=lambda lane: lane[1][0].start)
     if rest:
-        lanes.append((f"{len(rest)} more functions", _builds(rest)))
+        lanes.append((more(len(rest), "function"), _builds(rest)))
     if eager := [c for c in found if not c.user]:
         lanes.append(("eager ops, libraries", _builds(eager)))
     return lanes

@@ -1,6 +1,6 @@
 """The magnitudes of a tree: a line for each part, from its smallest to its largest.
 
-What is bad is told at the end of its line, in colour and in words.
+What is bad is named at the end of its line, in colour and in words.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from jaxdbg.records import TreeStats
-from jaxdbg.views import tree_text as leaves
+from jaxdbg.views import tree_parts
 from jaxdbg.views.colours import BAD, GOOD, INK
 from jaxdbg.views.figures.drawing import Drawing, quiet
-from jaxdbg.views.tree_text import Part
+from jaxdbg.views.tree_parts import Part
 
 
 def finite(tree: TreeStats) -> Drawing:
@@ -19,11 +19,11 @@ def finite(tree: TreeStats) -> Drawing:
 
     A part of which nothing but its finiteness is known has no line.
     """
-    parts = leaves.shown(leaves.parts(tree))
+    parts = tree_parts.shown(tree_parts.parts(tree))
     figure = Drawing(9, 1.1 + 0.26 * len(parts))
     axes = figure.subplots()
     quiet(axes)
-    axes.set_title(leaves.headline(tree), fontsize=9, loc="left", color=INK)
+    axes.set_title(tree_parts.headline(tree), fontsize=9, loc="left", color=INK)
     axes.set_xscale("log")
     axes.set_xlabel("magnitude", fontsize=8)
     for y, part in enumerate(parts):
@@ -44,7 +44,7 @@ def _line(axes: object, y: int, part: Part) -> None:
     if part.bad:
         place = {"xytext": (6, 0), "textcoords": "offset points", "va": "center"}
         draw.annotate(
-            leaves.part_badness(part),
+            tree_parts.part_badness(part),
             (high or 1, y),
             color=BAD,
             fontsize=8,

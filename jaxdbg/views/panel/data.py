@@ -13,7 +13,7 @@ from typing import Any
 
 from jaxdbg.records import (
     CallTimes,
-    CompileLog,
+    Compilations,
     Finding,
     LeafPicture,
     LeafStats,
@@ -55,7 +55,7 @@ def panel_data(
     report: Report | None = None,
     trees: Iterable[TreeStats] = (),
     title: str = "",
-    compilations: CompileLog | None = None,
+    compilations: Compilations | None = None,
 ) -> Json:
     """All that a panel shows.
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import html
 import json
 from functools import cache
+from html import escape
 from importlib.resources import files
 from typing import Any
 
 from jaxdbg.records import Report
-from jaxdbg.views import report_html as static
+from jaxdbg.views import report_html
 from jaxdbg.views.panel.data import panel_data
 
 _PAGE = """\
@@ -45,20 +45,20 @@ def style() -> str:
     return _built("panel.css")
 
 
-def page_of(report: Report) -> str:
+def html(report: Report) -> str:
     """The page of a report."""
-    return page(panel_data(report), static.render(report))
+    return page(panel_data(report), report_html.html(report))
 
 
 def page(data: dict[str, Any], plain: str) -> str:
     """A whole HTML document that needs nothing else.
 
     Arguments:
-        data: what `contract.panel_data` gives.
+        data: what `panel_data` returns.
         plain: HTML to show where scripts do not run.
     """
     return _PAGE.format(
-        title=html.escape(f"jaxdbg: {data['title']}"),
+        title=escape(f"jaxdbg: {data['title']}"),
         style=style(),
         plain=plain,
         # Only `<` could end the element that the text stands in.

@@ -9,7 +9,7 @@ from typing import Any
 from jaxdbg.records import CallTimes, CompileEvent, Report
 from jaxdbg.records.costs import lost
 from jaxdbg.records.serial import plain
-from jaxdbg.views.compiles_text import headline
+from jaxdbg.views.compiles_table import headline
 from jaxdbg.views.panel.columns import column
 
 Json = dict[str, Any]

@@ -17,8 +17,8 @@ from jaxdbg import Finding, NonFiniteError, Region, Report, UsageError
 from jaxdbg.checks import diagnosis
 from jaxdbg.checks.afterwards import kept_calls
 from jaxdbg.checks.afterwards.bad_outputs import GROUP, Bad, Room, bad_of
-from jaxdbg.records import LeafStats, TreeStats
-from jaxdbg.views import report_html as static
+from jaxdbg.records import LeafStats, PanelContent, TreeStats
+from jaxdbg.views import panel_html
 from jaxdbg.views.panel.data import panel_data
 
 
@@ -151,10 +151,10 @@ def test_the_static_report_says_that_a_tree_is_as_it_is_now() -> None:
     report = Report(findings=(finding,))
     good = TreeStats("model", (LeafStats("model.w"),))
     other = TreeStats("opt", (LeafStats("opt.w"),))
-    html = static.render(report, (good, other))
-    assert html.count("as it is now: what the failed call gave was kept out") == 1
+    html = panel_html.html(PanelContent(report, (good, other)))
+    assert html.count("as it is now: the failed call did not update it") == 1
     bad = TreeStats("model", (LeafStats("model.w", nan=1),))
-    assert "as it is now" not in static.render(report, (bad,))
+    assert "as it is now" not in panel_html.html(PanelContent(report, (bad,)))
 
 
 def test_a_later_region_drops_it() -> None:

@@ -25,7 +25,7 @@ from jaxdbg.origins.found import Birth
 from jaxdbg.origins.search.search import first_birth, search
 from jaxdbg.records import Finding
 from jaxdbg.records.keeper import inputs_not_kept
-from jaxdbg.records.source import describe
+from jaxdbg.views import words
 
 CHECKS = ("check", "index", "div")
 
@@ -60,7 +60,7 @@ class Written:
     notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        files = ", ".join(f"{name} {_bytes(n)}" for name, n in self.sizes.items())
+        files = ", ".join(f"{name} {words.size(n)}" for name, n in self.sizes.items())
         lines = [f"wrote {self.path}: {files}"]
         lines += [f"  {note}" for note in self.notes]
         return "\n".join([*lines, f"run it: python {self.path / 'repro.py'}"])
@@ -245,7 +245,7 @@ class _Folder:
         if origin is None or origin.source is None:
             return self._finding.location
         line = " ".join(origin.source.code.split())
-        return f"{describe(origin.source.file, origin.source.line)}: {line}"
+        return f"{words.place(origin.source)}: {line}"
 
     # -- files -----------------------------------------------------------------------
 
@@ -284,12 +284,4 @@ def _told(call: KeptCall) -> str:
 
 
 def _type(array: programs.Host) -> str:
-    return f"{array.dtype}[{','.join(map(str, array.shape))}]"
-
-
-def _bytes(n: int) -> str:
-    for unit in ("B", "kB", "MB"):
-        if n < 1000:
-            return f"{n:.3g} {unit}" if unit != "B" else f"{n} B"
-        n = n / 1000  # type: ignore[assignment]
-    return f"{n:.3g} GB"
+    return words.array(str(array.dtype), array.shape)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
-from jaxdbg.records import CompileEvent
-from jaxdbg.records.costs import Cost, costs, lost, repeats
-from jaxdbg.views.compiles_text import again, seconds
+from jaxdbg.records.compile_event import CompileEvent
+from jaxdbg.records.costs import Cost, Repeat, costs, lost, repeats
+from jaxdbg.records.shown import Shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,19 +19,19 @@ class Change:
         function: its name.
         traces, compiles: before and after.
         seconds: self time of all phases, before and after.
-        new, gone: lines for the reasons that are only in the one or the other.
+        new, gone: what ran again only after, and only before.
     """
 
     function: str
     traces: tuple[int, int]
     compiles: tuple[int, int]
     seconds: tuple[float, float]
-    new: tuple[str, ...] = ()
-    gone: tuple[str, ...] = ()
+    new: tuple[Repeat, ...] = ()
+    gone: tuple[Repeat, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Shown):
     """Two runs compared.
 
     Attributes:
@@ -40,21 +40,11 @@ class Difference:
         changes: by function, what is not as it was; the greatest change first.
     """
 
+    VIEW: ClassVar[str] = "difference"
+
     seconds: tuple[float, float]
     lost: tuple[float, float]
     changes: tuple[Change, ...] = ()
-
-    def __str__(self) -> str:
-        spent = f"{seconds(self.seconds[0])} → {seconds(self.seconds[1])}"
-        wasted = f"{seconds(self.lost[0])} → {seconds(self.lost[1])}"
-        head = f"{spent} tracing, lowering and compiling · {wasted} avoidable"
-        if not self.changes:
-            return f"{head}\n  the same functions, as often, for the same reasons"
-        return "\n".join([head, *(line for c in self.changes for line in _lines(c))])
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        """How IPython shows it: as the text it is."""
-        printer.text(str(self))
 
 
 def difference(
@@ -87,7 +77,7 @@ def _by_name(events: Sequence[CompileEvent]) -> dict[str, list[Cost]]:
 
 
 def _change(name: str, old: Sequence[Cost], new: Sequence[Cost]) -> Change:
-    was, now = _told(old), _told(new)
+    was, now = _retraces(old), _retraces(new)
     return Change(
         name,
         (sum(c.traces for c in old), sum(c.traces for c in new)),
@@ -98,37 +88,20 @@ def _change(name: str, old: Sequence[Cost], new: Sequence[Cost]) -> Change:
     )
 
 
-def _told(several: Sequence[Cost]) -> dict[tuple[object, ...], str]:
-    """A line for each reason that is worth one, by what makes it the same reason."""
-    found: dict[tuple[object, ...], str] = {}
+def _retraces(several: Sequence[Cost]) -> dict[tuple[object, ...], Repeat]:
+    """What ran again and should not have, by what makes it the same in two runs."""
+    found: dict[tuple[object, ...], Repeat] = {}
     for repeat in (r for c in several for r in repeats(c)):
         reason = repeat.builds[-1].reason
         if reason and (repeat.builds[-1].events[0].user or reason.avoidable):
             key = repeat.builds[-1].function, reason.cause, reason.where
-            found[(*key, reason.before, reason.after)] = again(repeat)
+            found[(*key, reason.before, reason.after)] = repeat
     return found
 
 
 def _differs(change: Change) -> bool:
     counts = change.traces, change.compiles
     return any(a != b for a, b in counts) or bool(change.new or change.gone)
-
-
-def _lines(change: Change) -> list[str]:
-    if not any(change.traces + change.compiles):
-        return []
-    old = change.traces[0] + change.compiles[0] > 0
-    new = change.traces[1] + change.compiles[1] > 0
-    mark = "  " if old and new else "+ " if new else "- "
-    counts = [
-        f"{what} {a} → {b}"
-        for what, (a, b) in (("traces", change.traces), ("compiles", change.compiles))
-        if a != b
-    ]
-    spent = f"{seconds(change.seconds[0])} → {seconds(change.seconds[1])}"
-    head = f"{mark}{change.function}: {' · '.join([*counts, spent])}"
-    gone = [f"    - {line}" for line in change.gone]
-    return [head, *gone, *(f"    + {line}" for line in change.new)]
 
 
 def _spent(events: Sequence[CompileEvent]) -> float:

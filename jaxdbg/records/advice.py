@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from jaxdbg.records import CompileEvent, Reason
+from jaxdbg.records.compile_event import CompileEvent, Reason
 
 
 @dataclass(frozen=True, slots=True)

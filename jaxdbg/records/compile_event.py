@@ -1,0 +1,141 @@
+"""One trace, lowering or compilation, when it ran, and why it ran again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import ClassVar
+
+from jaxdbg.records.shown import Shown
+from jaxdbg.records.source import SourceFrame
+
+CAUSES = (
+    "shape",
+    "partial batch",
+    "dtype",
+    "weak type",
+    "Python scalar",
+    "static value",
+    "static identity",
+    "pytree",
+    "call form",
+    "new function",
+    "cell run again",
+    "config",
+    "mesh",
+    "sharding",
+    "committed",
+    "device",
+    "jit options",
+    "NNX structure",
+    "NNX attribute",
+    "cleared cache",
+    "failed before",
+    "nested",
+    "eager loop",
+    "stale closure",
+    "unknown",
+)
+"""The short names that `Reason.cause` can have.
+
+"partial batch" is a shape of which only the first axis has become smaller: a guess,
+which `Reason.note` calls one. "nested" is a function made again inside another that was
+traced again. "stale closure" never makes a function run again: it is of a `Remark`. A
+static argument that cannot be hashed has no cause here: JAX refuses the call before any
+phase begins, and says so itself.
+"""
+
+
+def _nothing() -> Mapping[str, str]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a phase ran again.
+
+    Attributes:
+        cause: one of `CAUSES`.
+        where: the argument or attribute, as the user would type it.
+        before, after: what it was in the earlier call, and what it is now.
+        others: further differences, each as one line.
+        avoidable: whether a small change of the program would have avoided it; None
+            where that cannot be known.
+        advice: the shortest correct fix; empty where there is none to give.
+        note: what is likely and not certain, or a restriction; `likely the last partial
+            batch`.
+    """
+
+    cause: str
+    where: str = ""
+    before: str = ""
+    after: str = ""
+    others: tuple[str, ...] = ()
+    avoidable: bool | None = None
+    advice: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CompileEvent:
+    """One phase of one compilation.
+
+    Attributes:
+        function: name of the function, as the user wrote it.
+        phase: "trace", "lower" or "compile".
+        start: seconds since the epoch (`time.time()`).
+        duration: seconds; `self_time` is without what is nested in it.
+        thread: name of the thread.
+        parent: index of the event it is nested in, among those of the report; -1 for
+            none.
+        source: the user's line that asked for it.
+        defined: `file:line` where the function was written; empty for an eager op.
+        cell: IPython's number of the cell, None outside a notebook.
+        signature: by argument, what it was called with; the first hundred of many.
+        reason: why it ran again; None the first time.
+        cache: the persistent cache: "hit", "miss" or "off".
+        saved: seconds that a hit has saved.
+        user: whether the user wrote the function.
+        failed: whether it ended with an error.
+        role: which program made of the function, where it is not the function itself:
+            "forward" or "backward" of a gradient, "batched" by vmap; else empty.
+    """
+
+    function: str
+    phase: str
+    start: float
+    duration: float = 0.0
+    self_time: float = 0.0
+    thread: str = ""
+    parent: int = -1
+    source: SourceFrame | None = None
+    defined: str = ""
+    cell: int | None = None
+    signature: Mapping[str, str] = field(default_factory=_nothing)
+    reason: Reason | None = None
+    cache: str = "off"
+    saved: float = 0.0
+    user: bool = True
+    failed: bool = False
+    role: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Remark(Shown):
+    """Something about a compiled function that makes nothing run again.
+
+    Attributes:
+        function: name of the function; `defined` is where it was written.
+        reason: with the cause "stale closure": the name, what it was when the function
+            was traced, and what it is now.
+        source, cell: where the function was traced.
+    """
+
+    VIEW: ClassVar[str] = "stale_closure"
+
+    function: str
+    reason: Reason
+    defined: str = ""
+    source: SourceFrame | None = None
+    cell: int | None = None

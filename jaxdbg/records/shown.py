@@ -1,0 +1,45 @@
+"""How a record shows itself: the one way from values up to the views of them.
+
+A view is named by text here, and loaded when it is used: views know the records, and
+records know no view.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+from typing import Any, ClassVar
+
+
+class Shown:
+    """A record that shows itself as text, `VIEW` naming its view."""
+
+    __slots__ = ()
+    VIEW: ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        # IPython takes the `__repr__` of a dataclass before an inherited method.
+        cls._repr_pretty_ = Shown._repr_pretty_  # type: ignore[method-assign]
+
+    def __str__(self) -> str:
+        text: str = view(f"{self.VIEW}_text").text(self)
+        return text
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """How IPython shows the record in a terminal: as its text."""
+        printer.text(str(self))
+
+
+class ShownAsHtml(Shown):
+    """A record that shows itself as HTML in a notebook, and as text elsewhere."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        html: str = view(f"{self.VIEW}_html").html(self)
+        return html
+
+
+def view(name: str) -> ModuleType:
+    """A module of `jaxdbg.views`: `report_text` has `text(report)`."""
+    return importlib.import_module(f"jaxdbg.views.{name}")

@@ -1,0 +1,118 @@
+"""An origin in parts, each with a title: what its text and its HTML have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxdbg.records import Operand, Origin, SourceFrame
+from jaxdbg.views import reached, words
+from jaxdbg.views.origin_wording import (
+    array,
+    batches,
+    birth,
+    finite_range,
+    inside,
+    magnitudes,
+    operand_name,
+    operand_value,
+    turn,
+    where,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of an origin.
+
+    Attributes:
+        title: one word.
+        lines: what it says.
+        frames: code to show below, each with what is said of it.
+    """
+
+    title: str
+    lines: tuple[str, ...] = ()
+    frames: tuple[tuple[str, SourceFrame], ...] = ()
+
+
+def sections(origin: Origin) -> list[Section]:
+    """All parts that have something to say, in order."""
+    every = [
+        Section(_verdict(origin), (birth(origin),), _frames(origin)),
+        Section("where", tuple(where(origin))),
+        Section("operands", tuple(map(_operand, origin.operands))),
+        Section("batch", _rows(origin)),
+        Section("range", (origin.wider,) if origin.wider else ()),
+        Section(
+            "then",
+            tuple(map(turn, origin.steps)),
+            tuple(("", t.source) for t in origin.steps if t.source is not None),
+        ),
+        Section("made by", (origin.made_by,) if origin.made_by else ()),
+        *_there(origin.made_at),
+        Section("likely cause" if origin.likely else "cause", _advice(origin)),
+        Section("last calls", _last_calls(origin)),
+        Section("reached", tuple(reached.lines(origin.reached))),
+        Section("note", origin.notes),
+    ]
+    return [s for s in every if s.lines or s.frames]
+
+
+def _there(made: Origin | None) -> list[Section]:
+    """The origin in the earlier call that made what came in."""
+    if made is None:
+        return []
+    return [
+        Section(f"there: {s.title}", s.lines, s.frames)
+        for s in sections(made)
+        if s.title not in ("reached", "last calls")
+    ]
+
+
+def _last_calls(origin: Origin) -> tuple[str, ...]:
+    values = [abs(v) for v in origin.growth]
+    if not values or max(values) < 10 * max(min(values), 1e-30):
+        return ()
+    return (magnitudes(origin.growth),)
+
+
+def _verdict(origin: Origin) -> str:
+    return "not known" if origin.verdict == "not reproduced" else origin.verdict
+
+
+def _frames(origin: Origin) -> tuple[tuple[str, SourceFrame], ...]:
+    frames = [("", origin.source)]
+    if origin.library_source is not None:
+        frames.append((inside(origin.library_source), origin.library_source))
+    if origin.forward_source is not None and origin.forward_source != origin.source:
+        said = f"it differentiates {words.place(origin.forward_source)}"
+        frames.append((said, origin.forward_source))
+    return tuple((said, frame) for said, frame in frames if frame is not None)
+
+
+def _operand(o: Operand) -> str:
+    about = [array(o), *([finite_range(o)] if o.size > 1 else [])]
+    counts = ((o.zeros, "zero"), (o.negatives, "negative"), (o.subnormals, "subnormal"))
+    about += [words.count(n, noun) for n, noun in counts if n]
+    about += list(filter(None, [words.nonfinite(o.nan, o.posinf, o.neginf)]))
+    return f"{_operand_head(o)} ({', '.join(about)})"
+
+
+def _operand_head(o: Operand) -> str:
+    if not o.value:
+        return operand_name(o)
+    at = f" at {words.index(o.element)}" if o.element else ""
+    return f"{operand_name(o)} is {operand_value(o)}{at}"
+
+
+def _rows(origin: Origin) -> tuple[str, ...]:
+    if not origin.rows_note:
+        return ()
+    names = batches(origin)
+    return (f"{names}: {origin.rows_note}" if names else origin.rows_note,)
+
+
+def _advice(origin: Origin) -> tuple[str, ...]:
+    if not origin.cause:
+        return ()
+    return (origin.cause, *([f"fix: {origin.advice}"] if origin.advice else []))

@@ -1,0 +1,70 @@
+"""The sentences about a retrace: what has changed, and what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+
+from jaxdbg.records import Reason
+from jaxdbg.records.costs import Cost, Repeat, repeats
+from jaxdbg.views.words import more
+
+MAX_REASONS = 4
+"""How many reasons are listed for one function."""
+
+_CAUSES = {
+    "new function": "a new function object of the same code",
+    "cell run again": "its cell was run again",
+    "cleared cache": "JAX had forgotten it",
+    "failed before": "an earlier attempt raised",
+    "nested": "another function that calls it was traced",
+    "unknown": "the reason is not known",
+}
+"""How a cause is said where nothing can be said of before and after."""
+
+_ARRAY = re.compile(r"\w+\[[\d,]*\]")
+
+
+def reasons(cost: Cost) -> list[str]:
+    """Why a function ran again, one line for each kind of reason, and what to do."""
+    repeated = _worth_a_line(cost)
+    lines = [line for r in repeated[:MAX_REASONS] for line in _with_advice(r)]
+    left_out = len(repeated) - MAX_REASONS
+    if left_out > 0:
+        lines.append(f"  and {more(left_out, 'reason')} for {cost.function}")
+    return lines
+
+
+def _worth_a_line(cost: Cost) -> list[Repeat]:
+    """What ran again; of eager ops, which rightly differ, what was avoidable."""
+    reasons = [(r, r.builds[-1].reason) for r in repeats(cost)]
+    return [r for r, why in reasons if why and (cost.user or why.avoidable)]
+
+
+def _with_advice(repeat: Repeat) -> list[str]:
+    reason = repeat.builds[-1].reason
+    advice = reason.advice if reason and reason.avoidable is not False else ""
+    return [str(repeat), *([f"  → {advice}"] if advice else [])]
+
+
+def changed(reason: Reason, values: str = "") -> str:
+    """What has changed: `x f32[8] → f32[5]`, or `model.train: True → False`.
+
+    Arguments:
+        reason: why something ran again.
+        values: what to say of before and after, where more is known.
+    """
+    if not reason.before and not reason.after:
+        where = f" ({reason.where})" if reason.where else ""
+        return _CAUSES.get(reason.cause, reason.cause) + where
+    colon = ":" if reason.where and not _ARRAY.match(reason.before) else ""
+    text = values or f"{reason.before} → {reason.after}"
+    return f"{reason.where}{colon} {text}".strip()
+
+
+def chain(reasons: Sequence[Reason]) -> str:
+    """`f32[1] → f32[2] → … → f32[8]`, where each begins as the one before has ended."""
+    if any(a.after != b.before for a, b in pairwise(reasons)):
+        return ""
+    return f"{reasons[0].before} → {reasons[0].after} → … → {reasons[-1].after}"
