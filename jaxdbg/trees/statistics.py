@@ -24,6 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdbg.jax_internals.arrays import has_non_finite
 from jaxdbg.trees import finiteness as finite
 from jaxdbg.trees.finiteness import Host
 from jaxdbg.trees.measuring import (
@@ -62,12 +63,6 @@ def is_number(dtype: Any) -> bool:
     return jnp.issubdtype(dtype, np.number) or jnp.issubdtype(dtype, np.bool_)
 
 
-@lru_cache(maxsize=256)
-def is_float(dtype: Any) -> bool:
-    """Whether elements of a dtype can be NaN or infinite."""
-    return dtype is not None and jnp.issubdtype(dtype, np.inexact)
-
-
 def suspects(arrays: Sequence[Any]) -> list[int]:
     """Indices of the arrays that hold NaN or Inf; as `finite.suspects`, in threads."""
     bad: list[int] = []
@@ -78,7 +73,7 @@ def suspects(arrays: Sequence[Any]) -> list[int]:
         part = finite.here(array)
         if part is None:
             left.append(i)
-        elif not is_float(part.dtype):
+        elif not has_non_finite(part.dtype):
             continue
         elif part.size <= _SHORT:
             alike = short[part.dtype]
@@ -223,7 +218,7 @@ def _shards_measured(shards: Sequence[jax.Array]) -> list[Measured]:
 def _measure_there(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """NaN, +Inf, -Inf, zeros, subnormals and the first bad; then the magnitudes."""
     normal = smallest_normal(x.dtype)
-    if not is_float(x.dtype) or x.dtype.itemsize < 4:
+    if not has_non_finite(x.dtype) or x.dtype.itemsize < 4:
         x = x.astype(jnp.float32)
     is_complex = jnp.issubdtype(x.dtype, jnp.complexfloating)
     nan, infinite = jnp.isnan(x), jnp.isinf(x)

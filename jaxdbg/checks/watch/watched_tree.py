@@ -19,6 +19,7 @@ import numpy as np
 from jaxdbg.checks.calls.call import Call
 from jaxdbg.frameworks.readers import variable_reader
 from jaxdbg.frameworks.reading import VariableReader
+from jaxdbg.jax_internals.arrays import can_be_non_finite
 from jaxdbg.records import Finding, TreeHistory
 from jaxdbg.trees import statistics
 from jaxdbg.trees.copies import is_gone
@@ -248,7 +249,7 @@ def _same(some: Sequence[Any] | None, others: Sequence[Any]) -> bool:
 
 
 def _can_be_bad(value: Any) -> bool:
-    return isinstance(value, _ARRAYS) and statistics.is_float(value.dtype)
+    return isinstance(value, _ARRAYS) and can_be_non_finite(value)
 
 
 def is_ready(array: Any) -> bool:

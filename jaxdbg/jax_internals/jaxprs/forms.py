@@ -29,6 +29,12 @@ def out_avals(jaxpr: AnyJaxpr) -> list[Any]:
     return [v.aval for v in body(jaxpr).outvars]
 
 
+def shape_of(atom: Atom) -> tuple[int, ...]:
+    """The shape of an operand or a result."""
+    aval: Any = atom.aval
+    return tuple(aval.shape)
+
+
 def is_jaxpr(value: Any) -> bool:
     """Whether this is a jaxpr, closed or open."""
     return hasattr(value, "eqns")

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 
 from jaxdbg.compiles.listener import is_user_file
-from jaxdbg.jax_internals import source_info as provenance
+from jaxdbg.jax_internals import source_info
 from jaxdbg.jax_internals.source_info import Frame
 from jaxdbg.records.source import SourceFrame, cell_number
 
@@ -36,7 +36,7 @@ def frames_outward(eqns: Iterable[Any]) -> Iterator[Frame]:
             of a library has no frame of its caller, but the equation that calls it has.
     """
     for eqn in eqns:
-        yield from provenance.frames(eqn)
+        yield from source_info.frames(eqn)
 
 
 def users(frames: Iterable[Frame]) -> SourceFrame | None:
@@ -54,7 +54,7 @@ def librarys(frames: Iterable[Frame]) -> SourceFrame | None:
     for frame in frames:
         if is_user_file(frame.file):
             break
-        if _INSTALLED in frame.file and not provenance.is_of_jax(frame.file):
+        if _INSTALLED in frame.file and not source_info.is_of_jax(frame.file):
             return source_frame(frame)
         if composed is None and _is_composed(frame.file):
             composed = frame
@@ -101,4 +101,4 @@ def marked(source: SourceFrame) -> str:
 
 def is_of_jax(source: SourceFrame) -> bool:
     """Whether a line is one of JAX itself."""
-    return provenance.is_of_jax(source.file)
+    return source_info.is_of_jax(source.file)

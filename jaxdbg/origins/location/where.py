@@ -14,7 +14,7 @@ from typing import Any
 
 from jaxdbg.frameworks import readers
 from jaxdbg.frameworks.protocol import MODULE
-from jaxdbg.jax_internals import source_info as provenance
+from jaxdbg.jax_internals import source_info
 from jaxdbg.jax_internals.calls import UserCall
 from jaxdbg.jax_internals.fresh_traces import FORWARD, RULE, Rules
 from jaxdbg.jax_internals.jaxprs.forms import body
@@ -22,7 +22,7 @@ from jaxdbg.jax_internals.jaxprs.higher_order import Loop, structure
 from jaxdbg.jax_internals.names import missing
 from jaxdbg.jax_internals.source_info import Frame
 from jaxdbg.origins.found import Site
-from jaxdbg.origins.location import source_lines as lines, wording as words
+from jaxdbg.origins.location import source_lines, wording
 from jaxdbg.origins.location.dataflow import (
     feeds_results,
     is_first_of_its_frames,
@@ -129,10 +129,14 @@ def locate(site: Site, context: Context) -> Where:
     if failed is not None and not module:
         module, notes = _guessed(site, context, failed)
     forward = _differentiated(eqns, rules)
-    frames = [*lines.frames_outward([eqn]), *forward, *lines.frames_outward(eqns[1:])]
-    source, library = lines.users(frames), lines.librarys(frames)
+    frames = [
+        *source_lines.frames_outward([eqn]),
+        *forward,
+        *source_lines.frames_outward(eqns[1:]),
+    ]
+    source, library = source_lines.users(frames), source_lines.librarys(frames)
     expression, direct = _expression(eqn, source, library)
-    if direct and library is not None and lines.is_of_jax(library):
+    if direct and library is not None and source_lines.is_of_jax(library):
         library = None  # how `jnp.log` calls `lax.log` is no news
     direction = _direction(site, context, eqns)
     return Where(
@@ -141,7 +145,7 @@ def locate(site: Site, context: Context) -> Where:
         library_source=library,
         module=module,
         direction=direction,
-        forward_source=(lines.users(forward) or source)
+        forward_source=(source_lines.users(forward) or source)
         if direction == "backward"
         else None,
         notes=notes,
@@ -182,15 +186,15 @@ def _guessed(
 def _differentiated(eqns: Sequence[Any], rules: Rules) -> list[Frame]:
     """The frames of what a custom derivative rule differentiates."""
     for eqn in eqns:
-        for scope in reversed(provenance.scopes(eqn)):
+        for scope in reversed(source_info.scopes(eqn)):
             if scope.startswith(RULE):
-                return list(provenance.frames_outside_rule(rules.forward(scope)))
+                return list(source_info.frames_outside_rule(rules.forward(scope)))
     return []
 
 
 def _module(eqns: Sequence[Any], site: Site) -> str:
     """The path of the innermost module, or the scopes of a library with its own."""
-    names = [name for eqn in reversed(eqns) for name in provenance.scopes(eqn)]
+    names = [name for eqn in reversed(eqns) for name in source_info.scopes(eqn)]
     paths = [n.removeprefix(MODULE) for n in names if n.startswith(MODULE)]
     known = [p for p in paths if not p.startswith("<")]
     if known:
@@ -227,15 +231,15 @@ def _expression(
     """The operation in words, and whether the user's line says it directly."""
     name = eqn.primitive.name
     told, direct = (
-        words.in_source(name, lines.marked(source)) if source else ("", False)
+        wording.in_source(name, source_lines.marked(source)) if source else ("", False)
     )
     if told:
         return told, direct
     if library is not None:
-        below, said = words.in_source(name, lines.marked(library))
+        below, said = wording.in_source(name, source_lines.marked(library))
         if said:
             return below, False
-    return words.of_primitive(eqn), False
+    return wording.of_primitive(eqn), False
 
 
 def _direction(site: Site, context: Context, eqns: Sequence[Any]) -> str:
@@ -245,10 +249,10 @@ def _direction(site: Site, context: Context, eqns: Sequence[Any]) -> str:
     equation with the frames of the `sqrt`, after it, that no result but derivatives
     depend on. To the user it is backward.
     """
-    names = {name for eqn in eqns for name in provenance.transforms(eqn)}
+    names = {name for eqn in eqns for name in source_info.transforms(eqn)}
     if "transpose" in names:
         return "backward"
-    scopes = (scope for eqn in eqns for scope in provenance.scopes(eqn))
+    scopes = (scope for eqn in eqns for scope in source_info.scopes(eqn))
     in_rule = any(s.startswith(RULE) and not s.endswith(FORWARD) for s in scopes)
     if in_rule or ("jvp" in names and not is_first_of_its_frames(site, context.jaxpr)):
         feeds = feeds_results(site, context.jaxpr)

@@ -11,14 +11,25 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
 from jaxdbg.jax_internals.arrays import can_be_non_finite
 from jaxdbg.jax_internals.jaxprs.evaluate import bind_equation
+from jaxdbg.jax_internals.jaxprs.forms import shape_of
+from jaxdbg.jax_internals.primitives import (
+    KEEPS,
+    ON_A_MESH,
+    REARRANGES,
+    ROUNDS,
+    SELECTS,
+)
 from jaxdbg.origins.bad_elements import INF, NAN, NEG_INF, Mask
+
+if TYPE_CHECKING:
+    from jaxdbg.jax_internals.types import JaxprEqn
 
 Step = Callable[[Mask], Any]
 
@@ -46,17 +57,17 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class _Equation:
-    eqn: Any
+    eqn: JaxprEqn
     operands: Sequence[Any]
     output: int
 
     @property
     def ins(self) -> list[tuple[int, ...]]:
-        return [tuple(v.aval.shape) for v in self.eqn.invars]
+        return [shape_of(v) for v in self.eqn.invars]
 
     @property
     def out(self) -> tuple[int, ...]:
-        return tuple(self.eqn.outvars[self.output].aval.shape)
+        return shape_of(self.eqn.outvars[self.output])
 
     @property
     def params(self) -> dict[str, Any]:
@@ -69,7 +80,7 @@ class _Equation:
 Links = list[Link | None]
 
 
-def links(eqn: Any, operands: Sequence[Any], output: int) -> Links:
+def links(eqn: JaxprEqn, operands: Sequence[Any], output: int) -> Links:
     """For each operand of an equation its link to one output, None for no link.
 
     Arguments:
@@ -85,7 +96,7 @@ def links(eqn: Any, operands: Sequence[Any], output: int) -> Links:
     ]
 
 
-def links_of_a_test(eqn: Any, output: int) -> list[Link]:
+def links_of_a_test(eqn: JaxprEqn, output: int) -> list[Link]:
     """The links from all operands, of integers, too, to a result that is of integers.
 
     Coarser than `links`, because the values of the operands are not at hand.
@@ -96,7 +107,7 @@ def links_of_a_test(eqn: Any, output: int) -> list[Link]:
     return [_whole(s, e.out, _ALWAYS, exact=True) for s in e.ins]
 
 
-def link_of_choice(eqn: Any) -> Link:
+def link_of_choice(eqn: JaxprEqn) -> Link:
     """The link from the predicate of a select to its result."""
     e = _Equation(eqn, (), 0)
     return _stretched(e.ins[0], e.out)
@@ -234,7 +245,7 @@ def _moved(e: _Equation) -> Links:
     return [_numbered(host, f, s) for f, s in zip(starts, e.ins, strict=True)]
 
 
-def _filled_with(eqn: Any, value: int) -> Any:
+def _filled_with(eqn: JaxprEqn, value: int) -> Any:
     if "fill_value" not in eqn.params:
         return eqn
     return eqn.replace(params={**eqn.params, "fill_value": value})
@@ -414,22 +425,30 @@ def _names(text: str) -> list[str]:
     return text.split()
 
 
-_ELEMENTWISE = _names("""
+_ARITHMETIC = _names("""
     abs acos acosh add add_any asin asinh atan atan2 atanh bessel_i0e bessel_i1e cbrt
-    ceil clamp complex conj convert_element_type copy copy_p cos cosh digamma div erf
-    erf_inv erfc exp exp2 expm1 floor igamma igamma_grad_a igammac imag integer_pow
-    lgamma log log1p log2 logistic max mesh_cast min mul name neg nextafter
-    one_minus_square pcast polygamma pow pvary random_gamma_grad real reduce_precision
-    reduced_vary_cast regularized_incomplete_beta relayout rem reshard round rsqrt
-    sharding_constraint layout_constraint sign sin sinh sqrt square stop_gradient sub
-    tan tanh to_edtype from_edtype vary_unreduced_cast with_memory_space_constraint zeta
+    ceil clamp complex conj cos cosh digamma div erf erf_inv erfc exp exp2 expm1 floor
+    igamma igamma_grad_a igammac integer_pow lgamma log log1p log2 logistic max min mul
+    nextafter one_minus_square polygamma pow random_gamma_grad
+    regularized_incomplete_beta rem round rsqrt sign sin sinh sqrt square sub tan tanh
+    zeta
 """)
 
-_MOVED = _names("""
-    broadcast_in_dim broadcast_to concatenate dynamic_slice dynamic_update_slice
-    expand_dims gather pad reshape rev scatter slice split squeeze stack tile transpose
-    unstack
+_EACH_ITS_OWN = frozenset({"optimization_barrier", "device_put"})
+"""Primitives of many operands, each of which is one of their results."""
+
+_PLACED = _names("""
+    from_edtype layout_constraint mesh_cast name relayout reshard to_edtype
+    with_memory_space_constraint
 """)
+
+_ELEMENTWISE = {*_ARITHMETIC, *_PLACED, *ROUNDS, *KEEPS - _EACH_ITS_OWN, *ON_A_MESH}
+
+_MOVED = {
+    *REARRANGES,
+    *SELECTS - {"select_n"},
+    *_names("broadcast_to gather pad scatter stack tile unstack"),
+}
 
 _TESTS = frozenset(
     _names("and convert_element_type eq ge gt is_finite le lt ne not or")
@@ -443,7 +462,7 @@ _MATRICES = _names("""
 
 _FAMILIES: dict[str, Callable[[_Equation], Links]] = {
     **dict.fromkeys(_ELEMENTWISE, _elementwise),
-    **dict.fromkeys(("optimization_barrier", "device_put"), _each_its_own),
+    **dict.fromkeys(_EACH_ITS_OWN, _each_its_own),
     "select_n": _select,
     **dict.fromkeys(_MOVED, _moved),
     **dict.fromkeys(

@@ -17,6 +17,7 @@ import numpy as np
 from jaxdbg.jax_internals.arrays import can_be_non_finite
 from jaxdbg.jax_internals.jaxprs.effects import NotReplayable
 from jaxdbg.jax_internals.jaxprs.evaluate import Order
+from jaxdbg.jax_internals.jaxprs.forms import shape_of
 from jaxdbg.jax_internals.jaxprs.higher_order import Loop
 from jaxdbg.jax_internals.names import is_literal
 from jaxdbg.jax_internals.primitives import PLACES_INF, PLACES_NAN
@@ -242,8 +243,7 @@ class _Back:
                     choice = _led_back(link_of_choice(eqn), NAN, mask * (codes == NAN))
                     ins[0] = _both(ins[0], choice)
             if here:
-                aval: Any = eqn.outvars[output].aval
-                alone = np.zeros(aval.shape, np.uint8)
+                alone = np.zeros(shape_of(eqn.outvars[output]), np.uint8)
                 alone[self._element] = MIXED
                 step.born_from_infs(alone)
         return ins

@@ -11,12 +11,16 @@ of it is done again by XLA.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
+from jaxdbg.jax_internals.jaxprs.forms import shape_of
 from jaxdbg.jax_internals.primitives import NO_ARITHMETIC
+
+if TYPE_CHECKING:
+    from jaxdbg.jax_internals.types import JaxprEqn
 
 Rule = Callable[..., Any]
 
@@ -32,20 +36,20 @@ class Host:
     def __init__(self, values: Sequence[Any]):
         self._flush_operands = any(_has_subnormals(v) for v in values)
 
-    def evaluate(self, eqn: Any, operands: Sequence[Any]) -> list[Any] | None:
+    def evaluate(self, eqn: JaxprEqn, operands: Sequence[Any]) -> list[Any] | None:
         """The outputs of an equation; None where numpy is not to be trusted with it."""
         rule = _RULES.get(eqn.primitive.name)
-        outs = [v.aval for v in eqn.outvars]
-        avals = [*outs, *(v.aval for v in eqn.invars)]
-        if rule is None or not all(map(_is_plain, avals)):
+        outs: list[Any] = [v.aval for v in eqn.outvars]
+        ins: list[Any] = [v.aval for v in eqn.invars]
+        if rule is None or not all(map(_is_plain, (*outs, *ins))):
             return None
         name = eqn.primitive.name
         if name == "pow" and self._flush_operands:
             return None  # XLA takes a subnormal number for 0 in some of its cases
         arithmetic = name not in NO_ARITHMETIC
         arrays = [
-            self._operand(x, v.aval.dtype, arithmetic)
-            for x, v in zip(operands, eqn.invars, strict=True)
+            self._operand(x, aval.dtype, arithmetic)
+            for x, aval in zip(operands, ins, strict=True)
         ]
         with np.errstate(all="ignore"):
             try:
@@ -127,7 +131,7 @@ def _of_floats(function: Callable[..., Any]) -> Rule:
 
 
 def _of_scipy(name: str) -> Rule:
-    def rule(eqn: Any, x: Any) -> Any:
+    def rule(eqn: JaxprEqn, x: Any) -> Any:
         from scipy import special
 
         return getattr(special, name)(x)
@@ -135,7 +139,7 @@ def _of_scipy(name: str) -> Rule:
     return rule
 
 
-def _integer_pow(eqn: Any, x: Any) -> Any:
+def _integer_pow(eqn: JaxprEqn, x: Any) -> Any:
     """By squaring, as XLA does: a square may underflow where the power would not."""
     y = eqn.params["y"]
     if x.dtype.kind != "f":
@@ -150,11 +154,11 @@ def _integer_pow(eqn: Any, x: Any) -> Any:
     return 1 / power if y < 0 else power
 
 
-def _pow(eqn: Any, x: Any, y: Any) -> Any:
+def _pow(eqn: JaxprEqn, x: Any, y: Any) -> Any:
     return np.power(x, y.astype(x.dtype)) if x.dtype.kind == "f" else None
 
 
-def _round(eqn: Any, x: Any) -> Any:
+def _round(eqn: JaxprEqn, x: Any) -> Any:
     if x.dtype.kind != "f":
         return None
     if eqn.params["rounding_method"].name == "TO_NEAREST_EVEN":
@@ -162,14 +166,15 @@ def _round(eqn: Any, x: Any) -> Any:
     return np.trunc(x + np.copysign(np.float32(0.5), x))
 
 
-def _convert(eqn: Any, x: Any) -> Any:
-    if x.dtype.kind == "f" and not _is_real(eqn.outvars[0].aval.dtype):
+def _convert(eqn: JaxprEqn, x: Any) -> Any:
+    new = eqn.params["new_dtype"]
+    if x.dtype.kind == "f" and not _is_real(new):
         # XLA clips what is out of range, and makes 0 of NaN; numpy does not.
-        return x != 0 if eqn.outvars[0].aval.dtype == bool else None
+        return x != 0 if jax.numpy.issubdtype(new, np.bool_) else None
     return x
 
 
-def _select(eqn: Any, which: Any, *cases: Any) -> Any:
+def _select(eqn: JaxprEqn, which: Any, *cases: Any) -> Any:
     if len(cases) != 2 or which.dtype != bool:
         return np.choose(np.broadcast_to(which, cases[0].shape).astype(int), cases)
     return np.where(which, cases[1], cases[0])
@@ -182,22 +187,22 @@ def _logistic(x: Any) -> Any:
 # -- what moves -----------------------------------------------------------------------
 
 
-def _shape(eqn: Any) -> tuple[int, ...]:
-    return tuple(eqn.outvars[0].aval.shape)
+def _shape(eqn: JaxprEqn) -> tuple[int, ...]:
+    return shape_of(eqn.outvars[0])
 
 
-def _broadcast(eqn: Any, x: Any, *dynamic: Any) -> Any:
+def _broadcast(eqn: JaxprEqn, x: Any, *dynamic: Any) -> Any:
     shape = [1] * len(_shape(eqn))
     for axis, n in zip(eqn.params["broadcast_dimensions"], x.shape, strict=True):
         shape[int(axis)] = n
     return np.broadcast_to(x.reshape(shape), _shape(eqn))
 
 
-def _reshape(eqn: Any, x: Any, *dynamic: Any) -> Any:
+def _reshape(eqn: JaxprEqn, x: Any, *dynamic: Any) -> Any:
     return x.reshape(_shape(eqn)) if eqn.params["dimensions"] is None else None
 
 
-def _slice(eqn: Any, x: Any) -> Any:
+def _slice(eqn: JaxprEqn, x: Any) -> Any:
     p = eqn.params
     steps = p["strides"] or (1,) * x.ndim
     parts = zip(p["start_indices"], p["limit_indices"], steps, strict=True)
@@ -213,17 +218,17 @@ def _starts(x: Any, indices: Sequence[Any], shape: Sequence[int]) -> tuple[slice
     return tuple(slice(s, s + n) for s, n in zip(starts, shape, strict=True))
 
 
-def _dynamic_slice(eqn: Any, x: Any, *indices: Any) -> Any:
+def _dynamic_slice(eqn: JaxprEqn, x: Any, *indices: Any) -> Any:
     return x[_starts(x, indices, _shape(eqn))]
 
 
-def _dynamic_update_slice(eqn: Any, x: Any, update: Any, *indices: Any) -> Any:
+def _dynamic_update_slice(eqn: JaxprEqn, x: Any, update: Any, *indices: Any) -> Any:
     new = np.array(x)
     new[_starts(x, indices, update.shape)] = update
     return new
 
 
-def _pad(eqn: Any, x: Any, value: Any) -> Any:
+def _pad(eqn: JaxprEqn, x: Any, value: Any) -> Any:
     config = eqn.params["padding_config"]
     if any(low < 0 or high < 0 or inside for low, high, inside in config):
         return None
@@ -233,14 +238,14 @@ def _pad(eqn: Any, x: Any, value: Any) -> Any:
     return new
 
 
-def _iota(eqn: Any, *dynamic: Any) -> Any:
+def _iota(eqn: JaxprEqn, *dynamic: Any) -> Any:
     shape, axis = _shape(eqn), eqn.params["dimension"]
     column = [1] * len(shape)
     column[axis] = shape[axis]
     return np.broadcast_to(np.arange(shape[axis]).reshape(column), shape)
 
 
-def _split(eqn: Any, x: Any) -> Any:
+def _split(eqn: JaxprEqn, x: Any) -> Any:
     ends = np.cumsum(eqn.params["sizes"])[:-1]
     return np.split(x, ends, axis=eqn.params["axis"])
 
@@ -249,7 +254,7 @@ def _split(eqn: Any, x: Any) -> Any:
 
 
 def _reduction(function: Callable[..., Any], of_none: bool = True) -> Rule:
-    def rule(eqn: Any, x: Any) -> Any:
+    def rule(eqn: JaxprEqn, x: Any) -> Any:
         if not of_none and x.size == 0:
             return None
         return function(x, axis=tuple(eqn.params["axes"]))
@@ -263,7 +268,7 @@ def _of_bools(function: Callable[..., Any]) -> Rule:
 
 
 def _cumulative(function: Any) -> Rule:
-    def rule(eqn: Any, x: Any) -> Any:
+    def rule(eqn: JaxprEqn, x: Any) -> Any:
         axis = eqn.params["axis"]
         if not eqn.params["reverse"]:
             return function.accumulate(x, axis=axis)
@@ -272,7 +277,7 @@ def _cumulative(function: Any) -> Rule:
     return rule
 
 
-def _dot(eqn: Any, left: Any, right: Any) -> Any:
+def _dot(eqn: JaxprEqn, left: Any, right: Any) -> Any:
     if left.dtype.kind != "f" or right.dtype.kind != "f":
         return None
     (sum_left, sum_right), (batch_left, batch_right) = eqn.params["dimension_numbers"]

@@ -19,6 +19,7 @@ from jaxdbg.jax_internals.jaxprs.evaluate import (
     bind_equation,
     evaluate,
 )
+from jaxdbg.jax_internals.jaxprs.forms import shape_of
 from jaxdbg.jax_internals.jaxprs.higher_order import Call, HigherOrder, Sharded
 from jaxdbg.jax_internals.names import as_written
 from jaxdbg.jax_internals.primitives import ON_A_MESH
@@ -59,8 +60,7 @@ def unsharded(eqn: JaxprEqn, sharded: Sharded) -> ClosedJaxpr:
 
 
 def _spec(axes: tuple[tuple[str, ...], ...], variable: Atom) -> _Spec:
-    aval: Any = variable.aval
-    return [*axes, *[()] * (len(aval.shape) - len(axes))]
+    return [*axes, *[()] * (len(shape_of(variable)) - len(axes))]
 
 
 def _mentions(spec: _Spec, name: str) -> bool:
