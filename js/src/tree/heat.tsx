@@ -1,14 +1,11 @@
 // A tile as a heat map.
 
 import { useEffect, useState } from "preact/hooks";
-import { GOOD, INF, NAN } from "../badness";
 import { Canvas, type Place, Tip, useWidth } from "../canvas";
-import { unpack } from "../columns";
 import type { TileAnswer } from "../contract";
 import type { Store } from "../store/store";
-import type { Colours } from "../theme";
-import { drawBad } from "./colouring";
 import { Copy, expressionOf } from "./copy";
+import { cellAt, drawGrid, gridOf, middleOf, moved } from "./grid";
 import { around, cellTip, expression, isElement, summary, windowAt } from "./tile";
 
 interface HeatProps {
@@ -30,57 +27,8 @@ export function Heat({ store, path, answer, reduced, theme }: HeatProps) {
     setPicked(null);
     setCursor(null);
   }, [answer]);
-  const { rows, columns } = answer;
-  const cells = rows * columns;
-  const worst = unpack(answer.worst, cells);
-  const largest = unpack(answer.largest, cells);
-  // Square cells, unless they would become too narrow to see.
-  const square = Math.min(18, width / columns, 240 / rows);
-  const [wide, high] = [width / columns, 240 / rows].map((most) =>
-    Math.min(most, Math.max(square, 6)),
-  ) as [number, number];
-  const height = Math.max(14, rows * high);
-  const cellAt = (p: Place): number | null => {
-    const row = Math.floor(p.y / high);
-    const column = Math.floor(p.x / wide);
-    return row < rows && column < columns ? row * columns + column : null;
-  };
-  const draw = (ctx: CanvasRenderingContext2D, colours: Colours): void => {
-    const known = Array.from(largest, (v) => Math.log10(v)).filter(Number.isFinite);
-    const least = Math.min(...known);
-    const span = Math.max(...known) - least || 1;
-    const gap = square >= 6 ? 1 : 0;
-    for (let i = 0; i < cells; i++) {
-      const x = (i % columns) * wide;
-      const y = Math.floor(i / columns) * high;
-      if (worst[i] ?? GOOD) continue;
-      const t = (Math.log10(largest[i] ?? NaN) - least) / span;
-      ctx.fillStyle = Number.isFinite(t)
-        ? (colours.ramp[Math.round(t * (colours.ramp.length - 1))] ?? colours.unknown)
-        : colours.unknown;
-      ctx.fillRect(x, y, Math.max(wide - gap, 0.7), Math.max(high - gap, 0.7));
-    }
-    for (let i = 0; i < cells; i++) {
-      const bad = worst[i] ?? 0;
-      if (bad !== INF && bad !== NAN) continue;
-      const [x, y] = [(i % columns) * wide, Math.floor(i / columns) * high];
-      ctx.fillStyle = colours.nan;
-      const tall = Math.max(high - gap, 4);
-      // A row of NaN is one line.
-      if (bad === NAN) ctx.fillRect(x, y + (high - gap - tall) / 2, wide - gap, tall);
-      drawBad(ctx, bad, x, y, Math.min(wide, high) - gap, colours);
-    }
-    if (here === null) return;
-    ctx.strokeStyle = colours.text;
-    ctx.lineWidth = 2;
-    const { x, y } = placeOf(here);
-    ctx.strokeRect(x - wide / 2, y - high / 2, wide - gap, high - gap);
-  };
-  const here = at ? cellAt(at) : cursor;
-  const placeOf = (cell: number): Place => ({
-    x: ((cell % columns) + 0.5) * wide,
-    y: (Math.floor(cell / columns) + 0.5) * high,
-  });
+  const grid = gridOf(answer, width);
+  const here = at ? cellAt(grid, at) : cursor;
   const pick = (cell: number | null): void => {
     if (cell === null) return;
     const window = windowAt(answer, cell);
@@ -90,9 +38,7 @@ export function Heat({ store, path, answer, reduced, theme }: HeatProps) {
   const onKey = (event: KeyboardEvent): void => {
     const [down, across] = STEPS[event.key] ?? [0, 0];
     if (down || across) {
-      const row = within(Math.floor((here ?? 0) / columns) + down, rows);
-      const column = within(((here ?? 0) % columns) + across, columns);
-      setCursor(here === null ? 0 : row * columns + column);
+      setCursor(here === null ? 0 : moved(grid, here, down, across));
       setAt(null);
     } else if (event.key === "Enter") pick(here);
     else if (event.key === "Backspace") store.elements.ask();
@@ -127,14 +73,14 @@ export function Heat({ store, path, answer, reduced, theme }: HeatProps) {
       >
         <Canvas
           width={width}
-          height={height}
+          height={Math.max(14, grid.rows * grid.height)}
           theme={theme}
-          label={`Elements of ${path}, ${rows} by ${columns} cells`}
-          draw={draw}
+          label={`Elements of ${path}, ${grid.rows} by ${grid.columns} cells`}
+          draw={(ctx, colours) => drawGrid(ctx, colours, grid, here)}
           onPoint={setAt}
-          onPick={(p) => pick(cellAt(p))}
+          onPick={(p) => pick(cellAt(grid, p))}
         />
-        <Tip at={at ?? (here === null ? null : placeOf(here))} lines={tip} />
+        <Tip at={at ?? (here === null ? null : middleOf(grid, here))} lines={tip} />
       </div>
       <div class="jd-unseen" role="status">
         {tip.join(": ")}
@@ -211,7 +157,3 @@ const STEPS: Record<string, [number, number]> = {
   ArrowLeft: [0, -1],
   ArrowRight: [0, 1],
 };
-
-function within(index: number, count: number): number {
-  return Math.max(0, Math.min(index, count - 1));
-}

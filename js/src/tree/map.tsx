@@ -7,7 +7,7 @@ import { count, leaves } from "../text";
 import type { Colours } from "../theme";
 import { scale } from "./colouring";
 import { leafTip } from "./describe";
-import { drawWaffle, nameOf } from "./draw";
+import { drawWaffle, nameOf } from "./draw_map";
 import { type Group, groups } from "./groups";
 import { Legend } from "./legend";
 import type { Module } from "./modules";

@@ -70,8 +70,42 @@ function lowest(sorted: number[], value: number): number {
   return low;
 }
 
-export function parentOf(rows: Row[], at: number): number {
+function parentOf(rows: Row[], at: number): number {
   const level = rows[at]?.level ?? 1;
   for (let i = at - 1; i >= 0; i--) if ((rows[i]?.level ?? 0) < level) return i;
   return at;
+}
+
+/** What a key does on a row: goes to another row, opens or closes it, selects its leaf. */
+export type RowAction = { go: number } | { open: boolean } | { select: number };
+
+const PAGE = 12;
+
+export function actionOf(key: string, rows: Row[], at: number): RowAction | null {
+  const row = rows[at];
+  if (!row) return null;
+  const { module, open } = row;
+  switch (key) {
+    case "ArrowDown":
+      return { go: Math.min(at + 1, rows.length - 1) };
+    case "ArrowUp":
+      return { go: Math.max(at - 1, 0) };
+    case "Home":
+      return { go: 0 };
+    case "End":
+      return { go: rows.length - 1 };
+    case "PageDown":
+      return { go: Math.min(at + PAGE, rows.length - 1) };
+    case "PageUp":
+      return { go: Math.max(at - PAGE, 0) };
+    case "ArrowRight":
+      return module && !open ? { open: true } : { go: Math.min(at + 1, rows.length - 1) };
+    case "ArrowLeft":
+      return module && open ? { open: false } : { go: parentOf(rows, at) };
+    case "Enter":
+    case " ":
+      return module ? { open: !open } : { select: row.leaf };
+    default:
+      return null;
+  }
 }

@@ -11,6 +11,12 @@ export interface Slab {
   height: number;
 }
 
+export interface Plan {
+  slabs: Slab[];
+  leaves: { width: number; y: number };
+  height: number;
+}
+
 const SLAB = 22;
 
 /** The modules below a root, each as wide as it has leaves; the leaves are at `y`. */
@@ -18,7 +24,7 @@ export function icicle(
   root: Module,
   width: number,
   maxHeight: number,
-): { slabs: Slab[]; leaves: { x: number; width: number; y: number }; height: number } {
+): Plan {
   const depth = Math.min(depthOf(root), Math.max(1, Math.floor(maxHeight / SLAB) - 1));
   const scale = width / Math.max(1, root.end - root.start);
   const slabs: Slab[] = [];
@@ -31,7 +37,7 @@ export function icicle(
   };
   walk(root, 0);
   const y = depth * SLAB;
-  return { slabs, leaves: { x: 0, width, y }, height: y + SLAB * 1.6 };
+  return { slabs, leaves: { width, y }, height: y + SLAB * 1.6 };
 }
 
 function depthOf(module: Module): number {
