@@ -112,6 +112,15 @@ export class Navigation {
     });
   }
 
+  /** To the compilation after the selected one, or before it. */
+  toNextCompilation(step: 1 | -1): void {
+    const last = this.data.compilations.value.length - 1;
+    const subject = this.selection.subject.value;
+    const ends = step > 0 ? 0 : last;
+    const next = subject?.kind === "compilation" ? subject.index + step : ends;
+    this.toCompilation(Math.min(Math.max(next, 0), last));
+  }
+
   toCall(call: Call | null): void {
     batch(() => {
       this.selection.now.value = false;

@@ -4,15 +4,12 @@
 import { useMemo, useRef, useState } from "preact/hooks";
 import { Canvas, type Place, Tip, useWidth } from "../canvas";
 import type { Store } from "../store/store";
-import { Axis, folds } from "./axis";
 import { Compilations } from "./compilations";
 import { type Drawn, drawTimeline, LABEL, LANE, TOP } from "./draw";
-import { extent, lanes } from "./lanes";
+import { lanes } from "./lanes";
 import { Legend } from "./legend";
 import { callAt, eventAt, tipOf } from "./pointer";
-
-/** Seconds as they are shown, see `Axis`. */
-type Range = [number, number];
+import { type Range, scaled, wholeOf } from "./range";
 
 export function Timeline({ store, theme }: { store: Store; theme: number }) {
   const [ref, width] = useWidth();
@@ -26,14 +23,8 @@ export function Timeline({ store, theme }: { store: Store; theme: number }) {
   const calls = store.data.calls.value;
   const subject = store.selection.subject.value;
   const all = useMemo(() => lanes(events, calls?.functions), [events, calls]);
-  const whole = useMemo(() => {
-    const edges = cells.flatMap((c) => [c.start, c.end]);
-    const [from, to] = extent(events, [...edges, ...findings.map((f) => f.time)]);
-    const busy = cells.reduce((sum, c) => sum + c.end - c.start, 0);
-    const axis = new Axis(folds(cells), busy);
-    return { axis, from: axis.shown(from), to: axis.shown(to) };
-  }, [events, findings, cells]);
-  const [from, to] = zoom ?? [whole.from, whole.to];
+  const whole = useMemo(() => wholeOf(events, findings, cells), [events, findings, cells]);
+  const [from, to] = zoom ?? whole.range;
   const what: Drawn = {
     axis: whole.axis,
     from,
@@ -62,12 +53,9 @@ export function Timeline({ store, theme }: { store: Store; theme: number }) {
     const call = callAt(what, p);
     if (call >= 0) store.navigate.toCall(calls?.call(call) ?? null);
   };
-  /** Zooms in or out around what is selected, or the middle. */
   const scale = (by: number): void => {
     const moment = what.moment ? what.axis.shown(what.moment) : 0;
-    const middle = moment > from && moment < to ? moment : (from + to) / 2;
-    const next: Range = [middle - (middle - from) * by, middle + (to - middle) * by];
-    setZoom(next[1] - next[0] < whole.to - whole.from ? next : null);
+    setZoom(scaled([from, to], by, moment, whole.range));
   };
   const onKey = (event: KeyboardEvent): void => {
     if (event.target !== event.currentTarget) return;
@@ -77,8 +65,8 @@ export function Timeline({ store, theme }: { store: Store; theme: number }) {
     }
   };
   const act = (key: string): boolean => {
-    if (key === "ArrowRight") step(store, 1);
-    else if (key === "ArrowLeft") step(store, -1);
+    if (key === "ArrowRight") store.navigate.toNextCompilation(1);
+    else if (key === "ArrowLeft") store.navigate.toNextCompilation(-1);
     else if (key === "+" || key === "=") scale(1 / 2);
     else if (key === "-") scale(2);
     else if (key === "0") setZoom(null);
@@ -138,12 +126,4 @@ export function Timeline({ store, theme }: { store: Store; theme: number }) {
       {events.length > 0 && <Compilations store={store} />}
     </div>
   );
-}
-
-/** The compilation after the selected one, or before it. */
-function step(store: Store, by: 1 | -1): void {
-  const last = store.data.compilations.value.length - 1;
-  const subject = store.selection.subject.value;
-  const at = subject?.kind === "compilation" ? subject.index + by : by > 0 ? 0 : last;
-  store.navigate.toCompilation(Math.min(Math.max(at, 0), last));
 }
