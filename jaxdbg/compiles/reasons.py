@@ -1,8 +1,8 @@
 """Why a function was traced, lowered or compiled again: its calls, compared.
 
 A call is compared with the earlier one that differs least from it, of several the most
-recent, and all differences are told. JAX's own explanation compares with the smallest
-text, and tells one category; see `jax_explain_cache_misses`.
+recent, and all differences are listed. JAX's own explanation compares with the smallest
+text, and names one category; see `jax_explain_cache_misses`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from jaxdbg.compiles.signatures import Placed, Signature
 from jaxdbg.frameworks.attributes import Attribute
 from jaxdbg.jax_internals.array_types import Leaf
 from jaxdbg.jax_internals.identities import are_two
-from jaxdbg.records import Reason
+from jaxdbg.records import ArrayType, Reason
+from jaxdbg.records.retrace_causes import CAUSES, GROWING_SHAPE
 
 MAX_EARLIER = 16
 """With how many earlier calls of a function a new one is compared."""
@@ -30,46 +31,34 @@ MAX_OTHERS = 50
 """How many further differences a reason lists."""
 
 MAX_ALIKE = 3
-"""How many differences that read the same are told one by one."""
+"""How many differences that read the same are listed one by one."""
 
 MISSING = "(not there)"
-
-_AVOIDABLE = {
-    "partial batch": True,
-    "dtype": True,
-    "weak type": True,
-    "Python scalar": True,
-    "static identity": True,
-    "call form": True,
-    "new function": True,
-    "cell run again": False,
-    "committed": True,
-    "failed before": False,
-    "nested": False,
-    "eager loop": True,
-}
-"""By cause, whether a small change would have avoided it; else that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that differs between two calls."""
+    """One thing that differs between two calls.
+
+    Attributes:
+        cause: short name of the cause that it would be.
+        where: the argument or attribute, as the user would type it.
+        before, after: what it was, and what it is now.
+        before_type, after_type: of an array its types; None of anything else.
+    """
 
     cause: str
     where: str
     before: str = ""
     after: str = ""
+    before_type: ArrayType | None = None
+    after_type: ArrayType | None = None
 
     def __str__(self) -> str:
         if not (self.before or self.after):
             return self.where
-        colon = "" if self.is_of_array else ":"
+        colon = ":" if self.before_type is None else ""
         return f"{self.where}{colon} {self.before} → {self.after}"
-
-    @property
-    def is_of_array(self) -> bool:
-        """Whether it was an array: `x f32[8] → f32[5]`."""
-        return "[" in self.before and self.before[:1].isalpha()
 
 
 class History:
@@ -109,11 +98,11 @@ def _key(phase: Phase) -> Any:
 
 def explain(now: Signature, earlier: Sequence[Signature]) -> Reason:
     """Why a phase runs again, given the earlier calls of it, the oldest first."""
-    before, found = closest(now, earlier)
-    if not found:
+    before, differing = closest(now, earlier)
+    if not differing:
         return _nothing_differs(now, before)
-    first, *others = found
-    first, note = _seen_together(first, found, now, before, earlier)
+    others = differing[1:]
+    first, note, avoidable = _seen_together(differing, now, before, earlier)
     if now.outer != before.outer and first.cause in ("shape", "dtype", "weak type"):
         note = (
             note or f"inside {now.outer or 'no'}; before inside {before.outer or 'no'}"
@@ -125,8 +114,10 @@ def explain(now: Signature, earlier: Sequence[Signature]) -> Reason:
         before=first.before,
         after=first.after,
         others=tuple(str(d) for d in others[:MAX_OTHERS]),
-        avoidable=_avoidable(first, note),
+        avoidable=_avoidable(first) if avoidable is None else avoidable,
         note=note,
+        before_type=first.before_type,
+        after_type=first.after_type,
     )
 
 
@@ -153,19 +144,19 @@ def differences(now: Signature, before: Signature) -> Iterator[Difference]:
     yield from _options(now, before)
 
 
-def _folded(found: Iterable[Difference]) -> list[Difference]:
+def _folded(differing: Iterable[Difference]) -> list[Difference]:
     """Differences that read the same as one: `x and 41 more: f32 → bf16`."""
-    found = list(found)
-    count = Counter((d.cause, d.before, d.after) for d in found)
-    told: dict[Any, Difference] = {}
-    for i, d in enumerate(found):
+    differing = list(differing)
+    count = Counter((d.cause, d.before, d.after) for d in differing)
+    folded: dict[Any, Difference] = {}
+    for i, d in enumerate(differing):
         alike = (d.cause, d.before, d.after)
         if count[alike] <= MAX_ALIKE:
-            told[i] = d
-        elif alike not in told:
+            folded[i] = d
+        elif alike not in folded:
             more = f"{d.where} and {count[alike] - 1} more"
-            told[alike] = replace(d, where=more)
-    return list(told.values())
+            folded[alike] = replace(d, where=more)
+    return list(folded.values())
 
 
 # --- what differs -------------------------------------------------------------------
@@ -208,8 +199,7 @@ def _contexts(now: Signature, before: Signature) -> Iterator[Difference]:
         return
     for name, old, new in _changed(before.context, now.context):
         if "mesh" in name:
-            told = [t if t else "none" for t in (old, new)]
-            yield Difference("mesh", "the mesh", *told)
+            yield Difference("mesh", "the mesh", old or "none", new or "none")
         else:
             yield Difference("config", name, old or MISSING, new or MISSING)
 
@@ -238,14 +228,25 @@ def _leaves(now: Signature, before: Signature) -> Iterator[Difference]:
     replaced = [p for p, old, new in nodes if _type(old) != _type(new)]
     for path, old, new in _changed(before.leaves, now.leaves):
         if old is not None and new is not None:
-            yield Difference(_of_leaves(old, new), path, str(old), str(new))
+            yield _between(_of_leaves(old, new), path, old, new)
         elif not (
             path in now.statics or path in before.statics or _within(path, replaced)
         ):
             was = str(old or before.nodes.get(path, MISSING))
-            yield Difference(
-                "pytree", path, was, str(new or now.nodes.get(path, MISSING))
-            )
+            now_is = str(new or now.nodes.get(path, MISSING))
+            types = _array_type(old), _array_type(new)
+            yield Difference("pytree", path, was, now_is, *types)
+
+
+def _between(cause: str, path: str, old: Leaf, new: Leaf) -> Difference:
+    types = _array_type(old), _array_type(new)
+    return Difference(cause, path, str(old), str(new), *types)
+
+
+def _array_type(leaf: Leaf | None) -> ArrayType | None:
+    if leaf is None or leaf.python:
+        return None
+    return ArrayType(leaf.dtype, leaf.shape)
 
 
 def _of_leaves(old: Leaf, new: Leaf) -> str:
@@ -267,12 +268,14 @@ def _attributes(now: Signature, before: Signature) -> Iterator[Difference]:
                 yield _two_objects(path, new.text)
             continue
         if not replaced.isdisjoint(_ancestors(path)):
-            continue  # part of what is told already
+            continue  # an ancestor of it differs
         cause = _of_attributes(old, new)
         if cause == "NNX structure":
             replaced.add(path)
         if old is not None and new is not None and old.leaf == new.leaf:
             yield Difference(cause, path, old.text, new.text)
+        elif old is not None and new is not None and old.leaf and new.leaf:
+            yield _between(cause, path, old.leaf, new.leaf)
         else:
             yield Difference(cause, path, str(old or MISSING), str(new or MISSING))
 
@@ -297,8 +300,9 @@ def _statics(now: Signature, before: Signature) -> Iterator[Difference]:
         old, new = before.statics.get(path), now.statics.get(path)
         if old is None or new is None:
             was, now_is = before.leaves.get(path), now.leaves.get(path)
-            told = (old or was or MISSING), (new or now_is or MISSING)
-            yield Difference(cause, path, *map(str, told))
+            before_text = str(old or was or MISSING)
+            after_text = str(new or now_is or MISSING)
+            yield Difference(cause, path, before_text, after_text)
         elif old.text != new.text:
             yield Difference(cause, path, old.text, new.text)
         elif are_two(old.identity, new.identity):
@@ -384,24 +388,31 @@ def _where(call: Signature) -> str:
 
 
 def _seen_together(
-    first: Difference,
-    found: Sequence[Difference],
+    differing: Sequence[Difference],
     now: Signature,
     before: Signature,
     earlier: Sequence[Signature],
-) -> tuple[Difference, str]:
-    """What the differences, or the earlier calls, are together; and a note on it."""
+) -> tuple[Difference, str, bool | None]:
+    """What the differences, or the earlier calls, are together.
+
+    Returns:
+        The first difference, with a cause that fits all; a note; and whether it is
+        avoidable, None where the cause decides.
+    """
+    first = differing[0]
     there = [s for s in earlier if s.line == now.line]
     if not now.function.user and first.cause == "shape" and len(there) > 1:
-        return replace(first, cause="eager loop"), "an eager operation in a loop"
-    if any(d.cause != "shape" for d in found):
-        return first, ""
-    if growing := _growing(first.where, [*there, now]):
-        return first, f"grows with each call: {', '.join(map(str, growing))}"
+        return replace(first, cause="eager loop"), "an eager operation in a loop", None
+    if any(d.cause != "shape" for d in differing):
+        return first, "", None
+    if sizes := _growing(first.where, [*there, now]):
+        note = f"grows with each call: {', '.join(map(str, sizes))}"
+        return first, note, GROWING_SHAPE.avoidable
     # In a loop it is one line that gets both; elsewhere it may be any other batch.
     if now.line == before.line and _is_partial(now, before):
-        return replace(first, cause="partial batch"), "likely the last partial batch"
-    return first, ""
+        note = "likely the last partial batch"
+        return replace(first, cause="partial batch"), note, None
+    return first, "", None
 
 
 def _growing(path: str, calls: Sequence[Signature]) -> list[int]:
@@ -441,12 +452,10 @@ def _is_partial(now: Signature, before: Signature) -> bool:
     return isinstance(was, int) and isinstance(size, int) and 0 < size < was
 
 
-def _avoidable(first: Difference, note: str) -> bool | None:
-    if first.cause == "shape":
-        return True if note.startswith("grows") else None
+def _avoidable(first: Difference) -> bool | None:
     if first.cause in ("NNX attribute", "static value"):
         # Train and eval are two programs; a number that changes makes many.
         if {first.before, first.after} <= {"True", "False"}:
             return False
         return True if first.cause == "NNX attribute" else None
-    return _AVOIDABLE.get(first.cause)
+    return CAUSES[first.cause].avoidable

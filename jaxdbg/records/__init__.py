@@ -4,6 +4,7 @@ Only the standard library is imported here, so that a saved report can be read o
 machine without JAX.
 """
 
+from jaxdbg.records.array_type import ArrayType as ArrayType
 from jaxdbg.records.call_times import CallTimes as CallTimes
 from jaxdbg.records.compilations import Compilations as Compilations
 from jaxdbg.records.compile_diff import Difference as Difference

@@ -7,44 +7,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import ClassVar
 
+from jaxdbg.records.array_type import ArrayType
 from jaxdbg.records.shown import Shown
 from jaxdbg.records.source import SourceFrame
-
-CAUSES = (
-    "shape",
-    "partial batch",
-    "dtype",
-    "weak type",
-    "Python scalar",
-    "static value",
-    "static identity",
-    "pytree",
-    "call form",
-    "new function",
-    "cell run again",
-    "config",
-    "mesh",
-    "sharding",
-    "committed",
-    "device",
-    "jit options",
-    "NNX structure",
-    "NNX attribute",
-    "cleared cache",
-    "failed before",
-    "nested",
-    "eager loop",
-    "stale closure",
-    "unknown",
-)
-"""The short names that `Reason.cause` can have.
-
-"partial batch" is a shape of which only the first axis has become smaller: a guess,
-which `Reason.note` calls one. "nested" is a function made again inside another that was
-traced again. "stale closure" never makes a function run again: it is of a `Remark`. A
-static argument that cannot be hashed has no cause here: JAX refuses the call before any
-phase begins, and says so itself.
-"""
 
 
 def _nothing() -> Mapping[str, str]:
@@ -56,7 +21,7 @@ class Reason:
     """Why a phase ran again.
 
     Attributes:
-        cause: one of `CAUSES`.
+        cause: short name, of the table in `retrace_causes`.
         where: the argument or attribute, as the user would type it.
         before, after: what it was in the earlier call, and what it is now.
         others: further differences, each as one line.
@@ -65,6 +30,7 @@ class Reason:
         advice: the shortest correct fix; empty where there is none to give.
         note: what is likely and not certain, or a restriction; `likely the last partial
             batch`.
+        before_type, after_type: of an array argument its types; None of anything else.
     """
 
     cause: str
@@ -75,6 +41,8 @@ class Reason:
     avoidable: bool | None = None
     advice: str = ""
     note: str = ""
+    before_type: ArrayType | None = None
+    after_type: ArrayType | None = None
 
 
 @dataclass(frozen=True, slots=True)

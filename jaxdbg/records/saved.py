@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
-REPORT = 2
+REPORT = 3
 """Version of the JSON that `Report.to_json` writes.
 
-Format 1 had no origins, compilations and histories; it is still read.
+Format 1 had no origins, compilations and histories, format 2 no types of the arrays in
+a `Reason`; both are still read.
 """
 
-COMPILATIONS = 1
-"""Version of the JSON that `Compilations.to_json` writes."""
+COMPILATIONS = 2
+"""Version of the JSON that `Compilations.to_json` writes.
+
+Format 1 had no types of the arrays in a `Reason`; it is still read.
+"""
 
 
 def report(text: str) -> dict[str, Any]:
@@ -43,7 +47,7 @@ def compilations(text: str) -> dict[str, Any]:
     version = _version(fields, "jaxdbg_compilations")
     if version not in range(1, COMPILATIONS + 1):
         raise ValueError(
-            f"Not compilations that jaxdbg has saved in format {COMPILATIONS}: "
+            f"Not compilations that jaxdbg has saved in format 1 to {COMPILATIONS}: "
             f"{_has(version)}. Expected what Compilations.to_json() or "
             "Report.to_json() wrote; a newer format needs a newer jaxdbg."
         )

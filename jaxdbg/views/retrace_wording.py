@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from itertools import pairwise
 
 from jaxdbg.records import Reason
 from jaxdbg.records.costs import Cost, Repeat, repeats
+from jaxdbg.records.retrace_causes import cause_named
 from jaxdbg.views.words import more
 
 MAX_REASONS = 4
 """How many reasons are listed for one function."""
-
-_CAUSES = {
-    "new function": "a new function object of the same code",
-    "cell run again": "its cell was run again",
-    "cleared cache": "JAX had forgotten it",
-    "failed before": "an earlier attempt raised",
-    "nested": "another function that calls it was traced",
-    "unknown": "the reason is not known",
-}
-"""How a cause is said where nothing can be said of before and after."""
-
-_ARRAY = re.compile(r"\w+\[[\d,]*\]")
 
 
 def reasons(cost: Cost) -> list[str]:
@@ -57,8 +45,9 @@ def changed(reason: Reason, values: str = "") -> str:
     """
     if not reason.before and not reason.after:
         where = f" ({reason.where})" if reason.where else ""
-        return _CAUSES.get(reason.cause, reason.cause) + where
-    colon = ":" if reason.where and not _ARRAY.match(reason.before) else ""
+        cause = cause_named(reason.cause)
+        return (cause.described or cause.name) + where
+    colon = ":" if reason.where and reason.before_type is None else ""
     text = values or f"{reason.before} → {reason.after}"
     return f"{reason.where}{colon} {text}".strip()
 

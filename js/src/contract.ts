@@ -112,6 +112,14 @@ export interface Reason {
   avoidable: boolean | null;
   advice: string;
   note: string;
+  before_type?: ArrayType | null;
+  after_type?: ArrayType | null;
+}
+
+/** The type of an array argument: `f32`, and its shape. */
+export interface ArrayType {
+  dtype: string;
+  shape: (number | string)[];
 }
 
 export interface CompileEvent {

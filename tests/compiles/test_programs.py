@@ -9,7 +9,7 @@ import pytest
 
 from jaxdbg.compiles import recorder
 from jaxdbg.records import CompileEvent, Reason, Remark
-from jaxdbg.records.compile_event import CAUSES
+from jaxdbg.records.retrace_causes import CAUSES
 from tests.programs.compiles import PROGRAMS, Program, counting
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -13,6 +15,9 @@ from jaxdbg.compiles.listener import Function
 from jaxdbg.compiles.signatures import Signature
 from jaxdbg.jax_internals.array_types import Leaf
 from jaxdbg.records import Reason
+from jaxdbg.records.retrace_causes import CAUSES
+
+COMPILES = sorted(Path(reasons.__file__).parent.glob("*.py"))
 
 F = Function("f", "somewhere.py:1")
 
@@ -92,6 +97,24 @@ def test_an_object_that_took_the_address_of_another_is_another():
     del first
     assert not known.same(signatures.Identity(Thing()))
     assert not known.same(known)  # it is gone: nothing is the same as it
+
+
+def test_each_cause_that_is_detected_is_in_the_table() -> None:
+    assert [c for f in COMPILES for c in causes(f.read_text()) if c not in CAUSES] == []
+
+
+def test_a_cause_that_is_not_in_the_table_is_found() -> None:
+    source = 'yield Difference("shape", x)\nreplace(d, cause="slow")\nReason("late")'
+    assert [cause for cause in causes(source) if cause not in CAUSES] == [
+        "slow",
+        "late",
+    ]
+
+
+def causes(source: str) -> list[str]:
+    """The causes that a module writes as text."""
+    pattern = r'(?:Difference|Reason|_between)\(\s*"([^"]+)"|\bcause="([^"]+)"'
+    return [a or b for a, b in re.findall(pattern, source)]
 
 
 @pytest.fixture

@@ -79,8 +79,8 @@ def test_a_region_says_so():
         f(X)
     (remark,) = region.report.remarks
     assert str(remark) == (
-        "f was traced with scale = 2.0, which is 3.0 now: what is compiled goes on "
-        "with 2.0. Pass scale as an argument."
+        "f was traced with scale = 2.0, which is 3.0 now: the compiled program still "
+        "uses 2.0. Pass scale as an argument."
     )
     assert str(remark) in str(region.report)
     assert jaxdbg.Report.from_json(region.report.to_json()) == region.report

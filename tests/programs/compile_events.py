@@ -9,14 +9,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from jaxdbg.records import CompileEvent, Reason, SourceFrame
+from jaxdbg.records import ArrayType, CompileEvent, Reason, SourceFrame
 
 Events = tuple[CompileEvent, ...]
 
 T0 = 1_700_000_000.0
 """When the first of the events began, in seconds since the epoch."""
 
-PARTIAL = Reason(
+
+def of_arrays(
+    cause: str, where: str, before: str, after: str, *others: object, **more: object
+) -> Reason:
+    """A reason about an array argument; `f32[8,3]` gives its type, too."""
+    types = {"before_type": _type(before), "after_type": _type(after)}
+    return Reason(cause, where, before, after, *others, **types, **more)  # type: ignore[arg-type]
+
+
+def _type(text: str) -> ArrayType:
+    dtype, _, shape = text.partition("]")[0].partition("[")
+    return ArrayType(dtype, tuple(int(n) for n in shape.split(",") if n))
+
+
+PARTIAL = of_arrays(
     "partial batch",
     'batch["x"]',
     "f32[32,8,8]",
@@ -116,7 +130,7 @@ def growing_loop(times: int = 8) -> Events:
     """An array that grows by one with each `jnp.append`, outside any jit."""
     parts = []
     for n in range(1, times + 1):
-        reason = Reason("eager loop", "operand 1", f"f32[{n - 1}]", f"f32[{n}]")
+        reason = of_arrays("eager loop", "operand 1", f"f32[{n - 1}]", f"f32[{n}]")
         how = {"reason": reason} if n > 1 else {}
         parts.append(eager("concatenate", 0.1 * n, **how))  # type: ignore[arg-type]
     return joined(eager("iota", 0.0), *parts)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import subprocess
 import sys
 
 import pytest
 
 import jaxdbg
-from jaxdbg.records import Finding, Report
+from jaxdbg.records import ArrayType, CompileEvent, Finding, Reason, Report
 
 FINDING = Finding(
     kind="nan",
@@ -48,6 +49,19 @@ REPORT = Report(
 def test_round_trip():
     assert Report.from_json(REPORT.to_json()) == REPORT
     assert Report.from_json(Report().to_json()) == Report()
+
+
+def test_reports_of_earlier_formats_are_read():
+    again = Reason("shape", "x", "f32[8]", "f32[9]", before_type=ArrayType("f32", (8,)))
+    event = CompileEvent("f", "trace", 0.0, reason=again)
+    plain = json.loads(dataclasses.replace(REPORT, compilations=(event,)).to_json())
+    reason = plain["compilations"][0]["reason"]
+    del reason["before_type"], reason["after_type"]
+    read = Report.from_json(json.dumps({**plain, "jaxdbg_report": 2}))
+    assert read.compilations[0].reason == dataclasses.replace(again, before_type=None)
+    for name in ("compilations", "histories", "remarks"):
+        del plain[name]
+    assert Report.from_json(json.dumps({**plain, "jaxdbg_report": 1})) == REPORT
 
 
 def test_a_report_is_frozen():

@@ -1,0 +1,144 @@
+"""The causes of a retrace: one table of what is known of each.
+
+A new cause is an entry here, and the code that detects it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What is known of a cause.
+
+    Attributes:
+        name: short name, as in `Reason.cause`.
+        avoidable: whether a small change of the program avoids it; None where that
+            depends on the program.
+        fix: the shortest correct fix; `{name}` stands for the argument, `{dtype}` for
+            its dtype before. Empty for a compilation that had to be.
+        described: how it is described where before and after say nothing; by default
+            its name.
+    """
+
+    name: str
+    avoidable: bool | None
+    fix: str = ""
+    described: str = ""
+
+
+_ONE_DTYPE = "make it an array of one dtype: jnp.asarray({name}, jnp.{dtype})"
+
+_CAUSES = (
+    Cause("shape", None, "pad it to few sizes: each shape is a program of its own"),
+    # A guess, which `Reason.note` calls one: only the first axis became smaller.
+    Cause(
+        "partial batch",
+        True,
+        "drop the last batch, or pad it to the full size and mask what was added",
+    ),
+    Cause("dtype", True, _ONE_DTYPE),
+    Cause("weak type", True, _ONE_DTYPE),
+    Cause("Python scalar", True, _ONE_DTYPE),
+    Cause(
+        "static value",
+        None,
+        "pass it as an array, if it may be one: what is in static_argnames (or "
+        "static_argnums) compiles once for each value",
+    ),
+    Cause(
+        "static identity",
+        True,
+        "use one object, or compare it by what it holds: @dataclass(frozen=True)",
+    ),
+    Cause(
+        "pytree",
+        True,
+        "give it the same keys and types in each call: zeros in place of None",
+    ),
+    Cause("call form", True, "pass it in one way in all calls: by position or by name"),
+    Cause(
+        "new function",
+        True,
+        "make and jit the function once, outside the loop, and pass what changes as "
+        "an argument",
+        described="a new function object of the same code",
+    ),
+    Cause("cell run again", False, described="its cell was run again"),
+    Cause("config", None, "set it once, before the first call"),
+    Cause("mesh", None, "enter the mesh once, around all calls"),
+    Cause(
+        "sharding",
+        True,
+        "place it before the first call too: jax.device_put({name}, sharding)",
+    ),
+    Cause(
+        "committed",
+        True,
+        "place it before the first call too: jax.device_put({name}, device)",
+    ),
+    Cause("device", None, "keep it on one device: jax.device_put({name}, device)"),
+    Cause(
+        "jit options",
+        True,
+        "jit the function once, with one set of options, and call that",
+    ),
+    Cause(
+        "NNX structure",
+        True,
+        "make every variable before the first call (what sow adds, too, or nnx.pop it "
+        "after each), and nnx.split and nnx.merge the module in one way",
+    ),
+    Cause(
+        "NNX attribute",
+        False,
+        "give train and eval a jitted function each, with a model.eval() view",
+    ),
+    Cause(
+        "cleared cache",
+        None,
+        "leave out jax.clear_caches(), or what else has made JAX forget it",
+        described="JAX had forgotten it",
+    ),
+    Cause("failed before", False, described="an earlier attempt raised"),
+    # A function made again inside another that was traced again.
+    Cause("nested", False, described="another function that calls it was traced"),
+    Cause(
+        "eager loop",
+        True,
+        "collect in a list and jnp.stack it once, or fill an array with x.at[i].set",
+    ),
+    # It makes no function run again: only a `Remark` has it.
+    Cause(
+        "stale closure", None, "pass it as an argument: what is closed over is frozen"
+    ),
+    Cause("unknown", None, described="the reason is not known"),
+)
+
+CAUSES = {cause.name: cause for cause in _CAUSES}
+"""By name.
+
+A static argument that cannot be hashed is no cause: JAX refuses the call before any
+phase begins, and says so itself.
+"""
+
+GROWING_SHAPE = Cause(
+    "shape",
+    True,
+    "give it its final size from the start, or pad it to few sizes (powers of two)",
+)
+"""A shape of which one axis grows with each call."""
+
+CHANGING_NUMBER = Cause(
+    "NNX attribute",
+    True,
+    "keep it in a variable, nnx.Variable(jnp.asarray(...)): a plain attribute is a "
+    "part of the program",
+)
+"""An attribute of a module that is not one of two, as train and eval are."""
+
+
+def cause_named(name: str) -> Cause:
+    """The cause; what a later version may have named is unknown here."""
+    return CAUSES.get(name, Cause(name, None, described=name))
