@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import traceback
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -43,6 +45,12 @@ class TraceBudgetError(Failure, AssertionError):
 
 class UsageError(ValueError):
     """An option that jaxdbg does not know, or with a value it cannot take."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """` Did you mean 'x'?` for the nearest known word, or nothing."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def broken(doing: str, error: BaseException, outcome: str = "") -> str:

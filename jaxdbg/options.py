@@ -1,70 +1,21 @@
-"""The options of a checked region: one definition for all four doors."""
+"""The options of a checked region: one table, read by every way to write them.
+
+From it come the flags of `%%checked` with their help, parsing and completion, the
+traits of `%config Checked`, and the text of the options in a report. A test holds the
+signature and the docstring of `jaxdbg.checked`, and the table in the README, to it.
+"""
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from typing import Any
 
-from jaxdbg.errors import UsageError
+from jaxdbg.errors import UsageError, did_you_mean
 
 ERROR_CATEGORIES = ("index", "div")
 """What `errors` may name beyond the checks that are always on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What a region checks, and what it does about a failure.
-
-    Attributes:
-        max_traces: how often each user function may be traced, or, per function,
-            a mapping from name to number; None for no limit.
-        max_compiles: how often each user function may be compiled; None for no limit.
-        every_op: check each intermediate value, not only what calls return.
-        errors: more kinds of error to look for: "index", "div".
-        async_: keep dispatch asynchronous; failures rise at a later call or at the
-            end of the region, all pending ones together.
-        record: collect failures and let the program run on.
-        keep_donation: do not keep donated arguments for the diagnosis.
-        watch: names or paths of trees of which a few numbers per leaf are kept over
-            the calls; by default, the modules and optimizers of NNX that jitted calls
-            are given.
-    """
-
-    max_traces: int | Mapping[str, int] | None = None
-    max_compiles: int | Mapping[str, int] | None = None
-    every_op: bool = False
-    errors: tuple[str, ...] = ()
-    async_: bool = False
-    record: bool = False
-    keep_donation: bool = False
-    watch: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        given: object = self.errors
-        errors = (given,) if isinstance(given, str) else self.errors
-        object.__setattr__(self, "errors", tuple(_category(e) for e in errors))
-        object.__setattr__(self, "watch", parse_watch(self.watch))
-        for name in ("max_traces", "max_compiles"):
-            _check_budget(name, getattr(self, name))
-
-    def __str__(self) -> str:
-        """The options as one would type them after `%%checked`."""
-        words = []
-        for name in ("max_traces", "max_compiles"):
-            budget = getattr(self, name)
-            if isinstance(budget, Mapping):
-                budget = ",".join(f"{f}={n}" for f, n in budget.items())
-            if budget is not None:
-                words.append(f"--{name.replace('_', '-')} {budget}")
-        words += [f"--{n}" for n in ("every-op",) if self.every_op]
-        words += [f"--errors {','.join(self.errors)}"] if self.errors else []
-        words += ["--async"] if self.async_ else []
-        words += ["--record"] if self.record else []
-        words += ["--keep-donation"] if self.keep_donation else []
-        words += [f"--watch {','.join(self.watch)}"] if self.watch else []
-        return " ".join(words)
 
 
 def parse_budget(text: str) -> int | dict[str, int]:
@@ -108,12 +59,6 @@ def parse_watch(given: str | Iterable[str]) -> tuple[str, ...]:
     return names
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """` Did you mean 'x'?` for the nearest known word, or nothing."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f" Did you mean {near[0]!r}?" if near else ""
-
-
 def _category(word: str) -> str:
     if word not in ERROR_CATEGORIES:
         raise UsageError(
@@ -134,3 +79,142 @@ def _check_budget(name: str, budget: object) -> None:
                 f"{name} is {budget!r}. Expected a whole number of at least 0, a "
                 "mapping from function names to such numbers, or None for no limit."
             )
+
+
+def _option(
+    default: Any,
+    what: str,
+    metavar: str = "",
+    parse: Callable[[str], object] | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    """A row of the table; see `Option` for the columns."""
+    how = {"help": what, "metavar": metavar, "parse": parse, "choices": choices}
+    return field(default=default, metadata=how)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a region checks, and what it does about a failure."""
+
+    max_traces: int | Mapping[str, int] | None = _option(
+        None,
+        "fail when a function is traced more often than this: a number for every "
+        "function, or one for each (`f=1,g=2`)",
+        metavar="N|f=1,g=2",
+        parse=parse_budget,
+    )
+    max_compiles: int | Mapping[str, int] | None = _option(
+        None, "the same for compilations", metavar="N|f=1,g=2", parse=parse_budget
+    )
+    every_op: bool = _option(
+        False, "check each intermediate value, not only what calls return"
+    )
+    errors: tuple[str, ...] = _option(
+        (),
+        "look for more kinds of error: `index` (a gather or scatter out of bounds), "
+        "`div` (an integer divided by zero)",
+        metavar="index,div",
+        parse=parse_errors,
+        choices=ERROR_CATEGORIES,
+    )
+    async_: bool = _option(
+        False,
+        "keep dispatch asynchronous: failures rise at a later call or at the end, all "
+        "pending ones together",
+    )
+    record: bool = _option(False, "collect failures, and let the program run on")
+    keep_donation: bool = _option(
+        False,
+        "let calls consume their donated arguments: saves memory, but the diagnosis "
+        "cannot show them",
+    )
+    watch: tuple[str, ...] = _option(
+        (),
+        "keep a few numbers of each leaf of these trees over the calls; by default of "
+        "the NNX modules and optimizers that jitted calls are given",
+        metavar="model,opt",
+        parse=parse_watch,
+    )
+
+    def __post_init__(self) -> None:
+        given: object = self.errors
+        errors = (given,) if isinstance(given, str) else self.errors
+        object.__setattr__(self, "errors", tuple(_category(e) for e in errors))
+        object.__setattr__(self, "watch", parse_watch(self.watch))
+        for name in ("max_traces", "max_compiles"):
+            _check_budget(name, getattr(self, name))
+
+    def __str__(self) -> str:
+        """The options as one would type them after `%%checked`."""
+        words = (option.typed(getattr(self, option.name)) for option in OPTIONS)
+        return " ".join(filter(None, words))
+
+
+def flag(name: str) -> str:
+    """An option as typed after `%%checked`, from its name in Python."""
+    return "--" + name.strip("_").replace("_", "-")
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option of a region.
+
+    Attributes:
+        name: its name in Python.
+        default: its value unless the user says otherwise.
+        help: what it does, in a line of Markdown.
+        metavar: how its value is typed, with `|` between two ways; empty for a switch.
+        parse: reads what was typed; None for a switch.
+        choices: the words that may be typed, where they are known.
+    """
+
+    name: str
+    default: Any
+    help: str
+    metavar: str
+    parse: Callable[[str], object] | None
+    choices: tuple[str, ...]
+
+    @property
+    def flag(self) -> str:
+        """Its name after `%%checked`."""
+        return flag(self.name)
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether it is on or off, and typed without a value."""
+        return self.parse is None
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """How it may be typed: `--max-traces N`, `--max-traces f=1,g=2`."""
+        return tuple(f"{self.flag} {m}".rstrip() for m in self.metavar.split("|"))
+
+    def read(self, value: Any) -> Any:
+        """The value of what was typed; a value that is no text stays as it is.
+
+        Raises:
+            UsageError: it is no value of this option.
+        """
+        if self.parse is None or not isinstance(value, str):
+            return value
+        return self.parse(value)
+
+    def typed(self, value: Any) -> str:
+        """The option with a value as typed; nothing where that is the default."""
+        if value == self.default:
+            return ""
+        if self.is_switch:
+            return self.flag
+        if isinstance(value, Mapping):
+            value = ",".join(f"{name}={number}" for name, number in value.items())
+        return f"{self.flag} {','.join(value) if isinstance(value, tuple) else value}"
+
+
+def _row(row: Field[Any]) -> Option:
+    return Option(row.name, row.default, **row.metadata)
+
+
+OPTIONS = tuple(map(_row, fields(Options)))
+"""The table."""

@@ -12,14 +12,12 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 import jaxdbg
-from jaxdbg.options import Options
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "jaxdbg"
@@ -258,12 +256,6 @@ def test_contributing_says_what_a_test_holds() -> None:
     assert len(rules) > 5
     # Where the links lead, the test of links looks.
     assert [rule for rule in rules[1:] if "](" not in rule] == []
-
-
-def test_readme_names_every_option() -> None:
-    readme = (ROOT / "README.md").read_text()
-    flags = [f"--{f.name.strip('_').replace('_', '-')}" for f in fields(Options)]
-    assert [flag for flag in flags if f"`{flag}" not in readme] == []
 
 
 def test_version_is_written_once() -> None:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
+import re
+from pathlib import Path
+
 import pytest
 
 import jaxdbg
-from jaxdbg.options import Options, parse_budget, parse_errors
+from jaxdbg.notebook.checked import PANEL, PANEL_HELP, Checked
+from jaxdbg.options import OPTIONS, Option, Options, parse_budget, parse_errors
+
+README = Path(__file__).parents[1] / "README.md"
 
 
 def test_budgets_are_read_as_typed():
@@ -61,3 +68,58 @@ def test_watched_trees_have_names():
         "Not the name of a tree: '3'. Expected names or paths as you would type them "
         "(`model,opt`)."
     )
+
+
+# What is written by hand agrees with the table.
+
+
+def test_the_signature_has_the_options_of_the_table() -> None:
+    parameters = inspect.signature(jaxdbg.Region).parameters.values()
+    positional = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    found = [(p.name, p.default) for p in positional]
+    assert found == [(o.name, o.default) for o in OPTIONS]
+
+
+def test_the_docstring_says_what_the_table_says() -> None:
+    said = described(jaxdbg.Region.__doc__ or "")
+    assert [o.name for o in OPTIONS if not says(said.get(o.name, ""), o)] == []
+
+
+def test_another_text_is_found() -> None:
+    record = next(o for o in OPTIONS if o.name == "record")
+    assert says("collect failures, and let the program run on.", record)
+    assert not says("collect failures.", record)
+
+
+def described(docstring: str) -> dict[str, str]:
+    """What a docstring says of each argument."""
+    pairs = re.findall(r"^ {8}(\w+): (.*(?:\n {12}.*)*)", docstring, re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in pairs}
+
+
+def says(text: str, option: Option) -> bool:
+    return text.startswith((f"{option.help}.", f"{option.help};"))
+
+
+def test_the_readme_has_the_rows_of_the_table() -> None:
+    written = re.findall(r"^\| `--.*", README.read_text(), re.MULTILINE)
+    assert [r for r in written if not r.startswith(f"| `{PANEL}`")] == rows()
+    assert f"| `{PANEL}` | {PANEL_HELP} |" in written
+
+
+def rows() -> list[str]:
+    found = []
+    for option in OPTIONS:
+        ways = ", ".join(f"`{way}`" for way in option.ways)
+        if option.flag != f"--{option.name.replace('_', '-')}":
+            ways += f" (`{option.name}=True`)"
+        found.append(f"| {ways} | {option.help} |")
+    return found
+
+
+def test_the_magic_has_the_options_of_the_table() -> None:
+    actions = Checked.checked.parser._actions
+    flags = [flag for action in actions for flag in action.option_strings[:1]]
+    table = [o.flag for o in OPTIONS]
+    assert [flag for flag in flags if flag in table] == table
+    assert {o.name for o in OPTIONS} <= set(Checked.class_trait_names(config=True))

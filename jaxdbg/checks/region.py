@@ -21,7 +21,7 @@ from jaxdbg.checks.tracebacks import end_in_user_code, ends_in_jaxdbg
 from jaxdbg.checks.watch.watcher import Watcher
 from jaxdbg.compiles.recorder import recorder
 from jaxdbg.errors import Failure, UsageError
-from jaxdbg.options import Options
+from jaxdbg.options import OPTIONS, Options
 from jaxdbg.records import Finding, Report
 from jaxdbg.trees.names import Names, frame_namespaces
 
@@ -43,19 +43,19 @@ class Region:
         def evaluate(model): ...
 
     Arguments:
-        max_traces: how often each function the user wrote may be traced, or a mapping
-            from names to numbers.
+        max_traces: fail when a function is traced more often than this: a number for
+            every function, or one for each (`f=1,g=2`); here a mapping of names.
         max_compiles: the same for compilations.
-        every_op: check each intermediate value too.
-        errors: more kinds of error to look for: "index" (a gather or scatter out of
-            bounds), "div" (an integer divided by zero).
-        async_: keep dispatch asynchronous; failures rise at a later call or at the end.
+        every_op: check each intermediate value, not only what calls return.
+        errors: look for more kinds of error: `index` (a gather or scatter out of
+            bounds), `div` (an integer divided by zero).
+        async_: keep dispatch asynchronous: failures rise at a later call or at the end,
+            all pending ones together.
         record: collect failures, and let the program run on.
-        keep_donation: do not copy donated arguments for the diagnosis: saves memory,
-            but the diagnosis cannot show them.
-        watch: names of trees of which a few numbers per leaf are kept over the calls,
-            `"model,opt"`; by default of the NNX modules and optimizers that jitted
-            calls are given.
+        keep_donation: let calls consume their donated arguments: saves memory, but the
+            diagnosis cannot show them.
+        watch: keep a few numbers of each leaf of these trees over the calls; by default
+            of the NNX modules and optimizers that jitted calls are given.
         namespace: where names of arrays are looked up; the caller's by default.
         cell: IPython's number of the cell.
         options: in place of all that comes before `namespace`.
@@ -72,7 +72,7 @@ class Region:
         max_traces: int | Mapping[str, int] | None = None,
         max_compiles: int | Mapping[str, int] | None = None,
         every_op: bool = False,
-        errors: Sequence[str] = (),
+        errors: str | Sequence[str] = (),
         async_: bool = False,
         record: bool = False,
         keep_donation: bool = False,
@@ -82,21 +82,14 @@ class Region:
         cell: int | None = None,
         options: Options | None = None,
     ):
+        arguments = locals()  # what is an option among them, the table knows
         if callable(max_traces):
             raise UsageError(
                 "jaxdbg.checked takes options, and was given a function: write "
                 "`@jaxdbg.checked()` above it, with parentheses."
             )
-        self._options = options or Options(
-            max_traces,
-            max_compiles,
-            every_op,
-            errors if isinstance(errors, str) else tuple(errors),  # type: ignore[arg-type]
-            async_,
-            record,
-            keep_donation,
-            watch,  # type: ignore[arg-type]
-        )
+        values = {o.name: arguments[o.name] for o in OPTIONS}
+        self._options = options or Options(**values)
         self._namespace = namespace
         self._cell = cell
         self._session: Session | None = None

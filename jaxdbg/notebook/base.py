@@ -19,7 +19,7 @@ from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, magics_class
 
-from jaxdbg.options import did_you_mean
+from jaxdbg.errors import did_you_mean
 
 
 @magics_class

@@ -13,8 +13,6 @@ import builtins
 import re
 import sys
 from argparse import Namespace
-from collections.abc import Callable
-from dataclasses import fields
 from importlib import metadata
 from itertools import count
 from types import TracebackType
@@ -37,51 +35,33 @@ import jaxdbg.notebook.cell_rewriting as cells
 from jaxdbg import errors
 from jaxdbg.notebook.base import Installed, say, unknown
 from jaxdbg.notebook.live_panel import opened
-from jaxdbg.options import (
-    ERROR_CATEGORIES,
-    Options,
-    parse_budget,
-    parse_errors,
-    parse_watch,
-)
+from jaxdbg.options import OPTIONS, Option, Options
 from jaxdbg.records import Report
 
-OPTIONS = tuple(f.name for f in fields(Options))
-FLAGS = tuple("--" + name.strip("_").replace("_", "-") for name in OPTIONS)
+FLAGS = tuple(option.flag for option in OPTIONS)
 PANEL = "--panel"
+PANEL_HELP = (
+    "show the panel, live while the cell runs; by default it is shown when a cell fails"
+)
 WHEN = ("failure", "always", "never")
 SWITCH = ("on", "off", "status")
 COMMANDS = ("doctor", "last", "version")
 
-_HELP = {
-    "max_traces": "fail when a function is traced more often than this in the cell: "
-    "a number for every function (`3`), or one for each (`train_step=1,eval=2`)",
-    "max_compiles": "the same for compilations",
-    "every_op": "check each intermediate value, not only what calls return",
-    "errors": "look for more kinds of error: index (a gather or scatter out of "
-    "bounds), div (an integer divided by zero), or both (`index,div`)",
-    "async_": "keep dispatch asynchronous: failures rise at a later call or at the "
-    "end of the cell, all pending ones together",
-    "record": "collect failures and let the cell run on",
-    "keep_donation": "let calls consume their donated arguments: saves memory, but "
-    "the diagnosis cannot show them",
-    "watch": "keep a few numbers of each leaf of these trees over the calls (`model,"
-    "opt`); by default of the NNX modules and optimizers that jitted calls are given",
-}
-_READ: dict[str, Callable[[str], object]] = {
-    "max_traces": parse_budget,
-    "max_compiles": parse_budget,
-    "errors": parse_errors,
-    "watch": parse_watch,
-}
+
+def _arguments(magic: Any) -> Any:
+    """Adds the options of a region to the arguments of a magic."""
+    for option in reversed(OPTIONS):  # the last one that is added comes first
+        how: dict[str, Any] = {"metavar": option.metavar}
+        if option.is_switch:
+            how = {"action": "store_true"}
+        magic = argument(option.flag, dest=option.name, help=option.help, **how)(magic)
+    return magic
 
 
-def _option(name: str, **how: Any) -> Any:
-    return argument(FLAGS[OPTIONS.index(name)], dest=name, help=_HELP[name], **how)
-
-
-def _default(kind: Any, name: str, value: Any = None) -> Any:
-    return kind(value, help=_HELP[name]).tag(config=True)
+def _trait(option: Option) -> Any:
+    """The default of an option, as `%config Checked` has it."""
+    kind: Any = Bool if option.is_switch else AnyTrait
+    return kind(option.default, help=option.help).tag(config=True)
 
 
 @magics_class
@@ -92,14 +72,7 @@ class Checked(Installed):
     otherwise.
     """
 
-    max_traces = _default(AnyTrait, "max_traces")
-    max_compiles = _default(AnyTrait, "max_compiles")
-    every_op = _default(Bool, "every_op", False)
-    errors = _default(AnyTrait, "errors", ())
-    async_ = _default(Bool, "async_", False)
-    record = _default(Bool, "record", False)
-    keep_donation = _default(Bool, "keep_donation", False)
-    watch = _default(AnyTrait, "watch", ())
+    locals().update({option.name: _trait(option) for option in OPTIONS})
     panel = Enum(
         WHEN,
         "failure",
@@ -115,11 +88,13 @@ class Checked(Installed):
         self._numbers = count(1)
         self._warned = False
 
-    @validate(*_READ)
+    @validate(*(option.name for option in OPTIONS if not option.is_switch))
     def _read_default(self, proposal: Any) -> Any:
         name = proposal["trait"].name
+        (option,) = (option for option in OPTIONS if option.name == name)
         try:
-            return getattr(Options(**{name: _read(name, proposal["value"])}), name)
+            read = Options(**{name: option.read(proposal["value"])})
+            return getattr(read, name)
         except errors.UsageError as error:
             raise TraitError(str(error)) from None
 
@@ -129,15 +104,8 @@ class Checked(Installed):
     @output_can_be_silenced
     @magic_arguments()
     @argument("command", nargs="?", help="on, off or status (only after `%%checked`)")
-    @_option("max_traces", metavar="N|f=1,g=2")
-    @_option("max_compiles", metavar="N|f=1,g=2")
-    @_option("every_op", action="store_true")
-    @_option("errors", metavar="KINDS")
-    @_option("async_", action="store_true")
-    @_option("record", action="store_true")
-    @_option("keep_donation", action="store_true")
-    @_option("watch", metavar="NAMES")
-    @argument(PANEL, action="store_true", help="show the panel, live")
+    @_arguments
+    @argument(PANEL, action="store_true", help=PANEL_HELP)
     @argument("-h", "--help", action="store_true", help="show this text")
     @line_cell_magic
     def checked(self, line: str, cell: str | None = None) -> Any:
@@ -164,9 +132,10 @@ class Checked(Installed):
             self._on = self._options(args)
             self._on_live = args.panel
             self._say_status()
-        elif typed := [n for n in OPTIONS if getattr(args, n)]:
-            flag = FLAGS[OPTIONS.index(typed[0])]
-            raise UsageError(f"{flag} goes with `on`: `%checked on {line.strip()}`.")
+        elif typed := [o.flag for o in OPTIONS if getattr(args, o.name)]:
+            raise UsageError(
+                f"{typed[0]} goes with `on`: `%checked on {line.strip()}`."
+            )
         elif args.command == "off":
             self._on = None
             self._say_status()
@@ -236,9 +205,11 @@ class Checked(Installed):
     def _options(self, args: Namespace) -> Options:
         """What was typed, and for the rest what `%config Checked` says."""
         try:
-            typed = {n: _read(n, v) for n in OPTIONS if (v := getattr(args, n))}
-            defaults = {n: getattr(self, n) for n in OPTIONS}
-            return Options(**{**defaults, **typed})
+            values = {
+                o.name: o.read(getattr(args, o.name) or getattr(self, o.name))
+                for o in OPTIONS
+            }
+            return Options(**values)
         except errors.UsageError as error:
             raise UsageError(str(error)) from None
 
@@ -460,8 +431,9 @@ def _candidates(text: str) -> tuple[tuple[str, ...], str]:
     before = [word for word in before if word]
     if magic == "%jaxdbg":
         return (() if before else COMMANDS), fragment
-    if before[-1:] == ["--errors"]:
-        return ERROR_CATEGORIES, fragment.rpartition(",")[2]
+    choices = [o.choices for o in OPTIONS if o.choices and before[-1:] == [o.flag]]
+    if choices:
+        return choices[0], fragment.rpartition(",")[2]
     if magic == "%checked" and not before:
         return SWITCH, fragment
     return tuple(f for f in (*FLAGS, PANEL, "--help") if f not in before), fragment
@@ -482,10 +454,6 @@ def _is_idle(report: Report) -> bool:
     """Whether there is nothing to say about a cell that nobody asked about."""
     busy = report.calls or report.eager_ops or report.findings or report.notices
     return not busy
-
-
-def _read(name: str, value: Any) -> Any:
-    return _READ[name](value) if name in _READ and isinstance(value, str) else value
 
 
 def _ends_in_expression(module: ast.Module) -> bool:

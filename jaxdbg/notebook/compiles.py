@@ -27,9 +27,9 @@ from traitlets import Bool, Int, observe
 from jaxdbg.checks.afterwards.last import last_report
 from jaxdbg.compiles import recorder
 from jaxdbg.compiles.compilations import compilations
+from jaxdbg.errors import did_you_mean
 from jaxdbg.notebook.base import Installed, say, unknown
 from jaxdbg.notebook.show import show
-from jaxdbg.options import did_you_mean
 from jaxdbg.records import Compilations, Difference
 from jaxdbg.records.costs import Cost, often
 from jaxdbg.views import compiled_often_text

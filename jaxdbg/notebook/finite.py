@@ -17,8 +17,8 @@ from IPython.core.magic import (
     output_can_be_silenced,
 )
 
+from jaxdbg.errors import did_you_mean
 from jaxdbg.notebook.base import Installed, unknown
-from jaxdbg.options import did_you_mean
 
 if TYPE_CHECKING:
     from jaxdbg.trees.finite_map import FiniteMap

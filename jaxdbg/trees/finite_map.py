@@ -17,9 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdbg.errors import UsageError
+from jaxdbg.errors import UsageError, did_you_mean
 from jaxdbg.jax_internals.interpose import our_own_work
-from jaxdbg.options import did_you_mean
 from jaxdbg.records import LeafStats, TreeStats
 from jaxdbg.records.garbage import no_collection
 from jaxdbg.records.serial import plain

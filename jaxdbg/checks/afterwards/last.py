@@ -7,8 +7,7 @@ from typing import Any
 
 from jaxdbg.checks.afterwards import kept_calls
 from jaxdbg.checks.afterwards.rewind import Rewound, rewind
-from jaxdbg.errors import Failure, UsageError
-from jaxdbg.options import did_you_mean
+from jaxdbg.errors import Failure, UsageError, did_you_mean
 from jaxdbg.records import Finding, Origin, Report
 from jaxdbg.records.keeper import outputs_not_kept
 from jaxdbg.views import words

@@ -11,6 +11,7 @@ from jaxdbg.jax_internals.calls import UserCall, running_call
 from jaxdbg.jax_internals.functions import Function
 from jaxdbg.jax_internals.source_info import Frame, is_of_jax
 from jaxdbg.jax_internals.standing import functions_below, user_frame
+from jaxdbg.options import flag
 from jaxdbg.trees.call_names import input_names, output_names
 from jaxdbg.trees.names import Names
 
@@ -57,9 +58,7 @@ class Call:
             name: its name in Python.
             value: what follows the name in Python.
         """
-        if self.in_cell:
-            return f"--{name.rstrip('_').replace('_', '-')}"
-        return f"{name}{value}"
+        return flag(name) if self.in_cell else f"{name}{value}"
 
     def __str__(self) -> str:
         return f"{self.name} (call {self.number} in {self.scope})"

@@ -21,9 +21,8 @@ from typing import Any, Protocol
 
 from jaxdbg.checks.calls.call import Call
 from jaxdbg.checks.watch.watched_tree import Watched
-from jaxdbg.errors import Failure
+from jaxdbg.errors import Failure, did_you_mean
 from jaxdbg.jax_internals.interpose import Invocation, our_own_work
-from jaxdbg.options import did_you_mean
 from jaxdbg.records import Finding, TreeHistory, TreeStats
 from jaxdbg.trees.finite_map import finite_map
 from jaxdbg.trees.leaves import leaves_of
