@@ -90,13 +90,19 @@ def parse() -> argparse.Namespace:
 
 def make(env: Env, fresh: bool, python: str = sys.executable) -> None:
     """Makes an environment, or brings it up to what pyproject.toml asks for."""
+    wanted = ["--editable", ".", "--group", env.group, *env.pins]
+    install = ["pip", "install", "--python", env.program("python"), *wanted]
     if fresh or not Path(env.program("python")).exists():
         say(f"{env.name}: making .venvs/{env.name}")
         # With pip, since a test builds the wheel as a user would.
         home = ["--clear", "--seed", "--python", python, str(VENVS / env.name)]
         uv("venv", *home)
-    wanted = ["--editable", ".", "--group", env.group, *env.pins]
-    uv("pip", "install", "--python", env.program("python"), *wanted)
+        uv(*install)
+        return
+    try:
+        uv(*install, "--offline")
+    except SetupError:  # pyproject.toml asks for something new
+        uv(*install)
 
 
 def uv(*args: str) -> str:
