@@ -263,7 +263,7 @@ def _attributes(now: Signature, before: Signature) -> Iterator[Difference]:
     replaced: set[str] = set()
     for path in dict.fromkeys((*now.attributes, *before.attributes)):
         old, new = before.attributes.get(path), now.attributes.get(path)
-        if old is not None and new is not None and old.told == new.told:
+        if old is not None and new is not None and old.shown == new.shown:
             if are_two(old.identity, new.identity):
                 yield _two_objects(path, new.text)
             continue

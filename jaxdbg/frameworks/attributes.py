@@ -24,8 +24,8 @@ class Attribute(NamedTuple):
     identity: Identity | None = None
 
     @property
-    def told(self) -> tuple[str, str, Leaf | None]:
-        """All of it that is text or a type; identities are not."""
+    def shown(self) -> tuple[str, str, Leaf | None]:
+        """What text can show of it: all but the identity."""
         return self.kind, self.text, self.leaf
 
     def __str__(self) -> str:

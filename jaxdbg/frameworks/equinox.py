@@ -109,7 +109,7 @@ class Equinox(Framework):
     def call_paths(
         self, arguments: Sequence[str], results: Sequence[str]
     ) -> CallPaths | None:
-        """Of a call whose frames are gone, only the results can be told."""
+        """Without the frames of the call, only the paths of results are known."""
         is_ours = bool(arguments) and all(map(_ARGUMENT.match, arguments))
         return FilterJitPaths({}) if is_ours else None
 

@@ -1,4 +1,4 @@
-"""What the caller has written as the argument of a function of ours."""
+"""The source text of an argument, as the caller of a function of ours wrote it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def first_argument(frame: FrameType | None, parameter: str) -> str | None:
 
     Arguments:
         frame: whose call it is.
-        parameter: name of the parameter, if it was given by name.
+        parameter: name of the parameter, for an argument passed by name.
 
     Returns:
-        `model`, `state.params["net"]`, `nnx.state(model)`; None where the source is
-        not to be had, or where the argument is no path that one would build upon.
+        `model`, `state.params["net"]`, `nnx.state(model)`; None where there is no
+        source, or where the argument is no path to which one would add steps.
     """
     try:
         source = _running_source(frame) if frame else ""

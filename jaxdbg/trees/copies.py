@@ -46,7 +46,7 @@ def copied_at(arrays: Sequence[Any], which: Sequence[int]) -> tuple[Any, ...]:
     """The arrays, with copies in place of some of them.
 
     Arguments:
-        arrays: arrays, and whatever else a call is given.
+        arrays: the arguments of a call, which may be no arrays.
         which: indices of those to copy.
     """
     result = list(arrays)

@@ -1,6 +1,6 @@
 """The leaves of a tree, each with the path a user would type and the group it is of.
 
-JAX's own paths end at what it calls a leaf; here NNX modules, optimizers and states are
+JAX's own paths end at what it calls a leaf; here modules, optimizers and states are
 entered as the user writes them, `model.blocks[2].attn.key.kernel`, in the order in
 which they are held. What is no data of a module (a size, a function) is left out. A
 parameter that is held in two places is one leaf, under the path that comes first.
@@ -50,7 +50,7 @@ class Leaf(NamedTuple):
     Attributes:
         path: as the user would type it.
         group: as in `jaxdbg.records.LeafStats`.
-        value: the array, or whatever stands there.
+        value: the array, or another value.
     """
 
     path: str
@@ -74,7 +74,7 @@ def leaves_of(tree: object, name: str) -> Leaves:
     """The leaves of a tree of any kind.
 
     Arguments:
-        tree: any pytree, NNX module, optimizer, State, dataclass, array or value.
+        tree: any pytree, module, optimizer, State, dataclass, array or value.
         name: what the user calls the tree.
     """
     return _Descent().run(tree, name)

@@ -43,7 +43,7 @@ _SHELL = frozenset({"In", "Out", "exit", "quit", "get_ipython"})
 class Names:
     """What the arrays of some namespaces are called.
 
-    Args:
+    Arguments:
         namespaces: from name to object, the nearest first: what `frame_namespaces`
             finds, IPython's `user_ns`. They are read when a name is asked for.
     """

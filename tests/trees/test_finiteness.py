@@ -14,7 +14,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxdbg.records import LeafStats
 from jaxdbg.trees import finiteness as finite
-from jaxdbg.trees.finite_map import stats_of
+from jaxdbg.trees.leaf_stats import stats_of
 from jaxdbg.trees.leaves import Leaf
 
 EIGHT_BITS = [n for n in dir(ml_dtypes) if n.startswith("float8")]

@@ -19,8 +19,8 @@ from typing import Any
 
 from jaxdbg.records import LeafPicture, LeafStats
 from jaxdbg.trees import pictures
-from jaxdbg.trees.finite_map import ARRAYS, stats_of
 from jaxdbg.trees.finiteness import REF
+from jaxdbg.trees.leaf_stats import ARRAYS, stats_of
 from jaxdbg.trees.leaves import Leaf
 
 GROUP = "results"
