@@ -21,7 +21,7 @@ HOMES = {
 }
 
 ADVICE = {
-    "compiles/advice.py": "what to write, in words",
+    "records/retrace_causes.py": "what to write, in words",
     "doctor.py": "the versions of packages that are installed",
     "frameworks/loaded.py": "the table of those that are known",
 }
@@ -42,7 +42,7 @@ def test_a_stray_name_is_found(tmp_path: Path) -> None:
     write(tmp_path, "frameworks/linen.py", "import equinox")
     write(tmp_path, "prose.py", '"""As `nnx.jit` does."""\nx = f_lineno  # flax')
     write(tmp_path, "text.py", 'x = f"use {y} in nnx.jit"')
-    write(tmp_path, "compiles/advice.py", "FIX = 'nnx.Variable'")
+    write(tmp_path, "records/retrace_causes.py", "FIX = 'nnx.Variable'")
     assert [*strays(tmp_path)] == [
         "a.py:1",
         "b.py:1",
