@@ -23,14 +23,14 @@ from jaxdbg.errors import Failure
 from jaxdbg.jax_internals.arrays import REF
 from jaxdbg.jax_internals.jaxprs.effects import NotReplayable
 from jaxdbg.options import Options
-from jaxdbg.origins import batch_rows, causes, tell
+from jaxdbg.origins import batch_rows, causes, describe
 from jaxdbg.origins.bad_elements import kinds_in
 from jaxdbg.origins.found import Found, Site
 from jaxdbg.origins.location import source_lines, wording
 from jaxdbg.origins.location.where import Context, Where, locate
 from jaxdbg.origins.search.assertions import asserted_values
 from jaxdbg.origins.search.search import first_birth, search
-from jaxdbg.origins.search.time_limit import OutOfTime, Patience
+from jaxdbg.origins.search.time_limit import OutOfTime, TimeLimit
 from jaxdbg.records import Origin, SourceFrame
 from jaxdbg.trees import finiteness
 from jaxdbg.trees.call_names import input_names
@@ -120,7 +120,7 @@ def without_jaxpr(case: Case, kinds: Kinds) -> Verdict:
     """The verdict on a call with bad results that cannot be looked into."""
     kind = next(iter(kinds.values()))[0]
     why = "an AOT-compiled function cannot be looked into"
-    return _failure(case, tell.not_reproduced(kind, why), kinds)
+    return _failure(case, describe.not_reproduced(kind, why), kinds)
 
 
 def _failure(
@@ -145,7 +145,7 @@ class _Diagnosis:
     def __init__(self, case: Case):
         self._case = case
         self._run = case.run
-        self._patience = _patience(case.run.call)
+        self._time_limit = _time_limit(case.run.call)
 
     def of_outputs(self, kinds: Kinds) -> Verdict:
         """See `of_outputs` above."""
@@ -162,12 +162,12 @@ class _Diagnosis:
             return NO_FAILURE
         first = doubtful[0]
         notes = found[first].notes if first in found else ()
-        origin = tell.not_reproduced(kinds[first][0], why or "; ".join(notes))
+        origin = describe.not_reproduced(kinds[first][0], why or "; ".join(notes))
         return _failure(self._case, origin, kinds)
 
     def of_first_birth(self) -> Origin | None:
         """The origin of the first value in the call that is not finite."""
-        found = first_birth(self._run.jaxpr, self._run.args, self._patience)
+        found = first_birth(self._run.jaxpr, self._run.args, self._time_limit)
         return self._origin(found, None) if found is not None else None
 
     def of_checked_value(self, finite: bool) -> Origin | None:
@@ -182,7 +182,7 @@ class _Diagnosis:
             values = asserted_values(jaxpr)
             if values is None:
                 return self.of_first_birth() if finite else None
-            each = search(values, args, range(len(values.out_avals)), self._patience)
+            each = search(values, args, range(len(values.out_avals)), self._time_limit)
             bad = [f for f in each.values() if f.verdict == "born" or f.spread]
             first = min(bad, key=lambda f: f.verdict != "born", default=None)
             return self._origin(first, None) if first is not None else None
@@ -208,7 +208,7 @@ class _Diagnosis:
                 if self._failing(found) is not None:
                     break
                 seen = {i: run.outs[i] for i in left}
-                found |= search(run.jaxpr, run.args, left, self._patience, seen)
+                found |= search(run.jaxpr, run.args, left, self._time_limit, seen)
             return found, ""
         except (OutOfTime, NotReplayable) as reason:
             return found, str(reason)
@@ -247,13 +247,13 @@ class _Diagnosis:
 
     def _origin(self, found: Found, output: int | None) -> Origin:
         try:
-            return tell.tell(found, self._told_case(), output)
+            return describe.describe(found, self._told_case(), output)
         except Exception as error:
             # What failed is to say why, not that the value is bad.
             self._case.broke("telling where a value was born", error)
             return Origin(found.verdict, found.kind, notes=found.notes)
 
-    def _told_case(self) -> tell.Case:
+    def _told_case(self) -> describe.Case:
         case, run = self._case, self._run
         fails, why_not = self._fails()
         context = Context(
@@ -264,7 +264,7 @@ class _Diagnosis:
             run.call.function.name,
             case.broke,
         )
-        return tell.Case(
+        return describe.Case(
             jaxpr=run.jaxpr,
             args=run.args,
             inputs=self._inputs,
@@ -310,12 +310,12 @@ class _Diagnosis:
         args, info = made.args, made.jaxpr.jaxpr.debug_info
         function, names = made.call.function.name, self._case.names
         try:
-            found = search(made.jaxpr, args, [made.output], self._patience)
+            found = search(made.jaxpr, args, [made.output], self._time_limit)
         except (OutOfTime, NotReplayable):
             return str(made), None
         context = Context(made.jaxpr, args, None, names, function)
         earlier = self._case.earlier
-        case = tell.Case(
+        case = describe.Case(
             jaxpr=made.jaxpr,
             args=args,
             inputs=input_names(function, args, info, names),
@@ -325,7 +325,7 @@ class _Diagnosis:
             made=lambda i: self._made_origin(earlier.made(args[i]), back - 1),
         )
         there = found.get(made.output)
-        return str(made), tell.tell(there, case) if there is not None else None
+        return str(made), describe.describe(there, case) if there is not None else None
 
     def _fails(self) -> tuple[Callable[[Sequence[Any]], bool] | None, str]:
         """How to run the step again; None, with the reason, where that must not be."""
@@ -368,7 +368,7 @@ def _is_of_jax(library: SourceFrame | None) -> bool:
     return library is not None and source_lines.is_of_jax(library)
 
 
-def _patience(call: Call) -> Patience:
+def _time_limit(call: Call) -> TimeLimit:
     def slow() -> None:
         # Not part of the report: whoever waits should know for what, now.
         sys.stderr.write(
@@ -376,4 +376,4 @@ def _patience(call: Call) -> Patience:
             "born (a minute at most, interrupt to go without).\n"
         )
 
-    return Patience(slow=slow)
+    return TimeLimit(slow=slow)

@@ -15,7 +15,7 @@ from jaxdbg.errors import CheckError, NonFiniteError, TraceBudgetError
 from jaxdbg.jax_internals.chex.assertions import exception_type
 from jaxdbg.jax_internals.functions import Function, is_user_file
 from jaxdbg.options import Options
-from jaxdbg.origins.tell import reached
+from jaxdbg.origins.describe import reached
 from jaxdbg.records import Finding, LeafStats, Origin, Reason
 from jaxdbg.records.advice import judged
 from jaxdbg.trees.paths import element_path

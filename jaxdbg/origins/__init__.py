@@ -1,1 +1,1 @@
-"""From a call that gave a bad value to the story of where the value was born."""
+"""From a non-finite value in a call to where it was born."""

@@ -1,4 +1,4 @@
-"""Which rows of the batch are to blame: found with the very step that failed.
+"""Which rows of the batch are guilty: found with the very step that failed.
 
 The other rows are replaced by copies of a good one, so that shapes, and with them the
 executable, stay as they are; half of the rows at a time, a few runs in all.
@@ -126,9 +126,9 @@ def _groups(
     groups = {}
     for head, arrays in members.items():
         firsts = {np.shape(args[i])[0] for i in arrays}
-        given = Counter(_aval(args[i]) for i in arrays)
+        taken = Counter(_aval(args[i]) for i in arrays)
         alone = len(arrays) == 1 and _TYPICAL.match(head)  # x to y is no update
-        updated = not alone and all(returned[a] >= n for a, n in given.items())
+        updated = not alone and all(returned[a] >= n for a, n in taken.items())
         size = firsts.pop() if len(firsts) == 1 else 0
         groups[head] = _Group(tuple(arrays), size, updated)
     return groups
@@ -183,7 +183,7 @@ class _Search:
                 return Rows((hint,), f"row {hint} alone")
         found: list[int] = []
         self._halve(list(range(size)), found)
-        return self._told(found)
+        return self._result(found)
 
     def _halve(self, rows: list[int], found: list[int]) -> None:
         """Adds the guilty among rows that fail together."""
@@ -195,7 +195,7 @@ class _Search:
         for part in parts:
             self._halve(part, found)
 
-    def _told(self, found: list[int]) -> Rows:
+    def _result(self, found: list[int]) -> Rows:
         rows = tuple(sorted(found))
         if not rows:
             return Rows(note="no row alone: only together do they fail")
@@ -219,7 +219,7 @@ class _Search:
 
 
 def _like(host: Any, original: Any) -> Any:
-    """The array where, and as what, the original was: jit tells these apart."""
+    """An array that jit takes for the original: of its kind, on its device."""
     if not isinstance(original, jax.Array):
         return host
     if original.committed:

@@ -482,7 +482,7 @@ def is_log_of_nothing(found: Found, inside: Sequence[str] = ()) -> bool:
     """Whether a -Inf is logsumexp of a row that is all -Inf: right, and no failure.
 
     Arguments:
-        found: what the search gave.
+        found: the result of the search.
         inside: names of functions that an eager operation was called in.
     """
     birth = found.birth

@@ -1,7 +1,6 @@
-"""What a search through a jaxpr gives: equations, and the values at them.
+"""What a search through a jaxpr finds: equations, and the values at them.
 
-These are live objects of JAX, for those who tell the story; what the story says is
-`jaxdbg.records.Origin`.
+These are live objects of JAX; `describe` makes a `jaxdbg.records.Origin` of them.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
     from jaxdbg.jax_internals.types import JaxprEqn
 
 Element = tuple[int, ...] | None
-"""Index of one element of an array; None where no single one is to blame."""
+"""Index of one element of an array; None if no single one is guilty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +40,14 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Birth:
-    """An operation whose result is bad in a way that its operands are not.
+    """An operation whose result is non-finite in a way that its operands are not.
 
     Attributes:
         kind: "nan", "inf" or "-inf": what its result became.
-        site: where it stands.
-        operands: what went in, one for each of the equation's inputs.
-        result: the output that is bad.
-        element: the first bad element of the result that matters here.
+        site: the equation.
+        operands: their values, one for each of the equation's inputs.
+        result: the output that is non-finite.
+        element: the first guilty element of the result.
         operand_elements: for each operand, the element from which it was made.
     """
 
@@ -62,10 +61,10 @@ class Birth:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Where the badness of one output comes from.
+    """Where the non-finite values of one output come from.
 
-    The origin is the earliest there is: of a NaN made from an Inf, the birth of the
-    Inf; the NaN is then a turn. Where the Inf was placed (a mask), it is the NaN.
+    If arithmetic made the Inf that became this NaN, the origin is the birth of the Inf,
+    and `turns` lists the NaN. If the Inf was a constant, the origin is the NaN.
 
     Attributes:
         verdict: "born", "placed", "came in" or "not reproduced".
@@ -75,7 +74,7 @@ class Found:
         element: of that argument, the element that matters here.
         spread: whether what came in was mixed with other elements on its way (by a
             matmul, a reduction, a scatter); only then it is a failure.
-        turns: operations at which it changed what it is, in order, after the origin.
+        turns: operations at which it became another kind, in order, after the origin.
         output_element: the element of the output it was followed from.
         notes: what is not certain, and why.
     """

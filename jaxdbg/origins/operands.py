@@ -130,7 +130,7 @@ def stats(
 
     Arguments:
         array: as `numbers.host` gives it.
-        element: the one that is to blame, or None.
+        element: the guilty one, or None.
         name, role, dtype: what is known of it; `dtype` as it was before `host`.
     """
     value = numbers.at(array, element)
@@ -203,14 +203,14 @@ def _before_broadcast(
         return array, element
     if any(n == 0 for n in array.shape):
         return array, element
-    kept = dict(zip(dimensions, shape, strict=True))
+    source = dict(zip(dimensions, shape, strict=True))
     cut = tuple(
-        slice(None) if kept.get(d) == n else slice(0, 1) if d in kept else 0
+        slice(None) if source.get(d) == n else slice(0, 1) if d in source else 0
         for d, n in enumerate(array.shape)
     )
     if element is not None and len(element) == array.ndim:
         element = tuple(
-            0 if kept[d] == 1 else i for d, i in enumerate(element) if d in kept
+            0 if source[d] == 1 else i for d, i in enumerate(element) if d in source
         )
     return array[cut], element
 
@@ -263,11 +263,11 @@ def _is_call_of(primitive: str, func: ast.expr) -> bool:
 _METHODS = frozenset({"reduce_sum", "cumsum", "convert_element_type", "cholesky"})
 
 
-def _owner(primitive: str, func: ast.expr, given: int) -> list[ast.expr]:
+def _owner(primitive: str, func: ast.expr, n_args: int) -> list[ast.expr]:
     """The `x` of `x.sum()`, which `jnp.sum(x)` has not."""
     if not isinstance(func, ast.Attribute):
         return []
     if primitive == "convert_element_type":
         return [func.value] if func.attr == "astype" else []
     alone = primitive in _METHODS or primitive in _UNARY or primitive not in _ROLES
-    return [func.value] if given < (1 if alone else 2) else []
+    return [func.value] if n_args < (1 if alone else 2) else []

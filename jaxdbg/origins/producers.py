@@ -37,8 +37,8 @@ class Variable:
 
     Attributes:
         atom: JAX's own.
-        bodies: the open jaxprs around it, from outside in; the outermost is not here
-            unless it was given.
+        bodies: the open jaxprs around it, from outside in; from the innermost on that
+            was rewritten to be evaluated.
         calls: the equation that holds each body; None for the outermost.
     """
 

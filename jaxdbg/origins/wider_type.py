@@ -1,6 +1,6 @@
 """Would the operation be finite in a wider type? It is done again, in NumPy's widest.
 
-Only for the element that is to blame, or a small array: the answer needs no more.
+Only the guilty element is computed, or a small array: the answer needs no more.
 """
 
 from __future__ import annotations

@@ -13,9 +13,9 @@ from jax.sharding import PartitionSpec
 
 import jaxdbg
 from jaxdbg.checks import diagnosis
-from jaxdbg.origins import batch_rows as rows, tell as story
-from jaxdbg.origins.location import trace_afresh as retrace
-from jaxdbg.origins.search import evaluate as recording
+from jaxdbg.origins import batch_rows, describe
+from jaxdbg.origins.location import trace_afresh
+from jaxdbg.origins.search import evaluate
 
 NAN = np.nan
 
@@ -231,7 +231,7 @@ def test_an_interrupt_leaves_the_plain_failure(monkeypatch):
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    for module, name in ((diagnosis, "search"), (rows, "guilty_rows")):
+    for module, name in ((diagnosis, "search"), (batch_rows, "guilty_rows")):
         with monkeypatch.context() as patch:
             patch.setattr(module, name, interrupted)
             finding = failure(jax.jit(lambda x: jnp.log(x).sum(1)), -np.ones((4, 2)))
@@ -245,7 +245,7 @@ def test_a_part_of_ours_that_breaks_is_ours(monkeypatch, part):
     def broken(*args, **kwargs):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(story, part, broken)
+    monkeypatch.setattr(describe, part, broken)
     with pytest.raises(jaxdbg.NonFiniteError) as caught, jaxdbg.checked():
         jax.jit(lambda x: jnp.log(x) * x)(f32(1, 0))
     (notice,) = caught.value.report.notices
@@ -261,7 +261,7 @@ def test_where_tracing_again_breaks_the_origin_is_told_without_a_module(monkeypa
     # In the function, too, what is ours is told as ours.
     for name in ("_flat", "_marking"):
         with monkeypatch.context() as patch:
-            patch.setattr(retrace, name, broken)
+            patch.setattr(trace_afresh, name, broken)
             with jaxdbg.checked(record=True) as region:
                 jax.jit(log_of)(f32(-1, 1))
         (finding,) = region.report.findings
@@ -281,7 +281,7 @@ def test_a_shard_map_that_cannot_be_looked_into_is_opaque_or_told(monkeypatch):
         def refuses(*_: object, error: Exception = error) -> None:
             raise error
 
-        monkeypatch.setattr(recording, "unsharded", refuses)
+        monkeypatch.setattr(evaluate, "unsharded", refuses)
         with jaxdbg.checked(record=True) as region:
             jax.jit(sharded)(bad)
         (finding,) = region.report.findings
@@ -290,7 +290,7 @@ def test_a_shard_map_that_cannot_be_looked_into_is_opaque_or_told(monkeypatch):
 
 
 def test_a_slow_search_says_so(monkeypatch, capsys):
-    monkeypatch.setattr(diagnosis.Patience, "SLOW", 0.0)
+    monkeypatch.setattr(diagnosis.TimeLimit, "SLOW", 0.0)
     failure(jax.jit(lambda x: jnp.log(x)), f32(-1))
     assert capsys.readouterr().err == (
         "jaxdbg: a value that is not finite in <lambda> (call 1 in this region); "
@@ -364,7 +364,7 @@ def test_a_model_is_no_batch():
 
 
 def test_runs_are_bounded(monkeypatch):
-    monkeypatch.setattr(rows, "MAX_RUNS", 2)
+    monkeypatch.setattr(batch_rows, "MAX_RUNS", 2)
     origin = failure(jax.jit(step_on), *batch(3, 17)).origin
     assert origin.rows_note == "not found in 2 runs of the step"
 

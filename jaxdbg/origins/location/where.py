@@ -1,4 +1,4 @@
-"""Where in the user's program an equation stands: line, expression, module, direction.
+"""Where in the user's program an equation is: line, expression, module, direction.
 
 Lines, columns and transformations are what JAX remembers of each equation. What it does
 not (paths of modules, lines of custom derivative rules) is read off the same
@@ -44,7 +44,7 @@ _NOT_THE_USERS = (MODULE, RULE, "rematted_computation", "checkpoint")
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Where an equation stands; the attributes are those of `records.Origin`.
+    """Where an equation is; the attributes are those of `records.Origin`.
 
     Attributes:
         expression: the operation in the user's words.
@@ -76,7 +76,7 @@ class Context:
             while the call is on the stack; None where it is not known.
         names: what the user calls arrays.
         function: name of the jitted function.
-        broke: is told where a part of jaxdbg breaks; it is raised by default.
+        broke: is words where a part of jaxdbg breaks; it is raised by default.
         retraced: the function traced afresh, or why it could not be; made when first
             needed.
     """
@@ -117,7 +117,7 @@ class Context:
 
 
 def locate(site: Site, context: Context) -> Where:
-    """Where an equation of a call stands.
+    """Where an equation of a call is.
 
     The first call for a context may trace the user's function afresh, for the names of
     its modules; nothing is executed.
@@ -230,11 +230,11 @@ def _expression(
 ) -> tuple[str, bool]:
     """The operation in words, and whether the user's line says it directly."""
     name = eqn.primitive.name
-    told, direct = (
+    words, direct = (
         wording.in_source(name, source_lines.marked(source)) if source else ("", False)
     )
-    if told:
-        return told, direct
+    if words:
+        return words, direct
     if library is not None:
         below, said = wording.in_source(name, source_lines.marked(library))
         if said:

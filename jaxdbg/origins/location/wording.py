@@ -103,8 +103,8 @@ def in_source(primitive: str, text: str) -> tuple[str, bool]:
             | ast.BinOp(left=left, op=op, right=right)
         ):
             sign, primitives = _OPERATORS.get(type(op), ("", frozenset()))
-            told = f"{_operand(left)} {sign} {_operand(right)}" if sign else ""
-            return told, primitive in primitives
+            words = f"{_operand(left)} {sign} {_operand(right)}" if sign else ""
+            return words, primitive in primitives
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return f"-{_operand(operand)}", primitive == "neg"
         case ast.Subscript(value=value, slice=index):
@@ -120,10 +120,10 @@ def _callee(primitive: str, func: ast.expr) -> tuple[str, bool]:
     while isinstance(root, ast.Attribute):
         root = root.value
     dotted = isinstance(root, ast.Name) and len(ast.unparse(func)) <= 2 * MAX_OPERAND
-    told = ast.unparse(func) if dotted else name
+    words = ast.unparse(func) if dotted else name
     direct = name == primitive or name in _ALSO.get(primitive, ())
     library = isinstance(root, ast.Name) and _is_library(root.id)
-    return (told, direct) if direct or library else ("", False)
+    return (words, direct) if direct or library else ("", False)
 
 
 def _operand(node: ast.expr) -> str:

@@ -28,9 +28,9 @@ from jaxdbg.jax_internals.jaxprs.higher_order import (
 from jaxdbg.jax_internals.names import is_literal, is_write
 from jaxdbg.origins.bad_elements import Codes, codes_of, distinct
 from jaxdbg.origins.found import Site
-from jaxdbg.origins.search.numpy_rules import Host
+from jaxdbg.origins.search.numpy_rules import NumpyEvaluator
 from jaxdbg.origins.search.shard_map import unsharded
-from jaxdbg.origins.search.time_limit import Patience
+from jaxdbg.origins.search.time_limit import TimeLimit
 
 if TYPE_CHECKING:
     from jaxdbg.jax_internals.types import Atom, JaxprEqn, Var
@@ -102,25 +102,25 @@ class Recorder(Visitor[Value]):
     """Evaluates jaxprs, and records what was non-finite.
 
     Arguments:
-        patience: how long this may take.
+        time_limit: how long this may take.
         keep: orders of equations whose operands are to be recorded in any case.
         on_non_finite: called after each equation with a non-finite result.
         step_all: go into loops even if all their results are finite.
-        host: evaluates what it can instead of XLA.
+        numpy: evaluates what it can instead of XLA.
     """
 
     def __init__(
         self,
-        patience: Patience,
+        time_limit: TimeLimit,
         keep: Collection[Order] = (),
         on_non_finite: Callable[[Run, int], None] | None = None,
         step_all: bool = False,
-        host: Host | None = None,
+        numpy: NumpyEvaluator | None = None,
     ):
-        self._patience = patience
+        self._time_limit = time_limit
         self._keep = keep
         self._on_non_finite = on_non_finite
-        self._host = host
+        self._numpy = numpy
         self.everything = step_all
 
     def record(self, run: Run, args: Sequence[Any], outputs: Collection[int]) -> None:
@@ -159,7 +159,7 @@ class Recorder(Visitor[Value]):
     def equation(
         self, frame: Run, n: int, ins: list[Value], wanted: Sequence[bool] | None
     ) -> list[Value]:
-        self._patience.tick()
+        self._time_limit.tick()
         return super().equation(frame, n, ins, wanted)
 
     def call(
@@ -197,8 +197,7 @@ class Recorder(Visitor[Value]):
         eqn = frame.eqns[n]
         arrays = [v.array for v in ins]
         codes = [v.codes for v in ins]
-        host = self._host.evaluate(eqn, arrays) if self._host else None
-        outs = self._outputs(eqn, ins) if host is None else list(map(self.lift, host))
+        outs = self._outputs_of_numpy(eqn, arrays) or self._outputs(eqn, ins)
         self._look_at_refs(frame, eqn, ins)
         if any(out.codes is not None for out in outs):
             results = [out.array for out in outs]
@@ -214,6 +213,10 @@ class Recorder(Visitor[Value]):
         after = list(map(frame.codes, frame.eqns[n].outvars))
         if not _is_new(record.codes, after) and (*frame.order, n) not in self._keep:
             frame.records[n] = _without_floats(record)
+
+    def _outputs_of_numpy(self, eqn: JaxprEqn, arrays: list[Any]) -> list[Value] | None:
+        outs = self._numpy.evaluate(eqn, arrays) if self._numpy else None
+        return None if outs is None else list(map(self.lift, outs))
 
     def _outputs(self, eqn: JaxprEqn, ins: list[Value]) -> list[Value]:
         arrays = [v.array for v in ins]

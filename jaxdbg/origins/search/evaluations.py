@@ -1,4 +1,4 @@
-"""A call that was evaluated again, and what can be asked of it."""
+"""A call that was evaluated again, in NumPy or XLA, and questions to it."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from jaxdbg.origins.bad_elements import KINDS, NEG_INF, Mask, codes_of, first_el
 from jaxdbg.origins.found import Birth, Element
 from jaxdbg.origins.search.dependence import links
 from jaxdbg.origins.search.evaluate import Record, Recorder, Run
-from jaxdbg.origins.search.follow_back import Born, born_at
-from jaxdbg.origins.search.numpy_rules import Host
-from jaxdbg.origins.search.time_limit import Patience
+from jaxdbg.origins.search.follow_back import BornElements, born_at
+from jaxdbg.origins.search.numpy_rules import NumpyEvaluator
+from jaxdbg.origins.search.time_limit import TimeLimit
 
 if TYPE_CHECKING:
     from jaxdbg.jax_internals.types import ClosedJaxpr, JaxprEqn
 
 
 class _Stopped(Exception):
-    def __init__(self, births: list[Born]):
+    def __init__(self, births: list[BornElements]):
         super().__init__()
         self.births = births
 
 
 class Disagrees(Exception):
-    """An operation does not give in XLA what it gave in numpy."""
+    """The result of an operation differs between XLA and NumPy."""
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """What is evaluated again, as far as some outputs depend on it."""
+class Replay:
+    """A call to evaluate again, as far as some outputs depend on it."""
 
     jaxpr: ClosedJaxpr
     args: Sequence[Any]
     outputs: Collection[int]
-    patience: Patience
+    time_limit: TimeLimit
 
 
 class Evaluated:
@@ -48,27 +48,27 @@ class Evaluated:
 
     Arguments:
         call: which.
-        host: evaluates what it can instead of XLA.
+        numpy: evaluates what it can instead of XLA.
     """
 
-    def __init__(self, call: Call, host: Host | None = None):
+    def __init__(self, call: Replay, numpy: NumpyEvaluator | None = None):
         self._call = call
-        self._host = host
+        self._numpy = numpy
         self._root: Run | None = None
 
     @property
     def root(self) -> Run:
-        """The run of the call; evaluated when it is first asked for."""
+        """The run of the call; it is evaluated on first use."""
         return self._root or self._record()
 
     def _record(self, **options: Any) -> Run:
         call = self._call
         self._root = Run(call.jaxpr)
-        recorder = Recorder(call.patience, host=self._host, **options)
+        recorder = Recorder(call.time_limit, numpy=self._numpy, **options)
         recorder.record(self._root, call.args, call.outputs)
         return self._root
 
-    def until_birth(self) -> list[Born]:
+    def until_birth(self) -> list[BornElements]:
         """Evaluates up to the first birth of a NaN or +Inf; what is born there."""
 
         def stop_at_a_birth(run: Run, n: int) -> None:
@@ -89,7 +89,7 @@ class Evaluated:
             run = run.inner[n].runs[iteration]
         return run
 
-    def birth(self, born: Born, element: tuple[int, ...]) -> Birth:
+    def birth(self, born: BornElements, element: tuple[int, ...]) -> Birth:
         """The birth of one element, with operands and result."""
         run = born.run
         if not run.records[born.n].whole:
@@ -109,10 +109,14 @@ class Evaluated:
         )
 
     def _confirmed(
-        self, eqn: JaxprEqn, record: Record, born: Born, element: tuple[int, ...]
+        self,
+        eqn: JaxprEqn,
+        record: Record,
+        born: BornElements,
+        element: tuple[int, ...],
     ) -> Any:
-        """What an equation gave; if numpy said so, then what XLA gives."""
-        if self._host is None:
+        """The result of an equation; computed by XLA if it was found in NumPy."""
+        if self._numpy is None:
             return record.outs[born.output]
         result = bind_equation(without_callbacks(eqn), record.operands)[born.output]
         codes = codes_of(result)
@@ -132,12 +136,12 @@ def _operand_elements(
     return tuple(elements)
 
 
-def evaluations(call: Call) -> list[Evaluated]:
+def evaluations(call: Replay) -> list[Evaluated]:
     """The ways to evaluate a call: in numpy, where that can be, then by XLA alone."""
     by_xla = Evaluated(call)
     if not _is_on_host(call.args):
         return [by_xla]
-    return [Evaluated(call, Host((*call.args, *call.jaxpr.consts))), by_xla]
+    return [Evaluated(call, NumpyEvaluator((*call.args, *call.jaxpr.consts))), by_xla]
 
 
 def _is_on_host(args: Sequence[Any]) -> bool:

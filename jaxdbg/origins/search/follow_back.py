@@ -1,9 +1,9 @@
-"""Follows bad elements back through the equations that were recorded.
+"""Follows non-finite elements back through the equations that were recorded.
 
-All elements that are asked for are followed at once, each only along what it was made
-from (`links`). A bad element made from none that is bad was born there. The ancestors
-of a NaN are the NaNs it was made from; the Infs that a NaN was born from are followed
-where that is asked for.
+All elements are followed at once, each only along the elements it was made from
+(`dependence`). A bad element made from no bad one was born there. The ancestors of a
+NaN are the NaNs it was made from; the Infs that a NaN was born from are followed on
+request (`ends_of_infs`).
 """
 
 from __future__ import annotations
@@ -51,15 +51,16 @@ _MADE_FROM = {
 """For each code the codes it may be made from, the likeliest first."""
 
 DIRECT, MIXED = np.uint8(1), np.uint8(2)
-"""What is followed, by bits: elements that went their own way, and that were mixed."""
+"""Bit flags of a followed element: reached one to one, or through an operation that
+mixes elements (matmul, sum)."""
 
 Wanted = np.ndarray[Any, np.dtype[np.uint8]]
-"""For each element whether it is followed, and how it went on from there."""
+"""For each element of an array its flags; 0 if it is not followed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Born:
-    """Elements that became bad at one equation without a bad element to blame."""
+class BornElements:
+    """Elements of a result that are bad and were made from no bad element."""
 
     run: Run
     n: int
@@ -75,30 +76,30 @@ class Born:
 
 @dataclass(slots=True)
 class Ends:
-    """What one look back has met.
+    """Where the elements come from that were followed back.
 
     Attributes:
-        births: where it ended in an operation.
-        came: by flat argument, the elements it ended in.
-        placed: the codes that literals and constants put there.
+        births: operations that they were born in.
+        came: by flat argument, the elements that they came in through.
+        placed: the codes of literals and constants that they are.
         opaque: primitives through which only whole arrays could be followed.
     """
 
-    births: list[Born] = field(default_factory=list)
+    births: list[BornElements] = field(default_factory=list)
     came: dict[int, tuple[Wanted, Codes]] = field(default_factory=dict)
     placed: set[int] = field(default_factory=set)
     opaque: set[str] = field(default_factory=set)
 
 
 def ends_of(root: Run, output: int, elements: Mask, tests: bool = False) -> Ends:
-    """What some bad elements of one output of a call come from.
+    """Where some bad elements of one output of a call come from.
 
     Arguments:
         root: the run of the call.
         output: index of the output.
         elements: of the output.
-        tests: where a NaN was chosen by a select, also follow what the choice was made
-            by. `jnp.median` places a NaN where it has found one.
+        tests: if a select chose a NaN, also follow its predicate. `jnp.median` places a
+            NaN where it has found one.
     """
     back = _Back(tests=tests)
     wanted: list[Wanted | None] = [None] * len(root.body.outvars)
@@ -107,14 +108,14 @@ def ends_of(root: Run, output: int, elements: Mask, tests: bool = False) -> Ends
     return back.met
 
 
-def ends_of_infs(root: Run, born: Born, element: tuple[int, ...]) -> Ends:
-    """What the Infs come from that one element was born from."""
+def ends_of_infs(root: Run, born: BornElements, element: tuple[int, ...]) -> Ends:
+    """Where the Infs come from that one NaN was born from."""
     back = _Back(born.order, element, born.output)
     back.arrive(root, back.through(root, [None] * len(root.body.outvars)))
     return back.met
 
 
-def born_at(run: Run, n: int) -> list[Born]:
+def born_at(run: Run, n: int) -> list[BornElements]:
     """What was born at one equation."""
     eqn, back = run.eqns[n], _Back()
     wanted = [
@@ -130,7 +131,7 @@ class _Back:
 
     Arguments:
         start: the order of an equation whose Infs are to be followed, too.
-        element, output: of what it gave.
+        element, output: of its result.
         tests: whether the predicates of selects are followed.
     """
 
@@ -148,7 +149,7 @@ class _Back:
         self._output = output
 
     def arrive(self, root: Run, wanted: Sequence[Wanted | None]) -> None:
-        """Notes in which elements of the arguments it ended."""
+        """Notes the elements of the arguments that were reached."""
         for n, (var, mask) in enumerate(zip(root.body.invars, wanted, strict=True)):
             codes = root.bad.get(var)
             if mask is not None and codes is not None:
@@ -211,7 +212,7 @@ class _Back:
     def _test(
         self, eqn: JaxprEqn, outs: Sequence[Wanted | None]
     ) -> list[Wanted | None]:
-        """From what was found by an equation, itself good, to what it looked at."""
+        """From a result that cannot be bad (a comparison) to its operands."""
         ins: list[Wanted | None] = [None] * len(eqn.invars)
         for output, mask in enumerate(outs):
             if mask is not None:
@@ -224,7 +225,7 @@ class _Back:
     def equation(
         self, run: Run, n: int, outs: Sequence[Wanted | None]
     ) -> list[Wanted | None]:
-        """From elements of what an equation gave to those of its operands."""
+        """From elements of the results of an equation to those of its operands."""
         eqn = run.eqns[n]
         ins: list[Wanted | None] = [None] * len(eqn.invars)
         for output, mask in enumerate(outs):
@@ -340,12 +341,12 @@ class _Step:
             self.met.placed.add(code)
         else:
             _refuse_refs(*self.run.eqns[self.n].invars)
-            born = Born(self.run, self.n, self.output, code, elements)
+            born = BornElements(self.run, self.n, self.output, code, elements)
             self.met.births.append(born)
 
 
 def _refuse_refs(*atoms: Atom) -> None:
-    """What is in a Ref was written by an equation that its readers do not name."""
+    """The value of a Ref was written by an equation that its readers do not name."""
     if any(hasattr(a.aval, "inner_aval") for a in atoms):
         raise NotReplayable("it went through a Ref, which is not followed")
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Rule = Callable[..., Any]
 
 
-class Host:
+class NumpyEvaluator:
     """Evaluates equations in numpy, where it can.
 
     Arguments:

@@ -32,16 +32,16 @@ from jaxdbg.origins.bad_elements import (
     first_element,
 )
 from jaxdbg.origins.found import Birth, Found
-from jaxdbg.origins.search.evaluations import Call, Disagrees, Evaluated, evaluations
+from jaxdbg.origins.search.evaluations import Disagrees, Evaluated, Replay, evaluations
 from jaxdbg.origins.search.follow_back import (
     DIRECT,
     MIXED,
-    Born,
+    BornElements,
     Ends,
     ends_of,
     ends_of_infs,
 )
-from jaxdbg.origins.search.time_limit import Patience
+from jaxdbg.origins.search.time_limit import TimeLimit
 from jaxdbg.views import words
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def search(
     jaxpr: ClosedJaxpr,
     args: Sequence[Any],
     bad_outputs: Sequence[int],
-    patience: Patience | None = None,
+    time_limit: TimeLimit | None = None,
     seen: Mapping[int, Any] | None = None,
 ) -> dict[int, Found]:
     """Where the bad values in some outputs of a call come from.
@@ -66,31 +66,31 @@ def search(
         jaxpr: the closed jaxpr of the call.
         args: its flat arguments, as they were before the call.
         bad_outputs: indices of outputs that hold NaN or Inf.
-        patience: how long this may take; a minute by default.
-        seen: by index, what the call gave for an output; what was good there is not
-            blamed, and a difference is noted.
+        time_limit: how long this may take; a minute by default.
+        seen: by index, the value of an output in the call itself; elements that were
+            finite there are left out, and a difference is noted.
 
     Raises:
-        OutOfTime: the patience is at its end.
+        OutOfTime: the time is up.
         NotReplayable: it cannot be evaluated again without the user noticing.
     """
     replayable(jaxpr)
-    patience = patience or Patience()
+    time_limit = time_limit or TimeLimit()
     first, *rest = _by_time(jaxpr, bad_outputs)
     found: dict[int, Found] = {}
     # The first alone: most often that is enough, and needs but a part of the call.
     for some in ([first], rest):
-        ways = evaluations(Call(jaxpr, args, some, patience))
+        ways = evaluations(Replay(jaxpr, args, some, time_limit))
         for i in some:
             if any(map(_is_failure, found.values())):
                 return found
-            gave = None if seen is None else seen.get(i)
-            found[i] = _answer(ways, functools.partial(_found, i, gave))
+            value = None if seen is None else seen.get(i)
+            found[i] = _answer(ways, functools.partial(_found, i, value))
     return found
 
 
 def first_birth(
-    jaxpr: ClosedJaxpr, args: Sequence[Any], patience: Patience | None = None
+    jaxpr: ClosedJaxpr, args: Sequence[Any], time_limit: TimeLimit | None = None
 ) -> Found | None:
     """The first NaN or +Inf that any operation of a call gives birth to, or None.
 
@@ -99,12 +99,12 @@ def first_birth(
     """
     replayable(jaxpr)
     outputs = range(len(jaxpr.out_avals))
-    call = Call(jaxpr, args, outputs, patience or Patience())
+    call = Replay(jaxpr, args, outputs, time_limit or TimeLimit())
     return _answer(evaluations(call), _first)
 
 
 def _answer(ways: Sequence[Evaluated], look: Callable[[Evaluated], _Any]) -> _Any:
-    """What a look gives at the first evaluation in which there is something."""
+    """The answer of the first evaluation that reproduces the failure."""
     for evaluated in ways[:-1]:
         with contextlib.suppress(Disagrees):
             found = look(evaluated)
@@ -119,7 +119,7 @@ def _is_failure(found: Found) -> bool:
 
 def _first(evaluated: Evaluated) -> Found | None:
     births = evaluated.until_birth()
-    return _story(evaluated, births, Ends()) if births else None
+    return _earliest(evaluated, births, Ends()) if births else None
 
 
 def _by_time(jaxpr: ClosedJaxpr, outputs: Sequence[int]) -> list[int]:
@@ -155,7 +155,7 @@ def _found(output: int, seen: Any, evaluated: Evaluated) -> Found:
         # Placed, it seems; unless something that is bad has led to that.
         led, tests = ends_of(root, output, followed, tests=True), True
         sweep = led if led.births or led.came else sweep
-    found = _story(evaluated, sweep.births, sweep)
+    found = _earliest(evaluated, sweep.births, sweep)
     ends = functools.partial(ends_of, evaluated.root, output, tests=tests)
     element = _descendant(ends, followed, codes, found)
     notes = (*notes, *found.notes, *_on_a_mesh(found.birth))
@@ -194,8 +194,10 @@ def _worst(codes: Codes | None) -> str:
     return KINDS[min(distinct(codes))]
 
 
-def _story(evaluated: Evaluated, births: Sequence[Born], sweep: Ends) -> Found:
-    """The origin among what a look back has met: the earliest birth, if any."""
+def _earliest(
+    evaluated: Evaluated, births: Sequence[BornElements], sweep: Ends
+) -> Found:
+    """The origin among the ends of a search: the earliest birth, if any."""
     if not births:
         return _not_born(sweep)
     first = min(births, key=lambda b: (b.code != NAN, b.order))

@@ -10,8 +10,8 @@ class OutOfTime(Exception):
     """The search took longer than it was allowed to."""
 
 
-class Patience:
-    """How long a search may take, and who is told when it is slow.
+class TimeLimit:
+    """How long a search may take, and what is called when it is slow.
 
     Arguments:
         seconds: after which it is given up.

@@ -11,7 +11,7 @@ from jax import lax
 from jaxdbg.jax_internals.jaxprs.evaluate import bind_equation
 from jaxdbg.jax_internals.names import is_literal
 from jaxdbg.origins.bad_elements import codes_of
-from jaxdbg.origins.search.numpy_rules import _RULES, Host
+from jaxdbg.origins.search.numpy_rules import _RULES, NumpyEvaluator
 
 SPECIAL = np.fromstring(
     """0 -0 1 -1 0.5 -0.5 1.5 2.5 -2.5 3 nan inf -inf 1e-45 6e-39 -6e-39 1.2e-38 5e-20
@@ -99,7 +99,7 @@ OTHERS = {
 def compare(function, *args):
     """Each equation of a function, in numpy and in XLA; how many numpy could do."""
     jaxpr = jax.make_jaxpr(function)(*args)
-    host, done = Host(args), 0
+    host, done = NumpyEvaluator(args), 0
     env = dict(zip(jaxpr.jaxpr.invars, args, strict=True))
     env.update(zip(jaxpr.jaxpr.constvars, jaxpr.consts, strict=True))
     for eqn in jaxpr.jaxpr.eqns:

@@ -16,7 +16,7 @@ from jaxdbg.origins.found import Found
 from jaxdbg.origins.search import numpy_rules as host
 from jaxdbg.origins.search.evaluate import Recorder
 from jaxdbg.origins.search.search import first_birth, search
-from jaxdbg.origins.search.time_limit import OutOfTime, Patience
+from jaxdbg.origins.search.time_limit import OutOfTime, TimeLimit
 
 F32 = np.float32
 NAN, INF = np.nan, np.inf
@@ -491,7 +491,7 @@ def test_the_compiled_program_gave_something_else():
 def test_time_is_limited():
     jaxpr = jax.make_jaxpr(jnp.log)(F32(-1))
     with pytest.raises(OutOfTime):
-        search(jaxpr, [F32(-1)], [0], Patience(0))
+        search(jaxpr, [F32(-1)], [0], TimeLimit(0))
 
 
 def test_many_outputs_are_evaluated_together(monkeypatch):

@@ -116,7 +116,7 @@ _Step = tuple[str, Callable[[_Known], _Known]]
 """What a step does, as a message says it, and the step."""
 
 
-def tell(found: Found, case: Case, output: int | None = None) -> Origin:
+def describe(found: Found, case: Case, output: int | None = None) -> Origin:
     """The record of what a search has found.
 
     Arguments:
@@ -142,7 +142,7 @@ def _steps(found: Found) -> list[_Step]:
             ("trying a wider type", _wider),
             *turns,
             ("looking for a cause", _cause),
-            ("looking for the rows to blame", _rows_of_birth),
+            ("looking for the guilty rows", _rows_of_birth),
         ]
     if found.argument >= 0:
         return [
@@ -150,7 +150,7 @@ def _steps(found: Found) -> list[_Step]:
             ("looking for what made it", _made),
             *turns,
             ("looking for a cause", _cause_of_argument),
-            ("looking for the rows to blame", _rows_of_argument),
+            ("looking for the guilty rows", _rows_of_argument),
         ]
     return []
 
@@ -185,7 +185,7 @@ def _kinds(leaf: LeafStats) -> tuple[str, ...]:
     return tuple(kind for kind, n in zip(KINDS, counts, strict=True) if n)
 
 
-# -- born ------------------------------------------------------------------------------
+# -- a value that was born -------------------------------------------------------------
 
 
 def _operation(known: _Known) -> _Known:
@@ -324,7 +324,7 @@ def _function(frame: SourceFrame | None) -> str:
     return "".join(block[:MAX_FUNCTION])
 
 
-# -- came in ---------------------------------------------------------------------------
+# -- a value that came in --------------------------------------------------------------
 
 
 def _argument(known: _Known) -> _Known:
