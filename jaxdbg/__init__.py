@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         last_report as last_report,
         origin as origin,
     )
+    from jaxdbg.checks.doctor import doctor as doctor
     from jaxdbg.checks.max_traces import max_traces as max_traces
     from jaxdbg.checks.region import (
         Region as Region,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
         TraceBudgetError as TraceBudgetError,
         UsageError as UsageError,
     )
-    from jaxdbg.jax_internals.doctor import doctor as doctor
     from jaxdbg.notebook.show import show as show
     from jaxdbg.records import (
         Compilations as Compilations,
@@ -59,7 +59,7 @@ _HOMES = {
     "block_until_checked": ("jaxdbg.checks.region", "block_until_checked"),
     "checked": ("jaxdbg.checks.region", "checked"),
     "compilations": ("jaxdbg.compiles.compilations", "compilations"),
-    "doctor": ("jaxdbg.jax_internals.doctor", "doctor"),
+    "doctor": ("jaxdbg.checks.doctor", "doctor"),
     "finite_map": ("jaxdbg.trees.finite_map", "finite_map"),
     "max_traces": ("jaxdbg.checks.max_traces", "max_traces"),
     "last_report": ("jaxdbg.checks.afterwards.last", "last_report"),

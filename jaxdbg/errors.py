@@ -53,6 +53,10 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
+class NotOffered(Exception):
+    """An installed library lacks a name that jaxdbg needs; says what is lost."""
+
+
 def broken(doing: str, error: BaseException, outcome: str = "") -> str:
     """The notice that a part of jaxdbg broke.
 
@@ -61,6 +65,8 @@ def broken(doing: str, error: BaseException, outcome: str = "") -> str:
         error: what it raised.
         outcome: what that means for the user.
     """
+    if isinstance(error, NotOffered):
+        return f"{error}."
     where = traceback.extract_tb(error.__traceback__)[-1]
     what = f"{doing}; {outcome}" if outcome else doing
     return (

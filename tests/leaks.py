@@ -7,12 +7,14 @@ from typing import Any
 
 import chex
 import jax
+from chex._src import asserts_internal
 from jax._src import config, monitoring, pjit, util
+from jax._src.interpreters import batching
 from jax.experimental import checkify
 
 from jaxdbg.checks.hub import hub
-from jaxdbg.jax_internals import names as _compat
-from jaxdbg.jax_internals.chex import assertions as chex_mode
+from jaxdbg.jax_internals.chex import assertions
+from jaxdbg.jax_internals.config import region_state
 
 Snapshot = dict[str, Any]
 
@@ -34,12 +36,12 @@ def snapshot() -> Snapshot:
         "custom_vjp.__call__": jax.custom_vjp.__call__,
         "custom_jvp.__call__": jax.custom_jvp.__call__,
         "the trace listener": util.test_event_listener,
-        "region state": _compat.region_state().value,
+        "region state": region_state().value,
         "trace context": config.trace_context(),
         **{f"config {k}": v for k, v in jax.config.values.items()},
         **{name: list(getattr(monitoring, name)) for name in _LISTENERS},
         "checkify's rules": dict(checkify.checkify.__globals__["error_checks"]),
-        "batching rules": dict(_compat.batchers()),
+        "batching rules": dict(batching.fancy_primitive_batchers),
         **_chex(),
         "threads": {t for t in threading.enumerate() if not _foreign(t)},
     }
@@ -51,11 +53,10 @@ def _foreign(thread: threading.Thread) -> bool:
 
 
 def _chex() -> Snapshot:
-    internal = _compat.chex_internal()
-    storage = internal.CHEXIFY_STORAGE
+    storage = asserts_internal.CHEXIFY_STORAGE
     found: Snapshot = {"chex storage": storage, "chex level": storage.level}
     found["checkify.check"] = checkify.check  # chex replaces it while it works
-    for name in chex_mode.SCALAR_ASSERTIONS:
+    for name in assertions.SCALAR_ASSERTIONS:
         cells = getattr(chex, name).__closure__
         found[f"chex.{name}"] = [cell.cell_contents for cell in cells]
     return found

@@ -19,7 +19,7 @@ from jaxdbg.checks.afterwards.bad_outputs import Bad, bad_of
 from jaxdbg.checks.calls.call import Call, Run, UserPlace
 from jaxdbg.checks.calls.earlier_calls import EarlierCalls, Made
 from jaxdbg.checks.failure_messages import BadCall
-from jaxdbg.errors import Failure
+from jaxdbg.errors import Failure, NotOffered
 from jaxdbg.jax_internals.arrays import REF
 from jaxdbg.jax_internals.jaxprs.effects import NotReplayable
 from jaxdbg.options import Options
@@ -210,7 +210,7 @@ class _Diagnosis:
                 seen = {i: run.outs[i] for i in left}
                 found |= search(run.jaxpr, run.args, left, self._time_limit, seen)
             return found, ""
-        except (OutOfTime, NotReplayable) as reason:
+        except (OutOfTime, NotReplayable, NotOffered) as reason:
             return found, str(reason)
         except KeyboardInterrupt:
             return found, "the search was interrupted"

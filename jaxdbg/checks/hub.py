@@ -22,11 +22,15 @@ from jaxdbg.checks.watch.watcher import Watcher
 from jaxdbg.compiles.listener import Phase, bare
 from jaxdbg.compiles.recorder import recorder
 from jaxdbg.errors import Failure
-from jaxdbg.jax_internals import interpose, names
+from jaxdbg.frameworks.loaded import loaded
+from jaxdbg.jax_internals import interpose
 from jaxdbg.jax_internals.chex.assertions import ChexMode, live_assertions
 from jaxdbg.jax_internals.chex.under_vmap import has_checks
-from jaxdbg.jax_internals.functions import Function, function_called
+from jaxdbg.jax_internals.functions import Function
 from jaxdbg.jax_internals.interpose import Invocation
+from jaxdbg.jax_internals.names import executable_name
+from jaxdbg.jax_internals.requirements import all_missing, missing
+from jaxdbg.jax_internals.stack import function_called
 
 AOT = "<ahead of time>"
 """The source of a function that is known by the name of its executable only."""
@@ -101,11 +105,10 @@ class Hub:
     def _install(self, region: OpenRegion) -> None:
         self._chex = ChexMode(self._check_failed_eagerly)
         with contextlib.ExitStack() as hooks:
-            for lost in (r for r in names.REQUIREMENTS if not r.found()):
-                region.session.notice(
-                    f"JAX {names.jax_version()} has no {lost.name}: {lost.lost}."
-                )
-            if not names.missing("interpose"):
+            loaded()  # a library that is loaded declares what is needed of it
+            for lost in all_missing():
+                region.session.notice(f"{lost}.")
+            if not missing("interpose"):
                 hooks.enter_context(interpose.interposed(self))
             hooks.enter_context(recorder().running(self))
             hooks.enter_context(live_assertions(self._chex))
@@ -145,7 +148,7 @@ class Hub:
         watching = self._watching()
         if not watching:
             return run(*args, **kwargs)
-        name = names.executable_name(compiled) or "AOT function"
+        name = executable_name(compiled) or "AOT function"
         function = Function(bare(name), AOT)
         which = _counted(watching, function)
         leaves, tree = jax.tree.flatten((args, kwargs))

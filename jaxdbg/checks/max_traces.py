@@ -18,8 +18,9 @@ from jaxdbg.checks.failure_messages import over_budget
 from jaxdbg.compiles.listener import Function, Phase
 from jaxdbg.compiles.recorder import recorder
 from jaxdbg.errors import Failure, TraceBudgetError, UsageError
-from jaxdbg.jax_internals.functions import is_tracing, jitted_by_user, written_layers
+from jaxdbg.jax_internals.functions import jitted_by_user, written_layers
 from jaxdbg.jax_internals.interpose import is_ours
+from jaxdbg.jax_internals.stack import is_tracing
 from jaxdbg.records import Reason
 
 _F = TypeVar("_F", bound=Callable[..., Any])

@@ -11,7 +11,7 @@ from jaxdbg.checks import every_op
 from jaxdbg.checks.calls.call import Layout, Run, UserPlace
 from jaxdbg.checks.known_masks import Masks
 from jaxdbg.jax_internals.arrays import REF, can_be_non_finite
-from jaxdbg.jax_internals.chex.assertions import (
+from jaxdbg.jax_internals.chex.functionalise import (
     Functionalised,
     functionalise,
     with_outputs,

@@ -1,8 +1,7 @@
 """Each trace, lowering and compilation: when it begins, for which call, when it ends.
 
 Lowerings and compilations come from `jax.monitoring`, which is public. Traces come from
-JAX's own test hook, which fires in the body of every real Python trace: the public
-event also comes where no Python ran (other jit options), and not for inner jits. The
+JAX's own test hook (`jax_internals.events` says why), and the
 function in which jit traces is wrapped, so that the end of a trace is seen too. Nothing
 here runs in a call that finds everything cached.
 
@@ -17,6 +16,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from types import FrameType
 from typing import Any, Protocol
 
@@ -24,28 +24,33 @@ import jax
 
 from jaxdbg.compiles import signatures
 from jaxdbg.compiles.signatures import Signature
-from jaxdbg.jax_internals import names as _compat
 from jaxdbg.jax_internals.chex.stand_ins import original
+from jaxdbg.jax_internals.events import (
+    CACHE_ASKED,
+    CACHE_HIT,
+    CACHE_SAVED,
+    hear_traces,
+    phase_of,
+)
 from jaxdbg.jax_internals.functions import (
     Function as Function,
     as_called,
-    function_called as function_called,
     function_of as function_of,
-    functions_called as functions_called,
     is_user_file as is_user_file,
     only_calls_a_jitted,
 )
 from jaxdbg.jax_internals.interpose import is_ours
-from jaxdbg.jax_internals.stack import Surroundings, ended_with_error
+from jaxdbg.jax_internals.names import hide_from_tracebacks
+from jaxdbg.jax_internals.stack import (
+    JitTrace,
+    Stack,
+    ended_with_error,
+    function_called as function_called,
+    functions_called as functions_called,
+    read_stack,
+    traced_jaxpr,
+)
 from jaxdbg.records.source import SourceFrame
-
-_PHASES = {
-    "/jax/core/compile/jaxpr_to_mlir_module_duration": "lower",
-    "/jax/core/compile/backend_compile_duration": "compile",
-}
-_HIT = "/jax/compilation_cache/cache_hits"
-_ASKED = "/jax/compilation_cache/compile_requests_use_cache"
-_SAVED = "/jax/compilation_cache/compile_time_saved_sec"
 
 
 class Phase:
@@ -92,7 +97,7 @@ class Phase:
         self,
         phase: str,
         signature: Signature,
-        around: Surroundings,
+        around: Stack,
         parent: Phase | None,
     ):
         self.phase = phase
@@ -169,11 +174,12 @@ class Listener:
             self._safely(self._event),
             self._safely(self._end),
         )
-        self._before: tuple[Any, ...] | None = None
+        self._stop: Callable[[], None] = lambda: None
 
     def start(self) -> None:
         """Listens from now on."""
-        self._see_traces()
+        hide_from_tracebacks()
+        self._stop = hear_traces(self._safely(self._trace_began), self._wrapped)
         begin, event, end = self._listeners
         monitoring = jax.monitoring
         monitoring.register_scalar_listener(begin)
@@ -182,7 +188,7 @@ class Listener:
 
     def stop(self) -> None:
         """Leaves JAX as it was."""
-        self._see_no_traces()
+        self._stop()
         # Only our own are unregistered: clear_event_listeners() would take others'.
         begin, event, end = self._listeners
         monitoring = jax.monitoring
@@ -198,9 +204,9 @@ class Listener:
     def _safely(self, listener: Callable[..., None]) -> Callable[..., None]:
         """What breaks in a listener of ours must not be the user's crash."""
 
-        def safe(event: str, *args: Any, **kwargs: Any) -> None:
+        def safe(*args: Any, **kwargs: Any) -> None:
             try:
-                listener(event, *args, **kwargs)
+                listener(*args, **kwargs)
             except _Stop as stop:
                 raise stop.error from None
             except Exception as error:
@@ -211,18 +217,18 @@ class Listener:
     # -- lowerings and compilations --------------------------------------------------
 
     def _begin(self, event: str, value: float, **kwargs: Any) -> None:
-        kind = _PHASES.get(event)
+        kind = phase_of(event)
         if kind is None or is_ours():
             return
         frame = sys._getframe(1)
-        around = Surroundings(frame)
+        around = read_stack(frame)
         signature = self._of_call(kind, around, str(kwargs["fun_name"]), frame)
         self._open(kind, signature, around)
 
     def _end(self, event: str, duration_secs: float, **kwargs: Any) -> None:
-        if event == _SAVED and self._here.open and not is_ours():
+        if event == CACHE_SAVED and self._here.open and not is_ours():
             self._here.open[-1].saved = duration_secs
-        kind = _PHASES.get(event)
+        kind = phase_of(event)
         if kind is None or is_ours():
             return
         stack = self._here.open
@@ -234,16 +240,16 @@ class Listener:
         self._close(stack[-1], failed, duration_secs)
 
     def _event(self, event: str, **kwargs: Any) -> None:
-        if event not in (_HIT, _ASKED) or is_ours() or not self._here.open:
+        if event not in (CACHE_HIT, CACHE_ASKED) or is_ours() or not self._here.open:
             return
         phase = self._here.open[-1]
-        if event == _HIT:
+        if event == CACHE_HIT:
             phase.cache = "hit"
         elif jax.config.values["jax_compilation_cache_dir"] and phase.cache == "off":
             phase.cache = "miss"
 
     def _of_call(
-        self, kind: str, around: Surroundings, fun_name: str, frame: FrameType
+        self, kind: str, around: Stack, fun_name: str, frame: FrameType
     ) -> Signature:
         if kind == "compile" and self._here.lowered is not None:
             key, signature = self._here.lowered
@@ -253,7 +259,7 @@ class Listener:
         jaxpr = _jaxpr_of(around)
         if jaxpr is None:
             return _lowered_before(around, fun_name)
-        fun = original(around.calling.get("fun"))
+        fun = original(around.function)
         known = _signatures.get(jaxpr)
         if known is None and around.derived is not None:
             # A region runs what it made of the user's jaxpr.
@@ -268,34 +274,6 @@ class Listener:
         return signature
 
     # -- traces ----------------------------------------------------------------------
-
-    def _see_traces(self) -> None:
-        """Sees traces begin, through JAX's test hook, and end."""
-        if _compat.missing("counts"):
-            return
-        util, pjit = _compat.util(), _compat.pjit()
-        codes, before = _compat.jit_trace_codes(), util.test_event_listener
-        traced = self._safely(self._trace_began)
-
-        def hook(name: str, *args: Any) -> None:
-            if before is not None:
-                before(name, *args)
-            if name == "trace_to_jaxpr" and not is_ours():
-                tracing = sys._getframe(2)  # hook <- test_event <- trace_to_jaxpr
-                caller = tracing.f_back
-                if caller is not None and caller.f_code in codes:
-                    traced(name, tracing, caller)
-
-        _compat.hide_from_tracebacks()
-        self._before = util, before, pjit, pjit._trace_for_jit
-        util.test_event_listener = hook
-        pjit._trace_for_jit = self._wrapped(pjit._trace_for_jit)
-
-    def _see_no_traces(self) -> None:
-        if self._before is not None:
-            util, before, pjit, plain = self._before
-            pjit._trace_for_jit = plain
-            util.test_event_listener = before
 
     def _wrapped(self, plain: Callable[..., Any]) -> Callable[..., Any]:
         def trace_for_jit(*args: Any, **kwargs: Any) -> Any:
@@ -318,17 +296,15 @@ class Listener:
         trace_for_jit.__wrapped__ = plain  # type: ignore[attr-defined]
         return trace_for_jit
 
-    def _trace_began(self, name: str, tracing: FrameType, caller: FrameType) -> None:
-        here, callee = self._here, tracing.f_locals["fun"]
+    def _trace_began(self, trace: JitTrace) -> None:
+        here, callee = self._here, trace.fun
         fun = original(callee)
-        info = tracing.f_locals["debug_info"]
-        function = as_called(function_of(info), fun, caller)
+        function = as_called(function_of(trace.debug_info), fun, trace.caller)
         if here.open and not function.user:
-            self._open("trace", Signature(function), Surroundings(None), callee)
+            self._open("trace", Signature(function), Stack(), callee)
             return
-        around = Surroundings(caller)
-        known = {**tracing.f_locals, "fun": fun}
-        signature = signatures.of_trace(function, known, caller.f_locals, around)
+        around = read_stack(trace.caller)
+        signature = signatures.of_trace(function, replace(trace, fun=fun), around)
         if here.traced:
             here.traced[-1] = signature
         # Of a function that only calls a jitted one, the trace of that is the one in
@@ -339,7 +315,7 @@ class Listener:
     # -- both ------------------------------------------------------------------------
 
     def _open(
-        self, kind: str, signature: Signature, around: Surroundings, fun: Any = None
+        self, kind: str, signature: Signature, around: Stack, fun: Any = None
     ) -> None:
         stack = self._here.open
         phase = Phase(kind, signature, around, stack[-1] if stack else None)
@@ -387,27 +363,26 @@ def bare(fun_name: str) -> str:
     return fun_name.removeprefix("jit(").removeprefix("jit_").removesuffix(")")
 
 
-def _jaxpr_of(around: Surroundings) -> Any:
-    return around.lowering.get("jaxpr") or around.executing.get("jaxpr")
+def _jaxpr_of(around: Stack) -> Any:
+    call = around.lowering or around.executing
+    return call.jaxpr if call is not None else None
 
 
-def _lowered_before(around: Surroundings, fun_name: str) -> Signature:
+def _lowered_before(around: Stack, fun_name: str) -> Signature:
     """The compilation of what was lowered ahead of time, or of what nobody knows."""
-    lowering = around.compiling.get("self")
-    info = getattr(lowering, "compile_args", {}).get("all_args_info")
+    info = around.compiled
     if info is None:
         return signatures.of_name(Function(bare(fun_name), ""))
     return signatures.of_lowered(function_of(info.debug_info), info)
 
 
-def _key(around: Surroundings) -> tuple[int, int]:
+def _key(around: Stack) -> tuple[int, int]:
     """Tells one call from the next, as long as it runs."""
-    args = around.executing.get("args")
-    return id(args), id(around.executing.get("jaxpr"))
+    call = around.executing
+    return (id(call.args), id(call.jaxpr)) if call is not None else (0, 0)
 
 
 def _remember(result: Any, signature: Signature) -> None:
-    # Before JAX 0.10 the arguments come with it.
-    parameters = result if hasattr(result, "params") else result[0]
+    # A result of another form costs the signature of what compiles next, not the call.
     with contextlib.suppress(AttributeError, KeyError, TypeError):
-        _signatures[parameters.params["jaxpr"]] = signature
+        _signatures[traced_jaxpr(result)] = signature

@@ -20,12 +20,15 @@ import numpy as np
 from jaxdbg.frameworks.attributes import Attribute
 from jaxdbg.frameworks.loaded import loaded
 from jaxdbg.frameworks.protocol import CallArguments
-from jaxdbg.jax_internals import array_types as leaves, libraries, names as _compat
+from jaxdbg.jax_internals import array_types as leaves, libraries
 from jaxdbg.jax_internals.array_types import Leaf
+from jaxdbg.jax_internals.config import trace_context
 from jaxdbg.jax_internals.descriptions import described
 from jaxdbg.jax_internals.functions import Function
 from jaxdbg.jax_internals.identities import Identity, by_identity, identity_of
-from jaxdbg.jax_internals.stack import Surroundings
+from jaxdbg.jax_internals.made_by_jax import maker, operation_parameters
+from jaxdbg.jax_internals.names import is_unspecified, jitted_class
+from jaxdbg.jax_internals.stack import JitCall, JitInfo, JitTrace, Stack
 
 MAX_TEXT = 100
 """How many entries of a signature go into a report."""
@@ -138,51 +141,50 @@ class Signature:
         return {name: str(value) for name, value in islice(entries, MAX_TEXT)}
 
 
-def of_trace(
-    function: Function,
-    tracing: Mapping[str, Any],
-    calling: Mapping[str, Any],
-    around: Surroundings,
-) -> Signature:
+def of_trace(function: Function, trace: JitTrace, around: Stack) -> Signature:
     """The signature of a trace that begins.
 
     Arguments:
         function: that is traced.
-        tracing: locals of the function of JAX that is about to trace.
-        calling: locals of its caller, which holds the arguments of the jitted call.
+        trace: what JAX is about to trace.
         around: what else is on the stack.
     """
     new = Signature(function)
-    fun, info = tracing["fun"], calling["ji"]
-    args, kwargs = calling["args"], calling["kwargs"]
-    _made(new, fun)
+    _made(new, trace.fun)
     new.context = context()
-    new.options = _jit_options(info)
-    new.statics = dict(_statics(info, args, kwargs))
-    # JAX marks what it makes of an eager operation, which closes over its parameters.
-    operation = _closure(fun) if _is_operation(fun) else {}
-    if operation:
-        known = operation.get("params", {})
-        new.statics = {k: Static(described(v)) for k, v in known.items()}
-    values = _dynamic(info, args, kwargs)
-    given = _given(around.library_call)
-    if given is not None:
-        new.attributes = given.attributes
-        args, kwargs = given.args, given.kwargs
+    avals = list(trace.in_avals)
+    names, python = _names(trace.debug_info, len(avals)), [""] * len(avals)
+    operation = operation_parameters(trace.fun)
+    if trace.info is None:
+        new.exact = False
     else:
-        new.nodes = dict(_nodes(info, args, kwargs))
-    new.form = _form(_parameters(info), args, kwargs)
-    avals = list(tracing["in_avals"])
-    names = _names(tracing["debug_info"], len(avals))
-    if operation:
+        python = _of_jit_call(new, trace, trace.info, around) or python
+    if operation is not None:
+        new.statics = {k: Static(described(v)) for k, v in operation.items()}
         names = [f"operand {i + 1}" for i in range(len(avals))]
-    python = [leaves.python_type(v) for v in values]
-    if len(python) != len(avals):
-        python = [""] * len(avals)
     new.leaves = {
         n: leaves.of_aval(a, p) for n, a, p in zip(names, avals, python, strict=True)
     }
     return new
+
+
+def _of_jit_call(
+    new: Signature, trace: JitTrace, info: JitInfo, around: Stack
+) -> list[str] | None:
+    """Fills in what the jitted call says; gives the Python types of its leaves."""
+    args, kwargs = trace.args, trace.kwargs
+    new.options = {name: described(value) for name, value in info.options.items()}
+    new.statics = dict(_statics(info, args, kwargs))
+    values = _dynamic(info, args, kwargs)
+    given = _given(around.library_call or {})
+    if given is not None:
+        new.attributes = given.attributes
+        new.form = _form(info.parameters, given.args, given.kwargs)
+    else:
+        new.nodes = dict(_nodes(info, args, kwargs))
+        new.form = _form(info.parameters, args, kwargs)
+    fits = len(values) == len(trace.in_avals)
+    return [leaves.python_type(v) for v in values] if fits else None
 
 
 def _given(local: Mapping[str, Any]) -> CallArguments | None:
@@ -220,27 +222,28 @@ def of_lowered(function: Function, info: Any) -> Signature:
     return new
 
 
-def lowered(known: Signature, around: Surroundings) -> Signature:
+def lowered(known: Signature, around: Stack) -> Signature:
     """The signature of a lowering or compilation: the call's, and where it runs."""
     new = known.copy()
     new.context = context()
-    where = around.lowering or around.executing
-    if where:
+    lowering, executing = around.lowering, around.executing
+    where = lowering or executing
+    if where is not None:
         new.options = _lowering_options(where)
     names = list(new.leaves)
-    args = around.executing.get("args")
-    if args is not None:
+    if executing is not None and executing.args is not None:
+        args = executing.args
         args = args[len(args) - len(names) :]  # constants come first
         new.placed = {n: _placed(a) for n, a in zip(names, args, strict=False)}
-    elif "in_shardings" in around.lowering:
-        shardings = around.lowering["in_shardings"][-len(names) :] if names else ()
+    elif lowering is not None and lowering.in_shardings is not None:
+        shardings = lowering.in_shardings[-len(names) :] if names else ()
         new.placed = {n: _asked(s) for n, s in zip(names, shardings, strict=False)}
     return new
 
 
 def context() -> Mapping[str, str]:
     """The configuration that is part of the key of JAX's caches, by name."""
-    names, values = _compat.trace_context()
+    names, values = trace_context()
     told = zip(names, values, strict=False)
     return {n: "" if "mesh" in n and v is None else described(v) for n, v in told}
 
@@ -265,7 +268,7 @@ def _inside(fun: Any) -> Any:
         return fun.__func__
     if type(fun) is FunctionType:
         return fun.__dict__.get("__wrapped__")
-    if isinstance(fun, _compat.jitted_class()):
+    if isinstance(fun, jitted_class()):
         return getattr(fun, "__wrapped__", None)
     return libraries.wrapped(fun)
 
@@ -286,35 +289,13 @@ def _kind_of(fun: Any) -> str:
         if kind := framework.kind_of(fun):
             return kind
     if type(fun) is FunctionType:
-        made_by = _made_by_jax(fun)
+        made_by = maker(fun)
         if made_by:
             return f"jax.{made_by} function"
         return "lambda" if fun.__name__ == "<lambda>" else "function"
-    if isinstance(fun, _compat.jitted_class()):
+    if isinstance(fun, jitted_class()):
         return "jitted function"
     return f"{type(fun).__name__} object"
-
-
-def _is_operation(fun: Any) -> bool:
-    return type(fun) is FunctionType and "_apply_primitive" in fun.__dict__
-
-
-def _made_by_jax(fun: Any) -> str:
-    """`grad` for what `jax.grad` returns; nothing for a function of the user's."""
-    name = ""
-    while type(fun) is FunctionType and _compat.is_jax_file(fun.__code__.co_filename):
-        name = fun.__code__.co_qualname.partition(".")[0]
-        # What shortens tracebacks is put around it, and says it wraps the user's.
-        inner = _closure(fun).get("fun") if name == "api_boundary" else None
-        fun = inner or fun.__dict__.get("__wrapped__")
-    return name
-
-
-def _closure(fun: Any) -> dict[str, Any]:
-    """What a function of JAX closes over."""
-    cells = fun.__closure__ or ()
-    names = fun.__code__.co_freevars
-    return {n: c.cell_contents for n, c in zip(names, cells, strict=True)}
 
 
 # --- the arguments ------------------------------------------------------------------
@@ -335,13 +316,15 @@ def _typed(name: str) -> str:
     return name.replace("'", '"') if '"' not in name else name
 
 
-def _dynamic(info: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
+def _dynamic(
+    info: JitInfo, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> list[Any]:
     args, kwargs = _without_statics(info, args, kwargs)
     return jax.tree.leaves((args, kwargs))
 
 
 def _without_statics(
-    info: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+    info: JitInfo, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     static = _static_indices(info, args)
     return (
@@ -350,13 +333,9 @@ def _without_statics(
     )
 
 
-def _static_indices(info: Any, args: Sequence[Any]) -> set[int]:
+def _static_indices(info: JitInfo, args: Sequence[Any]) -> set[int]:
     count = len(args)
     return {i % count for i in info.static_argnums if -count <= i < count}
-
-
-def _parameters(info: Any) -> list[inspect.Parameter]:
-    return list(info.fun_signature.parameters.values()) if info.fun_signature else []
 
 
 def _argument_name(parameters: Sequence[inspect.Parameter], i: int) -> str:
@@ -377,9 +356,9 @@ def _form(
 
 
 def _statics(
-    info: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+    info: JitInfo, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> Iterator[tuple[str, Static]]:
-    parameters = _parameters(info)
+    parameters = info.parameters
     for i in info.static_argnums:
         if -len(args) <= i < len(args):
             yield from _static(
@@ -405,9 +384,9 @@ def _one_static(value: Any) -> Static:
 
 
 def _nodes(
-    info: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+    info: JitInfo, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> Iterator[tuple[str, str]]:
-    parameters = _parameters(info)
+    parameters = info.parameters
     static = _static_indices(info, args)
     for i, arg in enumerate(args):
         if i not in static:
@@ -481,7 +460,7 @@ def _placed(value: Any) -> Placed:
 
 
 def _asked(sharding: Any) -> Placed:
-    if sharding is _compat.unspecified_sharding() or sharding is None:
+    if sharding is None or is_unspecified(sharding):
         return Placed("", "", False)
     return Placed(*_sharding(sharding), True)
 
@@ -502,31 +481,15 @@ def _sharding(sharding: Any) -> tuple[str, str]:
     return named + more, kind
 
 
-def _jit_options(info: Any) -> dict[str, str]:
-    found = {
-        name: described(getattr(info, name, None))
-        for name in (
-            "static_argnums",
-            "static_argnames",
-            "donate_argnums",
-            "donate_argnames",
-            "keep_unused",
-            "inline",
-            "compiler_options_kvs",
-        )
-    }
-    return found
-
-
-def _lowering_options(where: Mapping[str, Any]) -> dict[str, str]:
-    donated = [i for i, d in enumerate(where.get("donated_invars", ())) if d]
+def _lowering_options(where: JitCall) -> dict[str, str]:
+    donated = [i for i, d in enumerate(where.donated_invars) if d]
     return {
         "donated": f"arguments {donated}" if donated else "nothing",
-        "keep_unused": described(where.get("keep_unused")),
-        "compiler_options": described(where.get("compiler_options_kvs")),
-        "out_shardings": _all_asked(where.get("out_shardings", ())),
-        "in_layouts": described(where.get("in_layouts")),
-        "out_layouts": described(where.get("out_layouts")),
+        "keep_unused": described(where.keep_unused),
+        "compiler_options": described(where.compiler_options_kvs),
+        "out_shardings": _all_asked(where.out_shardings),
+        "in_layouts": described(where.in_layouts),
+        "out_layouts": described(where.out_layouts),
     }
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from jaxdbg.compiles.listener import Phase
 from jaxdbg.compiles.signatures import unwrapped
+from jaxdbg.jax_internals.closures import closed_over
 from jaxdbg.records import Reason, Remark
 
 MAX_FUNCTIONS = 1000
@@ -89,12 +90,7 @@ def _text(value: Any) -> str:
 
 def _values(fun: FunctionType) -> Iterator[tuple[str, Any]]:
     """The plain values around a function that its code reads, by name."""
-    cells = zip(fun.__code__.co_freevars, fun.__closure__ or (), strict=False)
-    for name, cell in cells:
-        try:
-            value = cell.cell_contents
-        except ValueError:  # not set yet
-            continue
+    for name, value in closed_over(fun).items():
         if type(value) in _PLAIN:
             yield name, value
     for name in _globals(fun.__code__):

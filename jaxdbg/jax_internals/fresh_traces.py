@@ -15,8 +15,16 @@ from typing import Any, ClassVar
 
 import jax
 
-from jaxdbg.jax_internals import names as _compat
 from jaxdbg.jax_internals.chex.trace_counter import uncounted
+from jaxdbg.jax_internals.config import other_trace_context
+from jaxdbg.jax_internals.requirements import Private, private
+
+_CONTEXT_NOW = private("jax._src.source_info_util._source_info_context", "modules")
+_CURRENT = private("jax._src.source_info_util.current", "modules")
+_CUSTOM = "jax._src.custom_derivatives"
+_FORWARD_RULE = private(f"{_CUSTOM}.custom_vjp.fwd", "modules")
+_BACKWARD_RULE = private(f"{_CUSTOM}.custom_vjp.bwd", "modules")
+_TANGENT_RULE = private(f"{_CUSTOM}.custom_jvp.jvp", "modules")
 
 RULE = "jaxdbg:rule:"
 """How the scope of a derivative rule begins; its number in `Rules` follows."""
@@ -50,7 +58,7 @@ class Rules:
         @functools.wraps(rule)
         def run_rule(*args: Any, **kwargs: Any) -> Any:
             scope = f"{RULE}{len(self._forward)}{ending}"
-            with _compat.own_traceback() as forward, jax.named_scope(scope):
+            with _own_traceback() as forward, jax.named_scope(scope):
                 self._forward.append(forward)
                 return rule(*args, **kwargs)
 
@@ -62,7 +70,7 @@ def fresh_traces() -> Iterator[Rules]:
     """While open, this thread traces everything afresh."""
     rules = Rules()
     with contextlib.ExitStack() as undo:
-        undo.enter_context(_compat.other_trace_context(_CONTEXT))
+        undo.enter_context(other_trace_context(_CONTEXT))
         undo.enter_context(uncounted())
         undo.enter_context(_own_lines.kept_for(rules))
         yield rules
@@ -102,30 +110,45 @@ class _OwnLines(threading.local):
                 for cls, plain in shared._plain.items():
                     cls.__call__ = plain
 
-    def _call(self, plain: Any, names: Sequence[str]) -> Any:
+    def _call(self, plain: Any, rules: Sequence[Private]) -> Any:
         @functools.wraps(plain)
         def call(custom: Any, *args: Any, **kwargs: Any) -> Any:
             if self.rules is not None:
-                custom = _with_own_lines(custom, names, self.rules)
+                custom = _with_own_lines(custom, rules, self.rules)
             return plain(custom, *args, **kwargs)
 
         return call
 
 
-_RULES: dict[Any, tuple[str, ...]] = {
-    jax.custom_vjp: ("fwd", "bwd"),
-    jax.custom_jvp: ("jvp",),
+_RULES: dict[Any, tuple[Private, ...]] = {
+    jax.custom_vjp: (_FORWARD_RULE, _BACKWARD_RULE),
+    jax.custom_jvp: (_TANGENT_RULE,),
 }
 """The classes, and which of their attributes are rules."""
 
 _own_lines = _OwnLines()
 
 
-def _with_own_lines(custom: Any, names: Sequence[str], rules: Rules) -> Any:
+def _with_own_lines(custom: Any, rules: Sequence[Private], ran: Rules) -> Any:
     same = object.__new__(type(custom))  # `copy` would ask for a function
     vars(same).update(vars(custom))
-    for name in names:
-        if callable(rule := getattr(custom, name, None)):
-            ending = FORWARD if name == "fwd" else ""
-            setattr(same, name, rules.with_own_lines(rule, ending))
+    for rule in rules:
+        if callable(written := rule.of(custom)):
+            ending = FORWARD if rule is _FORWARD_RULE else ""
+            setattr(same, rule.attribute, ran.with_own_lines(written, ending))
     return same
+
+
+@contextlib.contextmanager
+def _own_traceback() -> Iterator[Any]:
+    """Equations made inside have their own traceback, not one that JAX has set.
+
+    Gives the one that it would have been.
+    """
+    here, outside = _CONTEXT_NOW.get(), _CURRENT.get()().traceback
+    before = here.context
+    here.context = type(before)(None, before.name_stack)
+    try:
+        yield outside
+    finally:
+        here.context = before

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import sys
@@ -11,7 +10,8 @@ from functools import lru_cache
 from types import FrameType, FunctionType, MethodType
 from typing import Any
 
-from jaxdbg.jax_internals import libraries, names as _compat
+from jaxdbg.jax_internals import libraries
+from jaxdbg.jax_internals.names import is_jax_file, jitted_class, pmapped
 
 
 class Function:
@@ -46,7 +46,7 @@ class Function:
         What another library made, and somebody jitted, is no operation of JAX.
         """
         path = self.source.rpartition(":")[0]
-        return not self.user and (not path or _compat.is_jax_file(path))
+        return not self.user and (not path or is_jax_file(path))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Function) and (
@@ -61,33 +61,6 @@ class Function:
 def function_of(debug_info: Any) -> Function:
     """The function a jaxpr was traced from; `debug_info` is the jaxpr's own."""
     return _parse(str(debug_info.func_src_info))
-
-
-def function_called(debug_info: Any, frame: FrameType) -> Function:
-    """The same for a call that is on the stack, where it may be one of `pmap`."""
-    function = function_of(debug_info)
-    if function.user:
-        return function
-    return as_called(function, next(functions_called(frame), None), frame)
-
-
-def functions_called(frame: FrameType | None) -> Iterator[Any]:
-    """The callables that jit is running a call of, from inside out."""
-    codes = _compat.calling_codes()
-    while frame is not None:
-        if frame.f_code in codes and callable(frame.f_locals.get("fun")):
-            yield frame.f_locals["fun"]
-        frame = frame.f_back
-
-
-def is_tracing(frame: FrameType | None) -> bool:
-    """Whether jit is tracing the function of this frame, or one that calls it."""
-    codes = () if _compat.missing("counts") else _compat.jit_trace_codes()
-    while frame is not None:
-        if frame.f_code in codes:
-            return True
-        frame = frame.f_back
-    return False
 
 
 def as_called(function: Function, fun: Any, frame: FrameType | None) -> Function:
@@ -121,7 +94,7 @@ def jitted_by_user(function: Function, fun: Any) -> Function:
 def _is_jitted_where_written(fun: Any) -> bool:
     """Whether there is a jitted function in the place where a callable was written."""
     return any(
-        isinstance(_found_at(layer), _compat.jitted_class())
+        isinstance(_found_at(layer), jitted_class())
         for layer in _layers(fun)
         if isinstance(layer, FunctionType)
     )
@@ -151,7 +124,7 @@ def _is_called_by_user(frame: FrameType | None) -> bool:
 def _is_between(file: str) -> bool:
     """Whether code of this file stands between a call and who has written it."""
     return (
-        _compat.is_jax_file(file)
+        is_jax_file(file)
         or any(part in file for part in (_OWN, _STDLIB))
         or libraries.is_machinery(file)
         or file.startswith("<frozen")
@@ -172,7 +145,7 @@ def seen_through(function: Function, fun: Any) -> Function:
     if function.user or fun is None:
         return function
     if function.name in _PMAP:
-        inner = _compat.pmapped(fun)
+        inner = pmapped(fun)
         code = getattr(inner, "__code__", None)
         return function if code is None else _written(inner)
     found, inside = function, False
@@ -226,16 +199,6 @@ def attributes_of(fun: Any) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def closed_over(fun: FunctionType) -> dict[str, Any]:
-    """The variables that a function closes over, by name."""
-    found = {}
-    cells = fun.__closure__ or ()
-    for name, cell in zip(fun.__code__.co_freevars, cells, strict=True):
-        with contextlib.suppress(ValueError):  # not filled yet
-            found[name] = cell.cell_contents
-    return found
-
-
 @lru_cache(maxsize=4096)
 def _parse(src_info: str) -> Function:
     # JAX writes "name at file:line"; a name can hold spaces ("f at" never does).
@@ -264,7 +227,7 @@ def only_calls_a_jitted(fun: Any) -> bool:
     The Python of `f` then runs in the trace of the inner jit, which counts it.
     """
     for _ in range(20):  # a chain of wrappers may be circular
-        if isinstance(fun, _compat.jitted_class()):
+        if isinstance(fun, jitted_class()):
             return True
         inner = getattr(fun, "__wrapped__", None) or getattr(fun, "func", None)
         if inner is None:

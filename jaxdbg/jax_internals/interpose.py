@@ -14,7 +14,12 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-from jaxdbg.jax_internals import names as _compat
+from jaxdbg.jax_internals.config import region_state
+from jaxdbg.jax_internals.requirements import missing, private
+
+_CALL_IMPL = private("jax._src.pjit._pjit_call_impl", "interpose")
+_CALL_IMPL_PYTHON = private("jax._src.pjit._pjit_call_impl_python", "interpose")
+_COMPILED_CALL = private("jax._src.stages.Compiled.__call__", "aot")
 
 
 class Invocation:
@@ -41,7 +46,7 @@ class Invocation:
             # What JAX does with a jit that it meets while it evaluates: this finds the
             # fast path again, and costs a tenth of the way through Python.
             with _Running():
-                outs: list[Any] = _compat.pjit()._pjit_call_impl(*args, **params)
+                outs: list[Any] = _CALL_IMPL.get()(*args, **params)
         except BaseException as error:
             self.error = error
             raise
@@ -95,7 +100,7 @@ class _Running:
         self._ours = ours
 
     def __enter__(self) -> None:
-        self._state = _compat.region_state()
+        self._state = region_state()
         self._before = self._state.swap_local(False)
         _here.running += 1
         _here.ours += self._ours
@@ -111,35 +116,34 @@ def interposed(handler: Handler) -> Iterator[None]:
     """Sends every top-level jitted call of every thread through `handler`."""
     with contextlib.ExitStack() as undo:
         undo.enter_context(_jit(handler))
-        if not _compat.missing("aot"):
+        if not missing("aot"):
             undo.enter_context(_aot(handler))
         yield
 
 
 @contextlib.contextmanager
 def _jit(handler: Handler) -> Iterator[None]:
-    pjit, state = _compat.pjit(), _compat.region_state()
-    plain = pjit._pjit_call_impl_python
+    state, plain = region_state(), _CALL_IMPL_PYTHON.get()
 
     def call_impl(*args: Any, **params: Any) -> tuple[Any, ...]:
         if _here.running:
             return plain(*args, **params)  # type: ignore[no-any-return]
         return handler.jitted(Invocation(args, params)), None, None, []
 
+    call_impl.__wrapped__ = plain  # type: ignore[attr-defined]
     before = state.get_global()
-    pjit._pjit_call_impl_python = call_impl
+    _CALL_IMPL_PYTHON.put(call_impl)
     state.set_global(True)
     try:
         yield
     finally:
         state.set_global(before)
-        pjit._pjit_call_impl_python = plain
+        _CALL_IMPL_PYTHON.put(plain)
 
 
 @contextlib.contextmanager
 def _aot(handler: Handler) -> Iterator[None]:
-    cls: Any = _compat.compiled_class()
-    plain = cls.__call__
+    plain = _COMPILED_CALL.get()
 
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         if _here.running:
@@ -148,8 +152,8 @@ def _aot(handler: Handler) -> Iterator[None]:
         run = functools.partial(plain, self)
         return handler.compiled(run, self, args, kwargs)
 
-    cls.__call__ = call
+    _COMPILED_CALL.put(call)
     try:
         yield
     finally:
-        cls.__call__ = plain
+        _COMPILED_CALL.put(plain)

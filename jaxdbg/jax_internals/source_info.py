@@ -6,15 +6,44 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import CodeType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jax
+from jaxdbg.jax_internals import fresh_traces
+from jaxdbg.jax_internals.requirements import Private, derived, missing, private
 
-from jaxdbg.jax_internals import fresh_traces as fresh, names as _compat
+if TYPE_CHECKING:
+    from jaxdbg.jax_internals.types import JaxprEqn
 
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-_JAX = os.path.dirname(jax.__file__) + os.sep
-_TRACING = os.path.join(_JAX, "_src", "interpreters", "partial_eval.py")
+_PLACE = private("jax._src.source_info_util.raw_frame_to_frame", "origin")
+_STACK = private("jax._src.source_info_util.NameStack.stack", "modules")
+_SCOPE = private("jax._src.source_info_util.Scope", "modules")
+private("jax._src.source_info_util.NameStack.stack", "passes")
+_TRANSFORM = private("jax._src.source_info_util.Transform", "passes")
+
+
+def _traces(name: str) -> Private:
+    return private(f"jax._src.interpreters.partial_eval.{name}", "origin")
+
+
+_TRACE = (
+    _traces("trace_to_jaxpr"),
+    _traces("trace_to_jaxpr_dynamic"),
+    _traces("trace_to_jaxpr_nounits"),
+)
+"""The functions of JAX in which a jaxpr is made."""
+
+
+def _composes(name: str) -> Private:
+    return private(f"jax._src.{name}", "library lines")
+
+
+_COMPOSED = tuple(
+    map(_composes, ("numpy", "nn", "scipy", "random", "image", "third_party"))
+)
+"""Where JAX writes functions out of others; the rest of it is machinery."""
+
+_PLUMBING = ("array_methods.py", "ufunc_api.py", "util.py", "reductions.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,33 +64,43 @@ class Frame:
     end_column: int
 
 
-def frames(eqn: Any) -> Iterator[Frame]:
+def frames(eqn: JaxprEqn) -> Iterator[Frame]:
     """The frames in which an equation was made, from inside out.
 
     They end where its jaxpr was traced: what lies outside of that belongs to the first
     caller of a jitted function, and this call may be another's. (JAX since 0.10 cuts
     the frames there itself.) Those of a custom derivative rule end with the rule.
     """
-    return _frames(_compat.located(eqn.source_info.traceback))
+    return _frames(_located(eqn.source_info.traceback))
 
 
 def frames_outside_rule(traceback: Any) -> Iterator[Frame]:
-    """The frames of what a rule differentiates: `fresh.Rules.forward`."""
-    located = list(_compat.located(traceback))
+    """The frames of what a rule differentiates: `fresh_traces.Rules.forward`."""
+    located = list(_located(traceback))
     rules = [i for i, (code, _) in enumerate(located) if _is_rule(code)]
     return _frames(located[rules[0] + 1 :] if rules else located)
 
 
-def is_of_jax(source: str) -> bool:
-    """Whether a source file, or `file:line`, is one of JAX itself."""
-    return source.startswith(_JAX)
+def is_composed(file: str) -> bool:
+    """Whether code of a file is a function that JAX writes out of others."""
+    return file.startswith(_composed()) and os.path.basename(file) not in _PLUMBING
+
+
+@derived
+def _composed() -> tuple[str, ...]:
+    found = [m.get() for m in _COMPOSED if not m.absent]
+    files = (
+        getattr(m, "__file__", None) or f"{m.__path__[0]}/__init__.py" for m in found
+    )
+    return tuple(f.removesuffix("__init__.py") for f in files)
 
 
 def _frames(located: Iterable[tuple[CodeType, Any]]) -> Iterator[Frame]:
+    tracing = frozenset[CodeType]().union(*(t.codes() for t in _TRACE))
     for code, at in located:
         if _is_rule(code):
             return
-        if code.co_filename == _TRACING and code.co_name.startswith("trace_to_jaxpr"):
+        if code in tracing:
             return
         if not code.co_filename.startswith(_OURS):
             yield Frame(
@@ -75,18 +114,36 @@ def _frames(located: Iterable[tuple[CodeType, Any]]) -> Iterator[Frame]:
 
 
 def _is_rule(code: CodeType) -> bool:
-    return code.co_name == fresh.RULE_CODE and code.co_filename == fresh.__file__
+    return code.co_name == fresh_traces.RULE_CODE and (
+        code.co_filename == fresh_traces.__file__
+    )
 
 
-def scopes(eqn: Any) -> tuple[str, ...]:
+def _located(traceback: Any) -> Iterator[tuple[CodeType, Any]]:
+    """Each frame of JAX's traceback of an equation, from inside out: code and place.
+
+    The place has `start_line`, `start_column`, `end_line`, `end_column`; lines count
+    from 1, columns are UTF-8 bytes from 0.
+    """
+    if traceback is None or missing("origin"):
+        return
+    place = _PLACE.get()
+    for code, instruction in zip(*traceback.raw_frames(), strict=True):
+        yield code, place(code, instruction)
+
+
+def scopes(eqn: JaxprEqn) -> tuple[str, ...]:
     """The named scopes of an equation, from outside in."""
-    return tuple(e.name for e in _stack(eqn) if type(e).__name__ == "Scope")
+    return _names_on_stack(eqn, _SCOPE)
 
 
-def transforms(eqn: Any) -> tuple[str, ...]:
+def transforms(eqn: JaxprEqn) -> tuple[str, ...]:
     """The transformations that made an equation, as `("transpose", "jvp")`."""
-    return tuple(e.name for e in _stack(eqn) if type(e).__name__ == "Transform")
+    return _names_on_stack(eqn, _TRANSFORM)
 
 
-def _stack(eqn: Any) -> tuple[Any, ...]:
-    return getattr(eqn.source_info.name_stack, "stack", ())
+def _names_on_stack(eqn: JaxprEqn, kind: Private) -> tuple[str, ...]:
+    if kind.absent or _STACK.absent:
+        return ()
+    stack = _STACK.of(eqn.source_info.name_stack)
+    return tuple(e.name for e in stack if isinstance(e, kind.get()))

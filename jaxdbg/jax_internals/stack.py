@@ -1,137 +1,467 @@
-"""What the stack tells of a phase that begins: whose call it is, and from where.
+"""What JAX does on the Python stack: which call it traces, lowers, compiles or runs.
 
-The frames of JAX and of libraries are only read, in one walk outward.
+The frames of JAX are only read; of each function of JAX that is looked for, the
+declaration names the variables that are read. One walk outward finds all.
 """
 
 from __future__ import annotations
 
-import itertools
-import os
+import inspect
 import sys
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
 from types import CodeType, FrameType
 from typing import Any
 
-import jax
-
 from jaxdbg.jax_internals import libraries
-from jaxdbg.jax_internals.functions import is_user_file
-from jaxdbg.records.source import SourceFrame, cell_number, source_line
+from jaxdbg.jax_internals.chex.stand_ins import original
+from jaxdbg.jax_internals.functions import (
+    Function,
+    as_called,
+    function_of,
+    is_user_file,
+)
+from jaxdbg.jax_internals.interpose import Invocation
+from jaxdbg.jax_internals.requirements import Private, derived, private
+from jaxdbg.jax_internals.user_frames import outward, source_frame
+from jaxdbg.records import source as places
+from jaxdbg.records.source import SourceFrame
 
-_JAX = os.path.dirname(jax.__file__) + os.sep
-_HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_OPTIONS = (
+    "donated_invars",
+    "keep_unused",
+    "compiler_options_kvs",
+    "out_shardings",
+    "in_layouts",
+    "out_layouts",
+)
 
-_KINDS = {
-    "_pjit_lower": "lowering",
-    "_pjit_call_impl_python": "executing",
-    "_run_python_pjit": "calling",
-    "_trace_for_jit": "tracing",
-    "compile": "compiling",
-}
-"""By name of the function of JAX, what it does."""
-
-_ROLES = (
-    ("backward_pass", "backward"),
-    ("_pjit_linearize", "forward"),
-    ("_pjit_partial_eval", "forward"),
-    ("_pjit_jvp", "forward"),
-    ("_pjit_batcher", "batched"),
+_LOWER = private(
+    "jax._src.pjit._pjit_lower",
+    "reasons",
+    "why a function was compiled again is known in part",
+    variables=("jaxpr", "in_shardings", *_OPTIONS),
+)
+_EXECUTE = private(
+    "jax._src.pjit._pjit_call_impl_python",
+    "reasons",
+    "why a function was compiled again is known in part",
+    variables=("jaxpr", "args", *_OPTIONS),
+)
+_COMPILE = private(
+    "jax._src.interpreters.pxla.MeshComputation.compile",
+    "reasons",
+    "of what is compiled ahead of time only the name is known",
+    variables=("self",),
+)
+_COMPILE_ARGS = private(
+    "jax._src.interpreters.pxla.MeshComputation.compile_args",
+    "reasons",
+    "of what is compiled ahead of time only the name is known",
+)
+_CALL = private(
+    "jax._src.pjit._run_python_pjit",
+    "modules",
+    variables=("fun", "args", "kwargs"),
+)
+_CALL_RESULTS = private(
+    "jax._src.pjit._run_python_pjit",
+    "names",
+    variables=("p",),
+)
+_RESULT_TREE = private(
+    "jax._src.pjit.PjitParams.out_tree",
+    "names",
+)
+_PARAMETERS = private("jax._src.pjit.PjitParams.params", "reasons")
+_CALLER = private(
+    "jax._src.pjit._cpp_pjit.<locals>.cache_miss",
+    "modules",
+    variables=("jit_info",),
+)
+_TRACE_FOR_JIT = private(
+    "jax._src.pjit._trace_for_jit",
+    "counts",
+    variables=("fun",),
+)
+_TRACE = private(
+    "jax._src.interpreters.partial_eval.trace_to_jaxpr",
+    "counts",
+    variables=("fun", "debug_info", "in_avals"),
+    constants=("trace_to_jaxpr",),
+)
+_TRACE_ARGUMENTS = private(
+    "jax._src.pjit._trace_for_jit",
+    "reasons",
+    "why a function was traced again is known in part",
+    variables=("ji", "args", "kwargs"),
+)
+_TRACE_FOR_REMAT = private(
+    "jax._src.ad_checkpoint._trace_to_jaxpr",
+    "chex",
+    variables=("fun",),
+)
+_EXIT = private(
+    "jax._src.dispatch.LogElapsedTimeContextManager.__exit__",
+    "phases",
+    "a compilation that fails may count as one that ended well",
+    variables=("exc_type",),
 )
 
 
-@lru_cache(maxsize=8192)
-def _kind(code: CodeType) -> str:
-    """What the code of a frame means here; empty for nothing."""
-    file, name = code.co_filename, code.co_name
-    if file.startswith(_JAX):
-        if name in _KINDS:
-            return _KINDS[name]
-        return next((f"role {r}" for n, r in _ROLES if name.startswith(n)), "")
-    if libraries.is_call(code):
-        return "library"
-    if file.startswith(_HERE):
-        return "derived" if name == "execute" else ""
-    return "user" if is_user_file(file) else ""
+def _option(name: str, capability: str = "reasons") -> Private:
+    return private(f"jax._src.pjit.PjitInfo.{name}", capability)
 
 
-class Surroundings:
+_STATIC_ARGNUMS = _option("static_argnums", "modules")
+_STATIC_ARGNAMES = _option("static_argnames", "modules")
+_SIGNATURE = _option("fun_signature")
+_JIT_OPTIONS = (
+    _STATIC_ARGNUMS,
+    _STATIC_ARGNAMES,
+    _option("donate_argnums"),
+    _option("donate_argnames"),
+    _option("keep_unused"),
+    _option("inline"),
+    _option("compiler_options_kvs"),
+)
+
+
+def _pass(name: str) -> Private:
+    lost = "the passes of a derivative, and batched traces, are not told apart"
+    return private(name, "reasons", lost)
+
+
+_ROLES = (
+    (_pass("jax._src.interpreters.ad.backward_pass"), "backward"),
+    (_pass("jax._src.interpreters.ad.backward_pass3"), "backward"),
+    (_pass("jax._src.pjit._pjit_linearize"), "forward"),
+    (_pass("jax._src.pjit._pjit_partial_eval"), "forward"),
+    (_pass("jax._src.pjit._pjit_jvp"), "forward"),
+    (_pass("jax._src.pjit._pjit_batcher"), "batched"),
+)
+"""Functions of JAX that make other programs of a function, and which."""
+
+
+class Seen(Enum):
+    """What a frame does for the innermost jitted call."""
+
+    LOWERING = "lowering"
+    EXECUTING = "executing"
+    CALLING = "calling"
+    TRACING = "tracing"
+    COMPILING = "compiling"
+    DERIVING = "deriving"
+    LIBRARY = "library"
+
+
+@dataclass(frozen=True, slots=True)
+class JitCall:
+    """A jitted call that JAX lowers or executes; the names are those of JAX.
+
+    Attributes:
+        jaxpr: its closed jaxpr.
+        args: the flat arguments, the constants first; None while it is lowered.
+        in_shardings: None while it is executed.
+    """
+
+    jaxpr: Any
+    args: Sequence[Any] | None = None
+    in_shardings: Sequence[Any] | None = None
+    donated_invars: Sequence[bool] = ()
+    keep_unused: bool | None = None
+    compiler_options_kvs: Any = None
+    out_shardings: Sequence[Any] = ()
+    in_layouts: Any = None
+    out_layouts: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
     """What one walk outward from a frame finds.
 
     Attributes:
-        lowering, executing, calling, compiling: the locals of JAX's functions that do
-            so for the innermost call; empty where there is none.
+        lowering, executing: the innermost call, where JAX does that; else None.
+        function: what was given to jit, of the innermost call; None where not known.
+        compiled: what JAX knows of the arguments of what it compiles; None for nothing.
         derived: the user's call, where a region runs it; else None.
-        library_call: locals of a running call of a library's jit; else empty.
+        library_call: locals of a running call of a library's jit; else None.
         role: what is made of the function; see `CompileEvent`.
         source: the user's line, None for none.
         cell: IPython's number of the cell that runs, None outside a notebook.
     """
 
-    def __init__(self, frame: FrameType | None):
-        found: dict[str, dict[str, Any]] = {}
-        self.role = ""
-        self.source: SourceFrame | None = None
-        self.cell: int | None = None
-        inside = True  # whether we are still in the innermost call
-        while frame is not None:
-            kind = _kind(frame.f_code)
-            if kind == "user":
-                self._user(frame)
-            elif kind and inside:
-                if kind.startswith("role"):
-                    self.role = self.role or kind[5:]
-                elif kind == "tracing" and found:
-                    inside = False  # the call it is nested in
-                elif kind not in found:
-                    found[kind] = frame.f_locals
-            frame = frame.f_back
-        self.lowering = found.get("lowering", {})
-        self.executing = found.get("executing", {})
-        self.calling = found.get("calling", {})
-        self.compiling = found.get("compiling", {})
-        self.tracing = found.get("tracing", {})
-        self.derived = found.get("derived", {}).get("self")
-        self.library_call = found.get("library", {})
-
-    def _user(self, frame: FrameType) -> None:
-        file = frame.f_code.co_filename
-        if self.source is None:
-            self.source = _source(frame)
-        number = cell_number(file)
-        if number is not None:
-            self.cell = number  # the outermost: the cell that runs
+    lowering: JitCall | None = None
+    executing: JitCall | None = None
+    function: Any = None
+    compiled: Any = None
+    derived: Invocation | None = None
+    library_call: Mapping[str, Any] | None = None
+    role: str = ""
+    source: SourceFrame | None = None
+    cell: int | None = None
 
 
-def _source(frame: FrameType) -> SourceFrame:
-    code, file = frame.f_code, frame.f_code.co_filename
-    at = next(itertools.islice(code.co_positions(), frame.f_lasti // 2, None), None)
-    line, end_line, column, end_column = at or (None, None, None, None)
-    line = line or frame.f_lineno or 0
-    return SourceFrame(
-        file=file,
-        line=line,
-        function=code.co_qualname,
-        code=source_line(file, line),
-        cell=cell_number(file),
-        column=column or 0,
-        end_line=end_line or 0,
-        end_column=end_column or 0,
+def read_stack(frame: FrameType | None) -> Stack:
+    """What JAX does for the innermost call, and from which line of the user's.
+
+    Arguments:
+        frame: where to begin to look, from inside out.
+    """
+    meaning = _meaning()
+    found: dict[Seen, FrameType] = {}
+    role = ""
+    users: list[FrameType] = []
+    inside = True  # whether we are still in the innermost call
+    for one in outward(frame):
+        code = one.f_code
+        seen = meaning.get(code)
+        if seen is None and libraries.is_call(code):
+            seen = Seen.LIBRARY
+        if seen is None:
+            if is_user_file(code.co_filename):
+                users.append(one)
+        elif not inside:
+            continue
+        elif isinstance(seen, str):
+            role = role or seen
+        elif seen is Seen.TRACING and found:
+            inside = False  # the call it is nested in
+        else:
+            found.setdefault(seen, one)
+    return _stack(found, role, users)
+
+
+@derived
+def _meaning() -> dict[CodeType, Seen | str]:
+    """By code, what a frame of it does; for what it makes of a function, its role."""
+    looked_for = (
+        (_LOWER, Seen.LOWERING),
+        (_EXECUTE, Seen.EXECUTING),
+        (_CALL, Seen.CALLING),
+        (_TRACE_FOR_JIT, Seen.TRACING),
+        (_COMPILE, Seen.COMPILING),
+        *_ROLES,
+    )
+    known: dict[CodeType, Seen | str]
+    known = {code: seen for one, seen in looked_for for code in one.codes()}
+    return known | {Invocation.execute.__code__: Seen.DERIVING}
+
+
+def _stack(
+    found: Mapping[Seen, FrameType], role: str, users: Sequence[FrameType]
+) -> Stack:
+    calling = _read(_CALL, found.get(Seen.CALLING))
+    library = found.get(Seen.LIBRARY)
+    deriving = found.get(Seen.DERIVING)
+    cells = (places.cell_number(f.f_code.co_filename) for f in reversed(users))
+    return Stack(
+        lowering=_jit_call(_LOWER, found.get(Seen.LOWERING)),
+        executing=_jit_call(_EXECUTE, found.get(Seen.EXECUTING)),
+        function=calling.get("fun"),
+        compiled=_compiled(found.get(Seen.COMPILING)),
+        derived=deriving.f_locals["self"] if deriving is not None else None,
+        library_call=library.f_locals if library is not None else None,
+        role=role,
+        source=source_frame(users[0]) if users else None,
+        cell=next((n for n in cells if n is not None), None),
     )
 
 
+def _read(function: Private, frame: FrameType | None) -> Mapping[str, Any]:
+    found = function.variables_in(frame) if frame is not None else None
+    return found or {}
+
+
+def _jit_call(function: Private, frame: FrameType | None) -> JitCall | None:
+    local = _read(function, frame)
+    return JitCall(**local) if local else None
+
+
+def _compiled(frame: FrameType | None) -> Any:
+    computation = _read(_COMPILE, frame).get("self")
+    if computation is None or _COMPILE_ARGS.absent:
+        return None
+    return _COMPILE_ARGS.of(computation).get("all_args_info")
+
+
 def ended_with_error(frame: FrameType | None) -> bool:
-    """Whether the phase whose end a listener is told of ended with an error."""
-    for _ in range(4):
-        if frame is None:
-            return False
-        if frame.f_code.co_name == "__exit__" and "exc_type" in frame.f_locals:
-            return frame.f_locals["exc_type"] is not None
-        frame = frame.f_back
+    """Whether the phase whose end a listener hears ended with an error."""
+    for one, _ in zip(outward(frame), range(4), strict=False):
+        local = _EXIT.variables_in(one)
+        if local is not None:
+            return local.get("exc_type") is not None
     return sys.exc_info()[0] is not None
 
 
-def out_tree_of(frame: FrameType) -> Any:
-    """The tree of the results, if a frame is a call of `jax.jit`; else None."""
-    if frame.f_globals.get("__name__") != "jax._src.pjit":
+# -- calls that run ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class UserCall:
+    """A call of a jitted function, as Python sees it.
+
+    Attributes:
+        function: what was jitted.
+        args, kwargs: what it is called with.
+        static_argnums, static_argnames: which of these jit takes as static.
+    """
+
+    function: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    static_argnums: tuple[int, ...] = ()
+    static_argnames: tuple[str, ...] = ()
+
+
+def running_call(frame: FrameType | None) -> UserCall | None:
+    """The innermost call on the stack that jit is running, or None.
+
+    Arguments:
+        frame: where to begin to look, from inside out.
+    """
+    for one in outward(frame):
+        local = _CALL.variables_in(one)
+        if local is not None and callable(local.get("fun")):
+            return UserCall(
+                original(local["fun"]),
+                tuple(local["args"]),
+                dict(local["kwargs"]),
+                *_statics(_read(_CALLER, one.f_back).get("jit_info")),
+            )
+    return None
+
+
+def _statics(info: Any) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    if info is None or _STATIC_ARGNUMS.absent or _STATIC_ARGNAMES.absent:
+        return (), ()
+    return _STATIC_ARGNUMS.of(info), _STATIC_ARGNAMES.of(info)
+
+
+def functions_called(frame: FrameType | None) -> Iterator[Any]:
+    """The callables that jit is running a call of, from inside out."""
+    for one in outward(frame):
+        fun = _read(_CALL, one).get("fun")
+        if callable(fun):
+            yield fun
+
+
+def function_called(debug_info: Any, frame: FrameType) -> Function:
+    """The function of a call that is on the stack, where it may be one of `pmap`."""
+    function = function_of(debug_info)
+    if function.user:
+        return function
+    return as_called(function, next(functions_called(frame), None), frame)
+
+
+def library_calls(
+    frame: FrameType | None,
+) -> Iterator[tuple[CodeType, Mapping[str, Any], Any]]:
+    """Each running call of a library's jit, from inside out: code, locals and a tree.
+
+    The tree is that of the results of the call of `jax.jit` inside; None for none.
+    """
+    out_tree = None
+    for one in outward(frame):
+        parameters = _read(_CALL_RESULTS, one).get("p")
+        if parameters is not None and not _RESULT_TREE.absent:
+            out_tree = _RESULT_TREE.of(parameters)
+        if libraries.is_call(one.f_code):
+            yield one.f_code, one.f_locals, out_tree
+
+
+# -- traces that run -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class JitInfo:
+    """What jit was given beside the function.
+
+    Attributes:
+        parameters: of the function; empty where they are not known.
+        static_argnums, static_argnames: which arguments are static.
+        options: by name, of jit.
+    """
+
+    parameters: tuple[inspect.Parameter, ...]
+    static_argnums: tuple[int, ...]
+    static_argnames: tuple[str, ...]
+    options: Mapping[str, Any]
+
+
+def _jit_info(info: Any) -> JitInfo | None:
+    if info is None or any(o.absent for o in (_SIGNATURE, *_JIT_OPTIONS)):
         return None
-    return getattr(frame.f_locals.get("p"), "out_tree", None)
+    signature = _SIGNATURE.of(info)
+    return JitInfo(
+        tuple(signature.parameters.values()) if signature else (),
+        _STATIC_ARGNUMS.of(info),
+        _STATIC_ARGNAMES.of(info),
+        {o.attribute: o.of(info) for o in _JIT_OPTIONS},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class JitTrace:
+    """A trace that jit begins.
+
+    Attributes:
+        fun: what is traced.
+        debug_info: of the jaxpr to be.
+        in_avals: types of the flat arguments.
+        caller: the frame of JAX that asks for the trace.
+        info: what jit was given beside the function; None where it is not known.
+        args, kwargs: of the jitted call; empty where `info` is None.
+    """
+
+    fun: Any
+    debug_info: Any
+    in_avals: Sequence[Any]
+    caller: FrameType
+    info: JitInfo | None
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+
+
+def read_jit_trace(frame: FrameType) -> JitTrace | None:
+    """The trace that begins in a frame; None where that is none, or not one of jit."""
+    caller = frame.f_back
+    if caller is None or caller.f_code not in _TRACE_FOR_JIT.codes():
+        return None
+    local = _TRACE.variables_in(frame)
+    if local is None:
+        return None
+    asked = _read(_TRACE_ARGUMENTS, caller)
+    return JitTrace(
+        local["fun"],
+        local["debug_info"],
+        local["in_avals"],
+        caller,
+        _jit_info(asked.get("ji")),
+        asked.get("args", ()),
+        asked.get("kwargs", {}),
+    )
+
+
+def traced_jaxpr(result: Any) -> Any:
+    """The jaxpr in what JAX's function in which jit traces gives; None if not known."""
+    if _PARAMETERS.absent:
+        return None
+    # Before JAX 0.10 the arguments come with it.
+    return _PARAMETERS.of(result if hasattr(result, "params") else result[0])["jaxpr"]
+
+
+def is_tracing(frame: FrameType | None) -> bool:
+    """Whether jit is tracing the function of this frame, or one that calls it."""
+    codes = _TRACE_FOR_JIT.codes()
+    return any(one.f_code in codes for one in outward(frame))
+
+
+def functions_traced(frame: FrameType | None) -> Iterator[Callable[..., Any]]:
+    """The callables that jit and remat are tracing, from inside out."""
+    for one in outward(frame):
+        for function in (_TRACE, _TRACE_FOR_JIT, _TRACE_FOR_REMAT):
+            fun = _read(function, one).get("fun")
+            if callable(fun):
+                yield fun

@@ -157,7 +157,7 @@ class Checked(Installed):
         """
         command = line.strip()
         if command == "doctor":
-            from jaxdbg.jax_internals.doctor import doctor
+            from jaxdbg.checks.doctor import doctor
 
             print(doctor())
         elif command == "version":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.interactiveshell import InteractiveShell
 
 from jaxdbg.errors import Failure
+from jaxdbg.jax_internals.user_frames import local_names
 from jaxdbg.notebook.show import Shown, is_notebook, remember, trees_of
 from jaxdbg.records import PanelContent, Report
 
@@ -112,6 +113,6 @@ def _locals(error: BaseException | None) -> list[Mapping[str, Any]]:
     found: list[Mapping[str, Any]] = []
     trace = error.__traceback__ if error is not None else None
     while trace is not None:
-        found.append(trace.tb_frame.f_locals)
+        found.append(local_names(trace.tb_frame))
         trace = trace.tb_next
     return found

@@ -10,6 +10,7 @@ from warnings import warn
 
 from IPython.core.interactiveshell import InteractiveShell
 
+from jaxdbg.jax_internals.user_frames import local_names
 from jaxdbg.records import Compilations, PanelContent, Report, TreeStats
 from jaxdbg.trees import caller
 from jaxdbg.views import figures, panel_html
@@ -164,7 +165,7 @@ def show(what: object = None, name: str | None = None) -> Panel | None:
     if name is None and not known:
         name = caller.first_argument(frame, "what")
     shell: Any = InteractiveShell._instance  # and not another class's, or a new one
-    places = [shell.user_ns] if shell else [frame.f_globals, frame.f_locals]
+    places = [shell.user_ns] if shell else [frame.f_globals, local_names(frame)]
     panel = _panel_of(what, name, places)
     if not is_notebook(shell):
         return panel

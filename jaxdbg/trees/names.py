@@ -7,12 +7,11 @@ user's code: `jaxdbg.frameworks.readers` says how it reads.
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from types import FrameType
+from types import CodeType
 from typing import Any
 
 from jaxdbg.frameworks import readers
@@ -25,8 +24,8 @@ from jaxdbg.frameworks.reading import (
     an_array,
     is_name,
 )
-from jaxdbg.jax_internals.functions import is_user_file
-from jaxdbg.jax_internals.stack import out_tree_of
+from jaxdbg.jax_internals.stack import library_calls
+from jaxdbg.jax_internals.user_frames import user_namespaces
 
 MAX_VISITS = 60_000
 """How many values a walk looks at; about 0.1 s."""
@@ -116,54 +115,21 @@ def frame_namespaces() -> list[Mapping[str, object]]:
     A running call of a library's jit is the last of them: it names its arguments by the
     function's parameters.
     """
-    namespaces: list[Mapping[str, object]] = []
-    call: RunningCall | None = None
-    out_tree: Any = None
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        if (inner := out_tree_of(frame)) is not None:
-            out_tree = inner
-        call = call or _library_call(frame, out_tree)
-        if is_user_file(frame.f_code.co_filename):
-            namespaces += _of_frame(frame, namespaces)
-        frame = frame.f_back
+    frame = sys._getframe(1)
+    calls = (_library_call(*found) for found in library_calls(frame))
+    call = next((c for c in calls if c is not None), None)
+    namespaces = user_namespaces(frame)
     return [*namespaces, call] if call is not None else namespaces
 
 
-def _library_call(frame: FrameType, out_tree: Any) -> RunningCall | None:
+def _library_call(
+    code: CodeType, local: Mapping[str, Any], out_tree: Any
+) -> RunningCall | None:
     """The call of a library's jit that a frame makes, if it makes one."""
     for framework in loaded():
-        if framework.is_call(frame.f_code):
-            return framework.running_call(frame.f_locals, out_tree)
+        if framework.is_call(code):
+            return framework.running_call(local, out_tree)
     return None
-
-
-def _of_frame(
-    frame: FrameType, known: Sequence[Mapping[str, object]]
-) -> list[Mapping[str, object]]:
-    found: list[Mapping[str, object]] = []
-    if frame.f_locals is not frame.f_globals:
-        found.append(_locals(frame))
-    if not any(frame.f_globals is k for k in known):
-        found.append(frame.f_globals)
-    return found
-
-
-def _locals(frame: FrameType) -> dict[str, object]:
-    code = frame.f_code
-    flags = (inspect.CO_VARARGS, inspect.CO_VARKEYWORDS)
-    stars = sum(bool(code.co_flags & flag) for flag in flags)
-    first = code.co_argcount + code.co_kwonlyargcount
-    # A wrapper's `args[0]` has a better name where the wrapper was called.
-    passed_on = code.co_varnames[first : first + stars]
-    snapshot = frame.f_locals
-    found = {k: v for k, v in snapshot.items() if k not in passed_on}
-    is_function = code.co_flags & inspect.CO_OPTIMIZED
-    if is_function and isinstance(snapshot, dict) and sys.getrefcount(snapshot) <= 3:
-        # Before Python 3.13 the frame keeps it, and with it what the user deletes: the
-        # first parameters of a training loop, to its end. Nobody else holds it.
-        snapshot.clear()
-    return found
 
 
 # -- the walk over what the user can name ----------------------------------------------

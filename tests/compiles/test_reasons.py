@@ -81,7 +81,7 @@ def test_history_is_bounded(monkeypatch):
     for i in range(200):
         signature = Signature(Function(f"f{i}", "somewhere.py:1"))
         signature.leaves = {f"x{j}": Leaf((j,), "f32") for j in range(9)}
-        around = compiles.Surroundings(None)
+        around = compiles.Stack()
         history.remember(compiles.Phase("trace", signature, around, None))
     assert len(history._calls) == 10
     assert history._weight == 100

@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax._src import util
 
 import jaxdbg
 from jaxdbg.compiles import listener as compiles, recorder, signatures
-from jaxdbg.jax_internals import names as _compat
 from jaxdbg.records import CompileEvent
 from tests import leaks
 
@@ -173,7 +173,7 @@ def test_the_log_is_bounded(log, monkeypatch):
     for i in range(recorder.MAX_EVENTS + 100):
         signature = signatures.of_name(function)
         signature.leaves = {"x": i}
-        phase = compiles.Phase("trace", signature, compiles.Surroundings(None), None)
+        phase = compiles.Phase("trace", signature, compiles.Stack(), None)
         own.began(phase)
         own.ended(phase)
     events = own.events()
@@ -282,11 +282,11 @@ def test_persistent_cache(log, tmp_path):
 
 
 def test_listeners_that_another_has_cleared_are_no_matter(monkeypatch):
-    before = _compat.util().test_event_listener
+    before = util.test_event_listener
     for name in leaks._LISTENERS:  # no other's are lost
         monkeypatch.setattr(f"jax._src.monitoring.{name}", [])
     with jaxdbg.checked() as region:
         jax.monitoring.clear_event_listeners()
         jax.jit(lambda x: x + 1)(1.0)
     assert region.report.notices == ()
-    assert _compat.util().test_event_listener is before
+    assert util.test_event_listener is before

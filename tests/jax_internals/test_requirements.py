@@ -2,101 +2,52 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 import jaxdbg
+import jaxdbg.checks.region
 from jaxdbg.compiles import listener as compiles
-from jaxdbg.jax_internals import doctor as installation, names as _compat
+from jaxdbg.frameworks.loaded import loaded
+from jaxdbg.jax_internals import requirements
+from jaxdbg.jax_internals.requirements import CAPABILITIES, REQUIREMENTS, Private
 
-NEEDED = {
-    "jax._src.pjit._pjit_call_impl_python",
-    "jax._src.pjit._pjit_call_impl",
-    "jax._src.config.bool_state",
-    "jax._src.stages.Compiled.__call__",
-    "jax._src.util.test_event_listener",
-    "jax._src.pjit._trace_for_jit",
-    "jax._src.pjit._pjit_lower",
-    "jax._src.config.trace_context",
-    "jax._src.config.config_states",
-    "jax._src.traceback_util.register_exclusion",
-    "jax._src.checkify.error_checks",
-    "jax._src.interpreters.partial_eval.trace_to_jaxpr.evict_weakref",
-    "jax._src.interpreters.batching.fancy_primitive_batchers",
-    "chex._src.asserts_internal.CHEXIFY_STORAGE",
-    "chex._src.asserts_internal.TRACE_COUNTER",
-    "jax._src.source_info_util.raw_frame_to_frame",
-    "jax._src.config.hlo_source_file_canonicalization_regex",
-    "jax._src.source_info_util._source_info_context",
-    "jax._src.source_info_util.user_context",
-}
+loaded()  # NNX: it declares what is needed of it
 
 
-def test_the_table_names_what_is_needed():
-    assert {r.name for r in _compat.REQUIREMENTS} == NEEDED
+def str_of(requirement: Private) -> str:
+    return f"{requirement.capability}-{requirement.name}"
 
 
-@pytest.mark.parametrize("requirement", _compat.REQUIREMENTS, ids=lambda r: r.name)
+def parts(requirement: Private) -> tuple[object, ...]:
+    return (*requirement.variables, *requirement.constants)
+
+
+DUE = [r for r in REQUIREMENTS if r.is_due]
+
+
+@pytest.mark.parametrize("requirement", DUE, ids=str_of)
 def test_the_installed_versions_offer_it(requirement):
-    assert requirement.found()
-
-
-def test_codes_are_found():
-    assert len(_compat.jit_trace_codes()) == 1
-    assert len(_compat.calling_codes()) == 1
+    assert not requirement.absent
 
 
 def test_the_doctor_is_content():
-    told = jaxdbg.doctor()
-    assert "✓ jitted calls and eager ops are checked" in told
-    assert "✗" not in told
+    said = jaxdbg.doctor()
+    assert "✓ jitted calls and eager ops are checked" in said
+    assert "✗" not in said
 
 
-def test_the_doctor_looks_at_all_that_is_needed():
-    assert set(installation._CAPABILITIES) == {
-        r.capability for r in _compat.REQUIREMENTS
-    }
-
-
-def lacking(monkeypatch, capability):
-    real = _compat.missing
-    monkeypatch.setattr(
-        _compat,
-        "REQUIREMENTS",
-        tuple(
-            _compat.Requirement(r.capability, f"{r.name}_gone", r.lost)
-            if r.capability == capability
-            else r
-            for r in _compat.REQUIREMENTS
-        ),
-    )
-    assert real(capability)
-
-
-def test_the_doctor_says_what_is_lost(monkeypatch):
-    lacking(monkeypatch, "aot")
-    assert (
-        "✗ AOT-compiled calls are checked\n"
-        "    jax._src.stages.Compiled.__call___gone is missing: AOT calls are not "
-        "checked"
-    ) in jaxdbg.doctor()
-
-
-@pytest.mark.parametrize(
-    "capability", ["interpose", "aot", "counts", "chex", "origin", "modules"]
-)
-def test_without_a_capability_the_program_runs_and_says_so(monkeypatch, capability):
-    lacking(monkeypatch, capability)
-    with jaxdbg.checked(record=True) as region:
-        out = jnp.log(jnp.asarray(-1.0))
-    assert np.isnan(out)
-    assert any("_gone" in notice for notice in region.report.notices)
-    assert region.report.ok == (capability == "interpose")
+def test_each_capability_rests_on_something():
+    assert {r.capability for r in REQUIREMENTS} == set(CAPABILITIES)
 
 
 LOADING = """
@@ -120,6 +71,139 @@ assert config.trace_context() == before, "the trace context has changed"
 def test_loading_makes_nothing_be_traced_again():
     """jax.extend imports pallas in newer JAX, which would."""
     subprocess.run([sys.executable, "-c", LOADING], check=True)
+
+
+# -- without any one of them ---------------------------------------------------------
+
+
+@pytest.fixture
+def without(monkeypatch) -> Iterator[Callable[..., None]]:
+    """Takes a private name away, or a part of it, as if the version lacked it."""
+
+    def take_away(name: str, part: object = None) -> None:
+        for one in REQUIREMENTS:
+            if one.name == name and (part is None or part in parts(one)):
+                absent = name if part is None else f"{part} in {name}"
+                monkeypatch.setitem(requirements._ABSENT, one, absent)
+        requirements.forget()
+
+    yield take_away
+    monkeypatch.undo()
+    requirements.forget()
+
+
+def test_the_doctor_says_what_is_lost(without):
+    without("jax._src.stages.Compiled.__call__")
+    assert (
+        "✗ AOT-compiled calls are checked\n"
+        "    jax._src.stages.Compiled.__call__ is missing: AOT calls are not checked"
+    ) in jaxdbg.doctor()
+
+
+class Norm(nnx.Module):
+    def __init__(self):
+        self.scale = nnx.Param(jnp.ones(3))
+
+    def __call__(self, x):
+        return self.scale[...] * jnp.log(x)
+
+
+class Model(nnx.Module):
+    def __init__(self):
+        self.norm = Norm()
+
+    def __call__(self, x):
+        return self.norm(x * 2)
+
+
+@jax.custom_jvp
+def _safe(x):
+    return x * 2
+
+
+_safe.defjvps(lambda t, ans, x: t * 2)
+
+
+def program(model: Model, asserts: bool = True) -> jax.Array:
+    """A little of all: NNX, chex, derivatives, vmap, static arguments, AOT, eager ops.
+
+    Arguments:
+        asserts: whether a chex assertion runs in it, which needs a region.
+    """
+
+    @nnx.jit
+    def step(model, x):
+        return model(x).sum()
+
+    @jax.jit
+    def asserting(x):
+        if asserts:
+            chex.assert_scalar_positive(x)
+        return jax.grad(_safe)(x)
+
+    @functools.partial(jax.jit, static_argnames="times")
+    def loop(x, times):
+        return jax.lax.scan(lambda c, _: (c * 2, c), x, length=times)[0]
+
+    asserting(jnp.float32(1))
+    jax.vmap(loop, in_axes=(0, None))(jnp.ones(2), 3)
+    loop(jnp.float32(1), times=4)
+    jax.jit(lambda x: x + 1).lower(1.0).compile()(1.0)
+    jnp.log(jnp.float32(-1))
+    return step(model, -jnp.ones(3))
+
+
+FALSE_REASONS = (
+    "a part of jaxdbg broke",
+    "the call is over, or none of jit",
+    "traced again it is another program",
+    "its arguments are not those of the trace",
+)
+
+
+NAMES = sorted({r.name for r in DUE})
+PARTS = sorted({(r.name, part) for r in DUE for part in parts(r)})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_it_the_program_runs_and_says_what_is_lost(without, name):
+    without(name)
+    runs_and_says([r for r in DUE if r.name == name])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "part"), PARTS)
+def test_without_a_part_of_it_too(without, name, part):
+    without(name, part)
+    runs_and_says([r for r in DUE if r.name == name and part in parts(r)])
+
+
+def runs_and_says(lost: list[Private]) -> None:
+    doctor = jaxdbg.doctor()
+    assert all(f"{r.absent} is missing: {r.lost}" in doctor for r in lost)
+    capabilities = {r.capability for r in lost}
+    with jaxdbg.checked(record=True) as region:
+        assert jnp.isnan(program(Model(), not capabilities & {"chex", "interpose"}))
+    report = region.report
+    assert {f"{r}." for r in lost} <= set(report.notices)
+    for text in (*report.notices, *(f.message for f in report.findings)):
+        assert not [reason for reason in FALSE_REASONS if reason in text]
+    assert report.ok == ("interpose" in capabilities)
+    births = [f.origin for f in report.findings if f.function == "step"]
+    if "modules" in capabilities:
+        assert any(r.name in " ".join(births[0].notes) for r in lost)
+    elif not capabilities & {"interpose", "search"}:
+        assert births[0].module == "model.norm"
+
+
+def test_with_all_of_them_nothing_is_lost():
+    with jaxdbg.checked(record=True) as region:
+        program(Model())
+    assert region.report.notices == ()
+    assert [f.function for f in region.report.findings] == ["log", "step"]
+
+
+# -- parts of jaxdbg that break ------------------------------------------------------
 
 
 def test_a_part_of_ours_that_breaks_is_reported_as_ours(monkeypatch):

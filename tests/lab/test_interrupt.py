@@ -25,9 +25,9 @@ while True:
 
 AFTER = """
 from jax._src import pjit
-from jaxdbg.jax_internals import names as _compat
+from jaxdbg.jax_internals.config import region_state
 import jaxdbg
-print(pjit._pjit_call_impl_python.__module__, _compat.region_state().value,
+print(pjit._pjit_call_impl_python.__module__, region_state().value,
       jaxdbg.last_report().calls > 0, float(step(x)[0]) > 1)
 """
 

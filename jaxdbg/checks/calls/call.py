@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jaxdbg.jax_internals.calls import UserCall, running_call
 from jaxdbg.jax_internals.functions import Function
-from jaxdbg.jax_internals.source_info import Frame, is_of_jax
-from jaxdbg.jax_internals.standing import functions_below, user_frame
+from jaxdbg.jax_internals.names import is_jax_file
+from jaxdbg.jax_internals.source_info import Frame
+from jaxdbg.jax_internals.stack import UserCall, running_call
+from jaxdbg.jax_internals.user_frames import functions_below, user_frame
 from jaxdbg.options import flag
 from jaxdbg.trees.call_names import input_names, output_names
 from jaxdbg.trees.names import Names
@@ -86,7 +87,7 @@ class UserPlace:
         if function.user:
             return cls(call=running_call(frame))
         # `jit(net.apply)` of a library is called as if it were the user's.
-        call = None if is_of_jax(function.source) else running_call(frame)
+        call = None if is_jax_file(function.source) else running_call(frame)
         return cls(call, user_frame(frame), functions_below(frame))
 
 

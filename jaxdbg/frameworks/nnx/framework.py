@@ -12,7 +12,8 @@ from jaxdbg.frameworks.nnx import calls, modules, signatures
 from jaxdbg.frameworks.nnx.tracing import NnxScopes
 from jaxdbg.frameworks.protocol import Argument, CallArguments, Framework
 from jaxdbg.frameworks.reading import Reader, is_a
-from jaxdbg.jax_internals.functions import attributes_of, closed_over
+from jaxdbg.jax_internals.closures import closed_over
+from jaxdbg.jax_internals.functions import attributes_of
 
 _TRANSFORMS = os.path.join("flax", "nnx", "transforms", "")
 _JIT = os.path.join(_TRANSFORMS, "compilation.py")

@@ -12,7 +12,17 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from jaxdbg.jax_internals import names as _compat
+from jaxdbg.jax_internals.config import trace_context_values
+from jaxdbg.jax_internals.names import evict_traces
+from jaxdbg.jax_internals.requirements import private
+
+_INFER = private("jax._src.pjit._infer_params", "stand-ins", since="0.10")
+_INFER_CACHED = private(
+    "jax._src.pjit._infer_params_cached",
+    "stand-ins",
+    variables=("fun", "jit_info", "signature", "in_avals", "ctx_mesh"),
+    since="0.10",
+)
 
 _STAND_INS: dict[int, tuple[weakref.ref[Any], Callable[..., Any]]] = {}
 """By id of the function, which the first of the two guards against being reused."""
@@ -22,13 +32,14 @@ _original: weakref.WeakKeyDictionary[Any, weakref.ref[Any]] = (
 )
 
 
+def are_possible() -> bool:
+    """Whether JAX lets stand-ins be used, and says when caches are cleared."""
+    return not (_INFER.absent or _INFER_CACHED.absent)
+
+
 def remember(fun: Callable[..., Any]) -> None:
     """From the next trace on, regions trace `fun` under a stand-in."""
-    if (
-        not _compat.tells_of_cleared_caches()
-        or id(fun) in _STAND_INS
-        or is_stand_in(fun)
-    ):
+    if not are_possible() or id(fun) in _STAND_INS or is_stand_in(fun):
         return
     key = id(fun)
     try:
@@ -71,29 +82,44 @@ def _stand_in(reference: weakref.ref[Any]) -> Callable[..., Any]:
 @contextlib.contextmanager
 def in_use() -> Iterator[None]:
     """While open, functions that are known to assert are traced as their stand-ins."""
-    if not _compat.tells_of_cleared_caches():
+    if not are_possible():
         yield
         return
-    pjit = _compat.pjit()
-    plain = pjit._infer_params
+    plain = _INFER.get()
 
     def infer_params(fun: Any, *rest: Any) -> Any:
         return plain(_known(fun), *rest)
 
-    pjit._infer_params = infer_params
+    _INFER.put(infer_params)
     try:
         yield
     finally:
-        pjit._infer_params = plain
+        _INFER.put(plain)
 
 
 def _known(fun: Any) -> Any:
     found = _STAND_INS.get(id(fun))
     if found is None or found[0]() is not fun:
         return fun
-    if _compat.caches_were_cleared():
+    if _caches_were_cleared():
         # The user has asked for new traces, maybe since something has changed that a
         # function closes over. Of which function cannot be told: none is trusted.
         for _, stand_in in _STAND_INS.values():
-            _compat.evict_traces(stand_in)
+            evict_traces(stand_in)
     return found[1]
+
+
+_epochs: dict[Any, Any] = {}
+
+
+def _caches_were_cleared() -> bool:
+    """Whether any jitted function's cache was cleared since this was last asked.
+
+    JAX clears the memo of this function with them, and it makes a new value for us.
+    The memo is kept by trace context, and so are the values we have seen.
+    """
+    context = trace_context_values()
+    now = _INFER_CACHED.get()(_caches_were_cleared, None, None, (), None)
+    before = _epochs.setdefault(context, now)
+    _epochs[context] = now
+    return before is not now

@@ -13,7 +13,12 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from jaxdbg.jax_internals import names as _compat
+from jaxdbg.jax_internals.requirements import missing, private
+
+_COUNTER = private(
+    "chex._src.asserts_internal.TRACE_COUNTER",
+    "chex counts",
+)
 
 
 class _Here(threading.local):
@@ -51,14 +56,14 @@ _lock = threading.Lock()
 @contextlib.contextmanager
 def uncounted() -> Iterator[None]:
     """What this thread traces inside does not count."""
-    if "chex" not in sys.modules or _compat.missing("chex counts"):
+    if "chex" not in sys.modules or missing("chex counts"):
         yield
         return
-    internal = _compat.chex_internal()
     with _lock:
-        table = internal.TRACE_COUNTER
+        table = _COUNTER.get()
         if not isinstance(table, _Table):
-            internal.TRACE_COUNTER = table = _Table(table)
+            table = _Table(table)
+            _COUNTER.put(table)
         table.users += 1
     before, table.here.page = table.here.page, Counter()
     try:
@@ -68,4 +73,4 @@ def uncounted() -> Iterator[None]:
         with _lock:
             table.users -= 1
             if not table.users:
-                internal.TRACE_COUNTER = table.plain
+                _COUNTER.put(table.plain)

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, cast
 import jax
 from jax.experimental import checkify
 
-from jaxdbg.jax_internals import names
 from jaxdbg.jax_internals.jaxprs.evaluate import Frame, Visitor, evaluate
 from jaxdbg.jax_internals.jaxprs.forms import in_avals, out_avals
 from jaxdbg.jax_internals.jaxprs.higher_order import (
@@ -27,22 +26,30 @@ from jaxdbg.jax_internals.jaxprs.higher_order import (
     structure_of,
 )
 from jaxdbg.jax_internals.jaxprs.rebuild import still_running, while_test
+from jaxdbg.jax_internals.names import jaxpr_as_fun
+from jaxdbg.jax_internals.requirements import missing, private
 
 if TYPE_CHECKING:
     from jaxdbg.jax_internals.types import AnyJaxpr, ClosedJaxpr
 
 
+_BATCHERS = private("jax._src.interpreters.batching.fancy_primitive_batchers", "chex")
+_CHECK = private("jax._src.checkify.check_p", "chex")
+_ERROR_EFFECT = private("jax._src.checkify.ErrorEffect", "chex")
+_PREDICATES = private("jax._src.checkify.Error._pred", "chex")
+
+
 def has_checks(jaxpr: AnyJaxpr) -> bool:
-    """Whether a jaxpr holds a check that was not functionalised."""
-    return bool(jaxpr.effects) and any(
-        isinstance(e, names.checkify().ErrorEffect) for e in jaxpr.effects
-    )
+    """Whether a jaxpr holds a check that was not functionalised, and can be."""
+    if not jaxpr.effects or missing("chex"):
+        return False
+    return any(isinstance(e, _ERROR_EFFECT.get()) for e in jaxpr.effects)
 
 
 @contextlib.contextmanager
 def guarded() -> Iterator[None]:
     """Guards the checks in what `vmap` maps, while it is open."""
-    batchers = names.batchers()
+    batchers = _BATCHERS.get()
     cond, loop = jax.lax.cond_p, jax.lax.while_p
     plain = batchers[cond], batchers[loop]
     batchers[cond] = _guarded_cond(plain[0])
@@ -115,10 +122,11 @@ class _Guarding(Visitor[Any]):
 
     def bind(self, frame: Frame, n: int, ins: list[Any]) -> list[Any]:
         eqn = frame.eqns[n]
-        if eqn.primitive is names.checkify().check_p:
+        if eqn.primitive is _CHECK.get():
             error = jax.tree.unflatten(eqn.params["err_tree"], ins)
-            for effect, failed in error._pred.items():
-                error._pred[effect] = failed & self._counts
+            predicates = _PREDICATES.of(error)
+            for effect, failed in predicates.items():
+                predicates[effect] = failed & self._counts
             ins = jax.tree.leaves(error)
         return super().bind(frame, n, ins)
 
@@ -149,7 +157,7 @@ def _unbatched(
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     test_consts, consts, carry, _ = loop.operands(args)
     n_test, test = len(test_consts), while_test(loop)
-    body = names.jaxpr_as_fun(loop.step.jaxpr)
+    body = jaxpr_as_fun(loop.step.jaxpr)
 
     def running(*values: Any) -> Any:
         return test(*values).any()

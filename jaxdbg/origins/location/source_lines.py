@@ -7,25 +7,16 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import jax
-
 from jaxdbg.compiles.listener import is_user_file
 from jaxdbg.jax_internals import source_info
+from jaxdbg.jax_internals.names import is_jax_file
 from jaxdbg.jax_internals.source_info import Frame
 from jaxdbg.records.source import SourceFrame, cell_number
 
 MAX_LINES = 12
 """Of a longer expression only the first line is shown."""
 
-_JAX = os.path.dirname(jax.__file__) + os.sep
 _INSTALLED = f"{os.sep}site-packages{os.sep}"
-_COMPOSED = tuple(
-    os.path.join(_JAX, "_src", name)
-    for name in ("numpy", "nn", "scipy", "random.py", "image", "third_party")
-)
-"""Where JAX writes functions out of others; the rest of it is machinery."""
-
-_PLUMBING = ("array_methods.py", "ufunc_api.py", "util.py", "reductions.py")
 
 
 def frames_outward(eqns: Iterable[Any]) -> Iterator[Frame]:
@@ -54,15 +45,11 @@ def librarys(frames: Iterable[Frame]) -> SourceFrame | None:
     for frame in frames:
         if is_user_file(frame.file):
             break
-        if _INSTALLED in frame.file and not source_info.is_of_jax(frame.file):
+        if _INSTALLED in frame.file and not is_jax_file(frame.file):
             return source_frame(frame)
-        if composed is None and _is_composed(frame.file):
+        if composed is None and source_info.is_composed(frame.file):
             composed = frame
     return source_frame(composed) if composed else None
-
-
-def _is_composed(file: str) -> bool:
-    return file.startswith(_COMPOSED) and os.path.basename(file) not in _PLUMBING
 
 
 def source_frame(frame: Frame) -> SourceFrame:
@@ -101,4 +88,4 @@ def marked(source: SourceFrame) -> str:
 
 def is_of_jax(source: SourceFrame) -> bool:
     """Whether a line is one of JAX itself."""
-    return source_info.is_of_jax(source.file)
+    return is_jax_file(source.file)

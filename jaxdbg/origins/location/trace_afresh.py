@@ -17,12 +17,12 @@ import jax
 from jaxdbg.errors import is_of_ours
 from jaxdbg.frameworks.loaded import loaded
 from jaxdbg.frameworks.protocol import Argument, Scopes
-from jaxdbg.jax_internals.calls import UserCall
 from jaxdbg.jax_internals.fresh_traces import Rules, fresh_traces
 from jaxdbg.jax_internals.interpose import our_own_work
 from jaxdbg.jax_internals.jaxprs.effects import NotReplayable, replayable
 from jaxdbg.jax_internals.jaxprs.forms import body
 from jaxdbg.jax_internals.jaxprs.higher_order import bodies
+from jaxdbg.jax_internals.stack import UserCall
 from jaxdbg.origins.found import Site
 
 

@@ -15,12 +15,12 @@ from typing import Any
 from jaxdbg.frameworks import readers
 from jaxdbg.frameworks.protocol import MODULE
 from jaxdbg.jax_internals import source_info
-from jaxdbg.jax_internals.calls import UserCall
 from jaxdbg.jax_internals.fresh_traces import FORWARD, RULE, Rules
 from jaxdbg.jax_internals.jaxprs.forms import body
 from jaxdbg.jax_internals.jaxprs.higher_order import Loop, structure
-from jaxdbg.jax_internals.names import missing
+from jaxdbg.jax_internals.requirements import missing
 from jaxdbg.jax_internals.source_info import Frame
+from jaxdbg.jax_internals.stack import UserCall
 from jaxdbg.origins.found import Site
 from jaxdbg.origins.location import source_lines, wording
 from jaxdbg.origins.location.dataflow import (
@@ -72,7 +72,7 @@ class Context:
     Attributes:
         jaxpr: the closed jaxpr of the call, as it ran.
         args: its flat arguments.
-        call: the user's function with its arguments, from `hooks.calls.running_call`
+        call: the user's function with its arguments, from `stack.running_call`
             while the call is on the stack; None where it is not known.
         names: what the user calls arrays.
         function: name of the jitted function.
@@ -101,10 +101,10 @@ class Context:
         return input_names(self.function, self.args, info, self.names)
 
     def _retraced(self) -> Retrace | NotTraced:
+        if lost := missing("modules"):
+            return NotTraced(str(lost[0]))
         if self.call is None:
             return NotTraced("the call is over, or none of jit")
-        if lost := missing("modules"):
-            return NotTraced(f"JAX has no {lost[0].name}")
         try:
             return retrace(self.call, self.jaxpr, self.inputs(), self.names.of)
         except NotTraced as reason:
@@ -249,6 +249,8 @@ def _direction(site: Site, context: Context, eqns: Sequence[Any]) -> str:
     equation with the frames of the `sqrt`, after it, that no result but derivatives
     depend on. To the user it is backward.
     """
+    if missing("passes"):
+        return ""
     names = {name for eqn in eqns for name in source_info.transforms(eqn)}
     if "transpose" in names:
         return "backward"

@@ -15,7 +15,7 @@ from jax.experimental import checkify
 
 import jaxdbg
 from jaxdbg.checks import failure_messages as findings
-from jaxdbg.jax_internals import names as _compat
+from jaxdbg.jax_internals.chex import stand_ins
 
 NAN = np.array([1.0, np.nan], np.float32)
 GOOD = np.array([1.0, 2.0], np.float32)
@@ -303,7 +303,7 @@ def test_a_trace_made_after_a_region_is_plain_too():
 
 
 @pytest.mark.skipif(
-    not _compat.tells_of_cleared_caches(), reason="JAX before 0.10 forgets each time"
+    not stand_ins.are_possible(), reason="JAX before 0.10 forgets each time"
 )
 def test_later_regions_find_their_traces_again():
     traced = []

@@ -15,12 +15,12 @@ import numpy as np
 from jaxdbg.checks.afterwards import kept_calls
 from jaxdbg.checks.afterwards.kept_calls import KeptCall
 from jaxdbg.checks.afterwards.repro import operations, programs, script
-from jaxdbg.jax_internals import names as _compat
-from jaxdbg.jax_internals.chex import assertions as chex_mode
+from jaxdbg.jax_internals.chex.functionalise import functionalise
 from jaxdbg.jax_internals.chex.under_vmap import has_checks
 from jaxdbg.jax_internals.interpose import our_own_work
 from jaxdbg.jax_internals.jaxprs.effects import replayable
 from jaxdbg.jax_internals.jaxprs.evaluate import bind_equation
+from jaxdbg.jax_internals.names import jax_version, jaxpr_as_fun
 from jaxdbg.origins.found import Birth
 from jaxdbg.origins.search.search import first_birth, search
 from jaxdbg.records import Finding
@@ -132,7 +132,7 @@ class _Folder:
         about = script.Text(
             title=title,
             versions=f"jaxdbg {metadata.version('jaxdbg')} with JAX "
-            f"{_compat.jax_version()} on {jax.default_backend()}",
+            f"{jax_version()} on {jax.default_backend()}",
             config={k: v for k in CONFIG if (v := getattr(jax.config, k, None))},
             devices=self._devices,
             lapack=self._lapack,
@@ -170,10 +170,10 @@ class _Folder:
         """The call as a function of its flat arguments; a check is its first output."""
         kind, jaxpr = self._finding.kind, self._call.jaxpr
         if kind not in CHECKS and not has_checks(jaxpr):
-            return _compat.jaxpr_as_fun(replayable(jaxpr))
+            return jaxpr_as_fun(replayable(jaxpr))
         errors = (kind,) if kind in ("index", "div") else ()
-        checked = chex_mode.functionalise(jaxpr, errors)
-        run = _compat.jaxpr_as_fun(replayable(checked.jaxpr))
+        checked = functionalise(jaxpr, errors)
+        run = jaxpr_as_fun(replayable(checked.jaxpr))
 
         def function(*args: Any) -> list[Any]:
             error, outs = checked.split(run(*args))

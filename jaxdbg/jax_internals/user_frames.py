@@ -1,0 +1,115 @@
+"""The user's frames on the Python stack: lines, and what their names stand for."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from types import FrameType
+from typing import Any
+
+from jaxdbg.jax_internals.functions import is_user_file
+from jaxdbg.jax_internals.source_info import Frame
+from jaxdbg.records import source as places
+from jaxdbg.records.source import SourceFrame
+
+
+def outward(frame: FrameType | None) -> Iterator[FrameType]:
+    """A frame and its callers, from inside out."""
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def functions_below(frame: FrameType | None) -> tuple[str, ...]:
+    """Names of the libraries' functions that run below the user's, from inside out."""
+    below = itertools.takewhile(lambda f: not _is_users(f), outward(frame))
+    return tuple(f.f_code.co_name for f in below)
+
+
+def user_frame(frame: FrameType | None) -> Frame | None:
+    """The innermost frame of the user's, with the expression that runs in it.
+
+    Arguments:
+        frame: where to begin to look, from inside out.
+    """
+    found = next((f for f in outward(frame) if _is_users(f)), None)
+    if found is None:
+        return None
+    code = found.f_code
+    return Frame(code.co_filename, code.co_qualname, *_position(found))
+
+
+def source_frame(frame: FrameType) -> SourceFrame:
+    """The line of source code that runs in a frame."""
+    code, file = frame.f_code, frame.f_code.co_filename
+    line, column, end_line, end_column = _position(frame)
+    return SourceFrame(
+        file=file,
+        line=line,
+        function=code.co_qualname,
+        code=places.source_line(file, line),
+        cell=places.cell_number(file),
+        column=column,
+        end_line=end_line,
+        end_column=end_column,
+    )
+
+
+def _is_users(frame: FrameType) -> bool:
+    return is_user_file(frame.f_code.co_filename)
+
+
+def _position(frame: FrameType) -> tuple[int, int, int, int]:
+    """First line, column, last line and end column of what runs; 0 for unknown."""
+    positions = frame.f_code.co_positions()
+    at = next(itertools.islice(positions, frame.f_lasti // 2, None), None)
+    line, end_line, column, end_column = (n or 0 for n in at or (0, 0, 0, 0))
+    return line or frame.f_lineno or 0, column, end_line, end_column
+
+
+# -- what the user's names stand for -------------------------------------------------
+
+
+def user_namespaces(frame: FrameType | None) -> list[Mapping[str, object]]:
+    """What the user's running frames can name, the innermost frame first."""
+    namespaces: list[Mapping[str, object]] = []
+    for one in outward(frame):
+        if _is_users(one):
+            namespaces += namespaces_of(one, namespaces)
+    return namespaces
+
+
+def namespaces_of(
+    frame: FrameType, known: Sequence[Mapping[str, object]] = ()
+) -> list[Mapping[str, object]]:
+    """The local and the global names of a frame, without globals that are known."""
+    found: list[Mapping[str, object]] = []
+    if frame.f_locals is not frame.f_globals:
+        found.append(_locals(frame))
+    if not any(frame.f_globals is k for k in known):
+        found.append(frame.f_globals)
+    return found
+
+
+def local_names(frame: FrameType) -> Mapping[str, Any]:
+    """The local names of a frame; the global ones for a module."""
+    return frame.f_locals
+
+
+def _locals(frame: FrameType) -> dict[str, object]:
+    code = frame.f_code
+    flags = (inspect.CO_VARARGS, inspect.CO_VARKEYWORDS)
+    stars = sum(bool(code.co_flags & flag) for flag in flags)
+    first = code.co_argcount + code.co_kwonlyargcount
+    # A wrapper's `args[0]` has a better name where the wrapper was called.
+    passed_on = code.co_varnames[first : first + stars]
+    snapshot = frame.f_locals
+    found = {k: v for k, v in snapshot.items() if k not in passed_on}
+    is_function = code.co_flags & inspect.CO_OPTIMIZED
+    if is_function and isinstance(snapshot, dict) and sys.getrefcount(snapshot) <= 3:
+        # Before Python 3.13 the frame keeps it, and with it what the user deletes: the
+        # first parameters of a training loop, to its end. Nobody else holds it.
+        snapshot.clear()
+    return found
