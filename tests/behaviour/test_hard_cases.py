@@ -103,6 +103,7 @@ def test_a_bad_value_is_found_with_every_option(case: Case) -> None:
     assert region.report.notices == ()
 
 
+@pytest.mark.slow
 @each_that_fails
 def test_a_bad_value_is_found_later(case: Case) -> None:
     program = case.build()

@@ -36,6 +36,7 @@ def observed(program: Program) -> Observed:
     return Observed(ran, [e for e in events if e.function == program.function], remarks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", PROGRAMS, ids=str)
 def test_counts(program: Program) -> None:
     seen = observed(program)

@@ -534,6 +534,7 @@ def tiles_plainly(x: np.ndarray[Any, Any], tile: tuple[int, int]) -> Any:
     return flags, largest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sharded", [False, True])
 @pytest.mark.parametrize("dtype", [np.float32, ml_dtypes.bfloat16])
 def test_tiles_are_as_bad_as_their_worst_element(dtype: Any, sharded: bool) -> None:

@@ -97,6 +97,7 @@ def test_what_is_good_elsewhere_is_not_reproduced(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_training_step_of_nnx(tmp_path: Path) -> None:
     class Net(nnx.Module):
         def __init__(self) -> None:
@@ -182,6 +183,7 @@ def test_kinds_of_calls(name: str, tmp_path: Path) -> None:
     assert "the call:" in said
 
 
+@pytest.mark.slow
 def test_typed_keys_and_numbers(tmp_path: Path) -> None:
     @jax.jit
     def sample(key: jax.Array, n: int) -> Any:
@@ -212,6 +214,7 @@ def test_eager_operation(tmp_path: Path) -> None:
     assert run_alone(tmp_path)[0] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["jit", "shard_map"])
 def test_sharded_arrays(how: str, tmp_path: Path) -> None:
     mesh = jax.sharding.Mesh(np.array(jax.devices()[:2]), ("d",))

@@ -64,6 +64,7 @@ print(json.dumps({
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["collectives", "varying"])
 def test_a_birth_on_one_device_of_four(case):
     flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
