@@ -26,7 +26,10 @@ if TYPE_CHECKING:
         block_until_checked as block_until_checked,
         checked as checked,
     )
-    from jaxdbg.compiles.compilations import compilations as compilations
+    from jaxdbg.compiles.compilations import (
+        compilations as compilations,
+        record_compilations as record_compilations,
+    )
     from jaxdbg.errors import (
         CheckError as CheckError,
         NonFiniteError as NonFiniteError,
@@ -45,51 +48,42 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "CheckError": ("jaxdbg.errors", "CheckError"),
-    "FiniteMap": ("jaxdbg.trees.finite_map", "FiniteMap"),
-    "Compilations": ("jaxdbg.records", "Compilations"),
-    "Finding": ("jaxdbg.records", "Finding"),
-    "NonFiniteError": ("jaxdbg.errors", "NonFiniteError"),
-    "Origin": ("jaxdbg.records", "Origin"),
-    "Region": ("jaxdbg.checks.region", "Region"),
-    "Report": ("jaxdbg.records", "Report"),
-    "TraceBudgetError": ("jaxdbg.errors", "TraceBudgetError"),
-    "UsageError": ("jaxdbg.errors", "UsageError"),
-    "bad_output": ("jaxdbg.checks.afterwards.last", "bad_output"),
-    "block_until_checked": ("jaxdbg.checks.region", "block_until_checked"),
-    "checked": ("jaxdbg.checks.region", "checked"),
-    "compilations": ("jaxdbg.compiles.compilations", "compilations"),
-    "doctor": ("jaxdbg.checks.doctor", "doctor"),
-    "finite_map": ("jaxdbg.trees.finite_map", "finite_map"),
-    "max_traces": ("jaxdbg.checks.max_traces", "max_traces"),
-    "last_report": ("jaxdbg.checks.afterwards.last", "last_report"),
-    "origin": ("jaxdbg.checks.afterwards.last", "origin"),
-    "show": ("jaxdbg.notebook.show", "show"),
+    "checks.afterwards.last": ("bad_output", "last_report", "origin"),
+    "checks.doctor": ("doctor",),
+    "checks.max_traces": ("max_traces",),
+    "checks.region": ("Region", "block_until_checked", "checked"),
+    "compiles.compilations": ("compilations", "record_compilations"),
+    "errors": ("CheckError", "NonFiniteError", "TraceBudgetError", "UsageError"),
+    "notebook.show": ("show",),
+    "records": ("Compilations", "Finding", "Origin", "Report"),
+    "trees.finite_map": ("FiniteMap", "finite_map"),
 }
+"""The public names, by the module they are from."""
+
+_MODULES = {name: f"jaxdbg.{home}" for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'jaxdbg' has no attribute {name!r}")
-    module, attribute = _HOMES[name]
-    value = getattr(importlib.import_module(module), attribute)
+    value = getattr(importlib.import_module(_MODULES[name]), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted([*_HOMES, "__version__"])
+    return sorted([*_MODULES, "__version__"])
 
 
 def load_ipython_extension(ip: Any) -> None:
     """Called by `%load_ext jaxdbg`."""
-    from jaxdbg import notebook as magics
+    from jaxdbg import notebook
 
-    magics.load(ip)
+    notebook.load(ip)
 
 
 def unload_ipython_extension(ip: Any) -> None:
     """Called by `%unload_ext jaxdbg`."""
-    from jaxdbg import notebook as magics
+    from jaxdbg import notebook
 
-    magics.unload(ip)
+    notebook.unload(ip)

@@ -171,8 +171,9 @@ class Region:
         After `record=True` or `async_=True` the program has run on, and the user's
         modules, optimizers and variables hold what came out of it. Each place that a
         checked call has overwritten gets back the array that the failing call was
-        given; what the user has put somewhere stays. What is kept for this, and for
-        how long, says `jaxdbg.checks.afterwards.kept_calls`.
+        given; what the user has put somewhere stays. For this the arguments of the
+        first failing call of each function are kept, and of a few more calls as long
+        as they take up to 64 MiB, until a later checked region calls a jitted function.
 
         Returns:
             What was put back, and what was not, and why; as text, if printed.

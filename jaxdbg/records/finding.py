@@ -61,8 +61,9 @@ class Finding:
         """The array that the failing call gave, with its bad elements.
 
         The results of a failing call are not used, so the user's model holds other
-        arrays, the last good ones. The bad results are kept beside, by the rules of
-        `jaxdbg.checks.afterwards.kept_calls`; what they held is in `outputs` for good.
+        arrays, the last good ones. The bad results of the region that failed last are
+        kept beside, up to 256 MiB, until a later checked region calls a jitted
+        function; what they held is in `outputs` for good.
 
         Arguments:
             path: of a bad leaf, one of `paths`; by default the one at `path`.

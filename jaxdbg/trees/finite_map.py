@@ -138,12 +138,19 @@ class FiniteMap:
     ) -> pictures.Picture:
         """The elements of a leaf as a picture in which no bad one is lost.
 
-        Arguments and errors as of `jaxdbg.trees.pictures.picture`, and:
+        Arguments:
+            path: of the leaf, or its number.
+            window: for each axis a slice without a step, or an index; for axes that
+                are not given, and by default, all of it.
+            axes: the axis that runs down and the one that runs across, by default the
+                last two; all others are put into the tiles.
+            most: at most how many tiles the picture is high and wide.
 
         Raises:
             KeyError: there is no leaf at the path.
             LookupError: the array is gone, see `array`.
-            UsageError: the leaf is no array of numbers.
+            UsageError: the leaf is no array of numbers, or the window or the axes do
+                not fit it.
         """
         leaf, array = self[path], self.array(path)
         if not isinstance(array, ARRAYS) or not statistics.is_number(array.dtype):

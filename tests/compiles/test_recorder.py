@@ -290,3 +290,23 @@ def test_listeners_that_another_has_cleared_are_no_matter(monkeypatch):
         jax.jit(lambda x: x + 1)(1.0)
     assert region.report.notices == ()
     assert util.test_event_listener is before
+
+
+def test_a_script_records_what_it_wants() -> None:
+    f = jax.jit(lambda x: x + 2)
+    with jaxdbg.record_compilations() as recording:
+        f(np.ones(3, np.float32))
+    f(np.ones(4, np.float32))
+    names = {(e.function, e.phase) for e in recording.compilations().events}
+    assert ("<lambda>", "compile") in names
+    assert len(recording.compilations().of("<lambda>")) == 3
+    assert not recorder.recorder().is_on
+    recording.stop()
+    assert not recorder.recorder().is_on
+
+
+def test_a_recording_leaves_that_of_others_running(log) -> None:
+    with jaxdbg.record_compilations():
+        pass
+    jax.jit(lambda x: x + 3)(np.ones(3, np.float32))
+    assert len(log()) == 3
