@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -259,9 +261,10 @@ def test_where_tracing_again_breaks_the_origin_is_told_without_a_module(monkeypa
         raise KeyError("of ours")
 
     # In the function, too, what is ours is told as ours.
-    for name in ("_flat", "_marking"):
+    scope = SimpleNamespace(naming=broken, installed=nullcontext)
+    for name, part in (("_flat", broken), ("_scopes", lambda *_: [scope])):
         with monkeypatch.context() as patch:
-            patch.setattr(trace_afresh, name, broken)
+            patch.setattr(trace_afresh, name, part)
             with jaxdbg.checked(record=True) as region:
                 jax.jit(log_of)(f32(-1, 1))
         (finding,) = region.report.findings
