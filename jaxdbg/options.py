@@ -13,8 +13,9 @@ from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
 from jaxdbg.errors import UsageError, did_you_mean
+from jaxdbg.records.finding_kinds import FINDING_KINDS
 
-ERROR_CATEGORIES = ("index", "div")
+ERROR_CATEGORIES = tuple(kind.name for kind in FINDING_KINDS.values() if kind.optional)
 """What `errors` may name beyond the checks that are always on."""
 
 

@@ -9,6 +9,7 @@ from jaxdbg.checks.session import Session
 from jaxdbg.compiles.listener import Phase
 from jaxdbg.errors import TraceBudgetError
 from jaxdbg.options import Options
+from jaxdbg.records.finding_kinds import kind_of_stage
 
 
 def exceeded(session: Session, phase: Phase, times: int) -> TraceBudgetError | None:
@@ -19,14 +20,16 @@ def exceeded(session: Session, phase: Phase, times: int) -> TraceBudgetError | N
         phase: what begins.
         times: how often it was begun for its function in the region, with this time.
     """
-    kind = {"trace": "traces", "compile": "compiles"}.get(phase.phase)
+    kind = kind_of_stage(phase.phase)
     function = phase.function
     if kind is None or phase.hidden or not function.user:
         return None
-    budget = _budget(session.options, kind, function.name)
+    budget = _budget(session.options, kind.name, function.name)
     if budget is None or times <= budget:
         return None
-    return over_budget(kind, session.next_call(function), times, budget, phase.reason)
+    return over_budget(
+        kind.name, session.next_call(function), times, budget, phase.reason
+    )
 
 
 def _budget(options: Options, kind: str, function: str) -> int | None:

@@ -32,6 +32,7 @@ from jaxdbg.origins.search.assertions import asserted_values
 from jaxdbg.origins.search.search import first_birth, search
 from jaxdbg.origins.search.time_limit import OutOfTime, TimeLimit
 from jaxdbg.records import Origin, SourceFrame
+from jaxdbg.records.finding_kinds import FINDING_KINDS
 from jaxdbg.trees import finiteness
 from jaxdbg.trees.call_names import input_names
 from jaxdbg.trees.copies import is_gone
@@ -103,7 +104,7 @@ def of_check(case: Case, exception: Any) -> Verdict:
         exception: checkify's own exception for it.
     """
     origin = None
-    if type(exception).__name__ == "FailedCheckError":
+    if type(exception).__name__ == FINDING_KINDS["check"].error:
         origin = _Diagnosis(case).of_checked_value("finite" in str(exception))
     return Verdict(failure_messages.failed_check(exception, case.run.call, origin))
 

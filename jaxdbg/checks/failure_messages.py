@@ -18,6 +18,7 @@ from jaxdbg.options import Options
 from jaxdbg.origins.describe import reached
 from jaxdbg.records import Finding, LeafStats, Origin, Reason
 from jaxdbg.records.advice import judged
+from jaxdbg.records.finding_kinds import FINDING_KINDS, kind_of_error
 from jaxdbg.trees.paths import element_path
 from jaxdbg.views import origin_brief_text, words
 from jaxdbg.views.retrace_wording import changed
@@ -141,9 +142,7 @@ def failed_check(
         origin: the story of the value it caught, where it is about one.
     """
     text = text_of(exception)
-    kind = {"OOBError": "index", "DivisionByZeroError": "div"}.get(
-        type(exception).__name__, "check"
-    )
+    kind = kind_of_error(type(exception).__name__).name
     wanted: type[Exception] = AssertionError
     title, place = text.short, _raised_at(exception)
     location = place_of(*place) if place is not None else ""
@@ -202,7 +201,7 @@ def over_budget(
         reason: what differs from the earlier call that is most like this one.
         limit: what sets the budget; the option of a region by default.
     """
-    name, done = call.function.name, {"traces": "traced", "compiles": "compiled"}[kind]
+    name, done = call.function.name, FINDING_KINDS[kind].verb
     where = f" in {call.scope}" if call.scope else ""
     lines = [
         f"{name} is being {done} for the {words.ordinal(times)} time{where}; "

@@ -11,6 +11,7 @@ import math
 from typing import NamedTuple
 
 from jaxdbg.records import Report, TreeHistory
+from jaxdbg.records.finding_kinds import kind_of
 from jaxdbg.views.words import count
 
 WINDOW = 64
@@ -41,7 +42,7 @@ class _Growth(NamedTuple):
 
 def lines(report: Report) -> list[str]:
     """For a report of a NaN or an Inf: which leaf of each tree grew most before."""
-    if not any(f.kind in ("nan", "inf") for f in report.findings):
+    if not any(kind_of(f.kind).subject == "value" for f in report.findings):
         return []
     return [line for history in report.histories if (line := _line(history))]
 

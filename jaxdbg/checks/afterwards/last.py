@@ -9,6 +9,7 @@ from jaxdbg.checks.afterwards import kept_calls
 from jaxdbg.checks.afterwards.rewind import Rewound, rewind
 from jaxdbg.errors import Failure, UsageError, did_you_mean
 from jaxdbg.records import Finding, Origin, Report
+from jaxdbg.records.finding_kinds import kind_of
 from jaxdbg.records.keeper import outputs_not_kept
 from jaxdbg.views import words
 
@@ -192,13 +193,5 @@ def _call(finding: Finding) -> str:
 
 
 def _without(finding: Finding) -> str:
-    about, first = _ABOUT.get(finding.kind, "a check"), finding.message.splitlines()[0]
+    about, first = kind_of(finding.kind).about, finding.message.splitlines()[0]
     return f"This finding has no origin, it is about {about}: {first}"
-
-
-_ABOUT = {
-    "traces": "tracing",
-    "compiles": "compiling",
-    "index": "an index",
-    "div": "a division of integers",
-}

@@ -24,10 +24,9 @@ from jaxdbg.jax_internals.names import jax_version, jaxpr_as_fun
 from jaxdbg.origins.found import Birth
 from jaxdbg.origins.search.search import first_birth, search
 from jaxdbg.records import Finding
+from jaxdbg.records.finding_kinds import kind_of
 from jaxdbg.records.keeper import inputs_not_kept
 from jaxdbg.views import words
-
-CHECKS = ("check", "index", "div")
 
 FILES = (
     "repro.py",
@@ -78,7 +77,7 @@ def write(finding: Finding, path: Any, overwrite: bool) -> Written:
 
 
 def _kept(finding: Finding) -> KeptCall:
-    if finding.kind in ("traces", "compiles"):
+    if kind_of(finding.kind).subject == "budget":
         raise RuntimeError(
             f"Nothing to reproduce: {finding.function} was over its budget of "
             f"{finding.kind}, which is no value that went bad."
@@ -116,6 +115,7 @@ class _Folder:
 
     def __init__(self, finding: Finding, call: KeptCall, folder: Path):
         self._finding, self._call, self._folder = finding, call, folder
+        self._kind = kind_of(finding.kind)
         self._notes: list[str] = []
         self._devices, self._lapack = 1, False
 
@@ -123,7 +123,7 @@ class _Folder:
         """Writes all of it."""
         finding, call = self._finding, self._call
         title = finding.message.partition("\n")[0]
-        operation = None if finding.kind in CHECKS else self._operation()
+        operation = None if self._kind.subject == "check" else self._operation()
         told = self._whole()
         if operation is None and not told:
             raise RuntimeError(
@@ -139,7 +139,7 @@ class _Folder:
             operation=operation,
             call=told,
             bad=call.bad,
-            check=finding.kind in CHECKS,
+            check=self._kind.subject == "check",
             why=self._notes,
         )
         (self._folder / "repro.py").write_text(script.text(about))
@@ -168,10 +168,10 @@ class _Folder:
 
     def _function(self) -> Callable[..., list[Any]]:
         """The call as a function of its flat arguments; a check is its first output."""
-        kind, jaxpr = self._finding.kind, self._call.jaxpr
-        if kind not in CHECKS and not has_checks(jaxpr):
+        kind, jaxpr = self._kind, self._call.jaxpr
+        if kind.subject != "check" and not has_checks(jaxpr):
             return jaxpr_as_fun(replayable(jaxpr))
-        errors = (kind,) if kind in ("index", "div") else ()
+        errors = (kind.name,) if kind.optional else ()
         checked = functionalise(jaxpr, errors)
         run = jaxpr_as_fun(replayable(checked.jaxpr))
 
@@ -179,7 +179,7 @@ class _Folder:
             error, outs = checked.split(run(*args))
             flags = [e for e in jax.tree.leaves(error) if e.dtype == bool]
             failed = jax.numpy.stack([f.any() for f in flags]).any()
-            return [failed, *outs] if kind in CHECKS else outs
+            return [failed, *outs] if kind.subject == "check" else outs
 
         return function
 
