@@ -1,4 +1,4 @@
-"""Regions: a call is run checked, judged, and what it was given is kept."""
+"""Regions: each call is run, checked and judged; a failing call keeps its arrays."""
 
 from jaxdbg.checks import keeper
 

@@ -59,7 +59,7 @@ def text_of(exception: Any) -> Text:
 
 
 class _Words:
-    """A text that stands for an array, also inside of a dict or a list."""
+    """A text in place of an array, also inside a dict or a list."""
 
     def __init__(self, text: object):
         self._text = text
@@ -91,7 +91,7 @@ def _in_words(value: Any) -> Any:
 
 
 def _differences(form: str, values: dict[str, Any]) -> list[str]:
-    """How the two arrays differ that stand on both sides of a `!=` in the text."""
+    """How the two arrays on both sides of a `!=` in the text differ."""
     names = re.search(r"\{(\w+)\} != \{(\w+)\}", form)
     if names is None:
         return []

@@ -1,9 +1,9 @@
 """From a call whose results are bad to the failure that is raised, or to none.
 
-What decides is where the badness comes from. Born by arithmetic: a failure. Placed by
-a literal or a constant: none. Came in through an argument: a failure where it spread,
-none where it stayed in its elements. Not to be found out: a failure where all inputs
-are good; but a -Inf that cannot be told from a mask is taken for one.
+The origin of a bad value decides. Born by arithmetic: a failure. A literal or a
+constant: none. Came in through an argument: a failure if it spread, none if it stayed
+in its elements. Origin not found: a failure if all inputs are good, except for a -Inf,
+which may be a mask.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Case:
             earlier failure need not be reported any more.
         again: runs the call once more with other arguments; returns its outputs.
         options: of the region.
-        broke: is told of a part of jaxdbg that breaks, with what it was doing.
+        broke: notes that a part of jaxdbg broke, with what it was doing.
     """
 
     run: Run
@@ -248,13 +248,13 @@ class _Diagnosis:
 
     def _origin(self, found: Found, output: int | None) -> Origin:
         try:
-            return describe.describe(found, self._told_case(), output)
+            return describe.describe(found, self._case_of_origin(), output)
         except Exception as error:
             # What failed is to say why, not that the value is bad.
             self._case.broke("telling where a value was born", error)
             return Origin(found.verdict, found.kind, notes=found.notes)
 
-    def _told_case(self) -> describe.Case:
+    def _case_of_origin(self) -> describe.Case:
         case, run = self._case, self._run
         fails, why_not = self._fails()
         context = Context(
@@ -280,19 +280,19 @@ class _Diagnosis:
         )
 
     def _located(self, context: Context, site: Site) -> Where:
-        """Where an equation stands; of an eager one, where the user called it."""
+        """Where an equation is written; for an eager one, where the user called it."""
         where = locate(site, context)
         line = self._case.place.line
         if where.source is not None or line is None:
             return where
         source = source_lines.source_frame(line)
         name = str(site.eqn.primitive.name)
-        told, direct = wording.in_source(name, source_lines.marked(source))
+        expression, direct = wording.in_source(name, source_lines.marked(source))
         library = where.library_source
         return replace(
             where,
             source=source,
-            expression=told or where.expression,
+            expression=expression or where.expression,
             library_source=None if direct and _is_of_jax(library) else library,
             notes=(),  # that its module is not known is no news
         )

@@ -98,7 +98,7 @@ def unnamed(call: Call, origin: Origin) -> NonFiniteError:
 
 
 def inside(call: Call, origin: Origin) -> NonFiniteError:
-    """An operation inside a jitted call gave a NaN or an Inf (`--every-op`)."""
+    """The result of an operation inside a jitted call is NaN or Inf (`--every-op`)."""
     headline = f"{KINDS[origin.kind]} inside {call}"
     origin = replace(origin, headline=headline)
     lines = [
@@ -173,7 +173,7 @@ def failed_check(
 
 
 def _check_error(wanted: type[Exception]) -> type[CheckError]:
-    """A CheckError that is also of the type the user gave to the assertion."""
+    """A CheckError that is also of the type that the assertion is to raise."""
     if issubclass(CheckError, wanted):
         return CheckError
     try:

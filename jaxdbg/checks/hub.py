@@ -88,7 +88,7 @@ class Hub:
                     self.broke("installing its hooks", error)
 
     def close(self, region: OpenRegion) -> None:
-        """Removes a region, wherever it stands; the last one removes the hooks."""
+        """Removes a region; the last one removes the hooks."""
         with self._lock:
             self._open = [r for r in self._open if r is not region]
             if not self._open and self._hooks is not None:

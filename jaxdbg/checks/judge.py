@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from jaxdbg.checks import diagnosis
-from jaxdbg.checks.afterwards.bad_outputs import Room
+from jaxdbg.checks.afterwards.bad_outputs import Limits
 from jaxdbg.checks.afterwards.kept_calls import KeptCall
 from jaxdbg.checks.calls.call import Call, Run, UserPlace
 from jaxdbg.checks.diagnosis import NO_FAILURE, Case, Verdict
@@ -31,7 +31,7 @@ class Judge:
         self._session = session
         self._options = session.options
         self._names = names
-        self._room = Room()
+        self._limits = Limits()
         self._failed: set[Call] = set()
         self._followed: set[Function] = set()
         self._placed: set[tuple[int, ...]] = set()
@@ -148,7 +148,7 @@ class Judge:
     # -- what is kept ----------------------------------------------------------------
 
     def _inputs(self, run: Run, suspects: Sequence[int]) -> KeptCall | None:
-        """What the call was given, for `repro` and `rewind`."""
+        """The arguments of the call, for `repro` and `rewind`."""
         options = self._options
         try:
             if not self._session.kept.has_room(run.call, run.args):
@@ -173,8 +173,8 @@ class Judge:
         try:
             failure.finding = replace(
                 failure.finding,
-                outputs=self._room.of(bad),
-                pictures=self._room.pictures_of(bad),
+                outputs=self._limits.of(bad),
+                pictures=self._limits.pictures_of(bad),
             )
             runs_on = self._options.record or self._options.async_
             return self._session.kept.fitting(bad.arrays, copy=runs_on)

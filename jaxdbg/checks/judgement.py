@@ -16,7 +16,7 @@ class Judgement:
 
     Attributes:
         failure: the error, with its finding.
-        inputs: what the call was given; None if it is not kept.
+        inputs: the arguments of the call; None if they are not kept.
         outputs: the bad results that are kept, by path.
         follows: whether the call only passed on a value of an earlier finding.
     """

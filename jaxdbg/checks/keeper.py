@@ -1,4 +1,4 @@
-"""Answers what findings ask of the arrays that their calls were given or returned."""
+"""Answers a finding that asks for the arguments or the results of its call."""
 
 from __future__ import annotations
 

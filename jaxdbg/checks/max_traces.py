@@ -52,7 +52,7 @@ def max_traces(function: Any = None, n: Any = None) -> Any:
         n: how often it may be traced, 0 or more; cached calls are free.
 
     Returns:
-        The function with its budget; the decorator, where only a number is given.
+        The function with its budget; the decorator if there is only a number.
 
     Raises:
         UsageError: the number is none, or what is given cannot be called.
@@ -88,7 +88,7 @@ def _budgeted(function: Callable[..., Any], budget: _Budget) -> Callable[..., An
 
 
 def _guarded(function: Callable[..., Any], budget: _Budget) -> Callable[..., Any]:
-    """A jitted function: the recorder tells of its traces before they begin."""
+    """A jitted function: the recorder announces each of its traces before it begins."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
@@ -131,7 +131,7 @@ def _reason_of_the_trace_of(function: Function) -> Reason | None:
 
 
 class _Here(threading.local):
-    """What goes on in one thread: whether it is watched, and what was raised."""
+    """The state of one thread: whether it is watched, and what was raised."""
 
     watching = False
     failure: TraceBudgetError | None = None

@@ -9,7 +9,7 @@ from jaxdbg.jax_internals.functions import is_user_file
 def end_in_user_code(error: BaseException) -> None:
     """Cuts a traceback after the last frame of the user's, in place.
 
-    Then the traceback ends in the line that the user wrote, and `%debug` stands there.
+    Then the traceback ends in the line that the user wrote, where `%debug` starts.
     """
     last, tb = None, error.__traceback__
     while tb is not None:

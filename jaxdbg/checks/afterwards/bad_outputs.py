@@ -1,4 +1,4 @@
-"""What a failing call gave: its bad results, which nothing else holds.
+"""The bad results of a failing call, which nothing else holds.
 
 A failure keeps the results of the call out, so the user's model has its last good
 values, and where in a leaf the bad elements are could be seen nowhere. So a finding
@@ -82,13 +82,13 @@ def bad_of(results: Sequence[tuple[str, Any]]) -> Bad:
 
 
 @dataclass(slots=True)
-class Room:
-    """How much more a region keeps of what its failing calls gave.
+class Limits:
+    """How much more a region keeps of the results of its failing calls.
 
     Attributes:
-        leaves: of so many bad leaves what they hold; after that, of each finding only
-            of the worst.
-        pictures: so many pictures.
+        leaves: for how many more bad leaves statistics are kept; when used up, only
+            those of the worst leaf of each finding.
+        pictures: how many more pictures are kept.
     """
 
     leaves: int = 200_000

@@ -1,6 +1,6 @@
 """What is kept of a failing call when its region has ended: for `repro` and `rewind`.
 
-Kept is, of the region that failed last, what its failing calls were given:
+Of the region that failed last the arguments of its failing calls are kept:
 
 - the first failing call of a function of the user's, whatever its size: one set of
   inputs. Where the region raised, these are the arrays that the user's model holds
@@ -8,7 +8,7 @@ Kept is, of the region that failed last, what its failing calls were given:
 - further failing calls, `MANY` at most, as long as all that is kept of them takes
   `MORE` bytes at most.
 
-And what they gave that was bad, since nothing else holds it: `OUTPUTS` bytes in all,
+Their bad results are kept too, since nothing else holds them: `OUTPUTS` bytes in all,
 call by call, the worst leaf first; what does not fit is left out. Where the region ran
 on, these are copies, for the program may donate its own.
 
@@ -58,7 +58,7 @@ class KeptCall:
         number: which call of the region it was, of any function.
         jaxpr: its closed jaxpr; None for an AOT call.
         args: its flat arguments, with the values they had before it.
-        given: the very arrays it was given; where they were donated, their husks.
+        given: the very arrays that the user passed; the donated ones are deleted.
         names: what the arguments are called.
         paths: for arguments that the user's containers held, where.
         updates: which argument an output of a function replaces in the user's program,
@@ -130,12 +130,12 @@ class KeptCalls:
 
     calls: list[tuple[Finding, KeptCall]] = field(default_factory=list)
     outputs: list[tuple[Finding, Mapping[str, Any]]] = field(default_factory=list)
-    room: int = field(default_factory=lambda: OUTPUTS)
+    bytes_left: int = field(default_factory=lambda: OUTPUTS)
     opened: int = field(default_factory=lambda: next(_openings))
     closed: int = -1
 
     def has_room(self, call: Call, args: Sequence[Any]) -> bool:
-        """Whether what a failing call was given is kept, by the rules above."""
+        """Whether the arguments of a failing call are kept, by the rules above."""
         if len(self.calls) >= MANY:
             return False
         users = [c for _, c in self.calls if c.call.function.user]
@@ -145,22 +145,22 @@ class KeptCalls:
         return nbytes([*more, args]) <= MORE
 
     def add(self, finding: Finding, call: KeptCall) -> None:
-        """Keeps what a failing call was given."""
+        """Keeps the arguments of a failing call."""
         self.calls.append((finding, call))
         _keep(self)
 
     def fitting(self, outputs: Mapping[str, Any], copy: bool) -> dict[str, Any]:
-        """Those bad results of a failing call for which there is room.
+        """Those bad results of a failing call that still fit.
 
         Arguments:
             outputs: by path, the worst first.
-            copy: whether the program goes on with them, and may donate them.
+            copy: whether the program runs on with them, and may donate them.
         """
         found = {}
         for path, array in outputs.items() if len(self.outputs) < MANY else ():
             size = int(getattr(array, "nbytes", 0))
-            if size <= self.room and not is_gone(array):
-                self.room -= size
+            if size <= self.bytes_left and not is_gone(array):
+                self.bytes_left -= size
                 found[path] = array
         arrays = [a for a in found.values() if isinstance(a, jax.Array)]
         if not copy or not arrays:
@@ -222,9 +222,9 @@ def outputs_of(finding: Finding) -> Mapping[str, Any] | None:
 
 
 def _updates(run: Run, earlier: EarlierCalls) -> dict[tuple[Any, int], int]:
-    """Outputs of functions that take the place of an argument, as far as one can tell.
+    """Outputs of functions that take the place of an argument, where that is known.
 
-    What a call made and this call was given is, most likely, a variable of the user's
+    A result of a call that this call takes is, most likely, a variable of the user's
     loop; and a library's jit says which output is the new value of which argument.
     """
     found: dict[tuple[Any, int], list[int]] = {}
@@ -240,6 +240,6 @@ def _updates(run: Run, earlier: EarlierCalls) -> dict[tuple[Any, int], int]:
 
 
 def nbytes(calls: Sequence[Sequence[Any]]) -> int:
-    """Bytes of the arrays that some calls were given, each array counted once."""
+    """Bytes of the arguments of some calls, each array counted once."""
     arrays = {id(a): a for args in calls for a in args if not is_gone(a)}
     return sum(int(getattr(a, "nbytes", 0)) for a in arrays.values())

@@ -25,7 +25,7 @@ from jaxdbg.trees.names import Names
 from jaxdbg.trees.paths import CannotWrite, NoSuchPlace, read, write
 
 MAX_LINES = 8
-"""How many things that cannot be put back are told one by one."""
+"""How many things that cannot be put back are listed one by one."""
 
 Namespaces = Sequence[Mapping[str, object]]
 
@@ -67,7 +67,7 @@ class Rewound:
 
 
 def rewind(calls: Sequence[KeptCall], namespaces: Namespaces) -> Rewound:
-    """Puts back what some failing calls were given.
+    """Puts back the arguments of some failing calls.
 
     Arguments:
         calls: the failing calls of one region, the first one first. Of a later one

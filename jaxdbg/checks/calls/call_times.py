@@ -1,6 +1,6 @@
 """Notes when the calls of a region ran, in bounded memory.
 
-When there is no more room, of two neighbours the slower one stays, and from then on one
+When the log is full, of two neighbours the slower one stays, and from then on one
 of twice as many calls is kept: slow steps are what one looks for in a timeline.
 """
 

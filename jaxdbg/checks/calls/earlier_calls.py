@@ -1,9 +1,9 @@
 """What a region remembers of its earlier calls: who made an array, and how it grew.
 
 A bad value that came in through an argument was made somewhere. Every call of a region
-is noted with weak references to what it was given and what it gave, so that the array
-leads back to the call that made it, and, where the user still holds what that call was
-given, to the operation in it.
+is noted with weak references to its arguments and results, so that the array leads
+back to the call that made it, and, while the user still holds the arguments of that
+call, to the operation in it.
 
 What this holds of the user's program: nothing but the small results (a loss, a norm:
 `SMALL` elements at most) of the last `GROWTH` calls of each function. All else is weak,
@@ -33,7 +33,7 @@ RECENT = 64
 """How many calls are noted before those whose results are gone are forgotten."""
 
 GROWTH = 8
-"""Over how many calls of a function growth is told."""
+"""Over how many calls of a function growth is reported."""
 
 SMALL = 16
 """Elements of the results that are held for that."""
@@ -177,14 +177,14 @@ class EarlierCalls:
 
         So what is remembered of a call is in proportion to what lives of it.
         """
-        room = MAX_CALLS // 2
+        most = MAX_CALLS // 2
         for note in self._recent:
             if living := note.living():
                 note.outs = living
                 note.args = tuple(_gone if r() is None else r for r in note.args)
-                (self._early if len(self._early) < room else self._late).append(note)
+                (self._early if len(self._early) < most else self._late).append(note)
         self._recent = []
-        if len(self._early) == room:
+        if len(self._early) == most:
             self._early = [n for n in self._early if n.living()]
 
     def _small_outputs(self, jaxpr: Any) -> tuple[int, ...]:
@@ -199,7 +199,7 @@ class EarlierCalls:
 
 
 def _weak(values: Sequence[Any]) -> tuple[Any, ...]:
-    """A callable for each value that gives it back, or None once it is gone."""
+    """A callable for each value that returns it, or None once it is gone."""
     try:
         return tuple(map(weakref.ref, values))
     except TypeError:  # a number of Python's among them

@@ -59,7 +59,7 @@ class Watched:
 
     Attributes:
         name: what the user calls it.
-        tree: finds it, and gives None where it is not to be found.
+        tree: finds it; returns None if it is not there.
         found: whether it was ever there.
         rows: what it held, call by call.
     """
@@ -108,7 +108,7 @@ class Watched:
         return sum(array.nbytes for array in arrays if array is not None)
 
     def history(self, failed: Sequence[Finding]) -> TreeHistory:
-        """The rows as a record, with what calls gave that failed."""
+        """The rows as a record, with the results of calls that failed."""
         rows = [*self.rows]
         for finding in failed:
             row = self._of_failure(finding)
@@ -154,7 +154,7 @@ class Watched:
         return arrays
 
     def _of_failure(self, finding: Finding) -> Row | None:
-        """What a call would have given, had it not failed: its bad leaves."""
+        """The bad leaves of a call that failed, as the row it would have left."""
         index = {path: i for i, path in enumerate(self._paths)}
         bad, nan = (np.zeros(len(index), np.int64) for _ in range(2))
         for path in finding.paths:

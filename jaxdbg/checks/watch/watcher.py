@@ -1,10 +1,10 @@
 """A few numbers of each leaf of a watched tree, over the calls of a region.
 
-A tree is looked at when the next call begins: only then does it hold what the last one
-gave (`nnx.jit` writes to a module after the call). Looking may take a twentieth of a
-second, and beyond that two percent of the time of the region. So the first calls are
-all seen, then a quick loop is sampled, and a slow one is seen call by call. What is
-still being computed is not waited for.
+A tree is looked at when the next call begins: only then does it hold the results of
+the last one (`nnx.jit` writes to a module after the call). Looking may take a
+twentieth of a second, and beyond that two percent of the time of the region. So the
+first calls are all seen, then a quick loop is sampled, and a slow one is seen call by
+call. What is still being computed is not waited for.
 
 The call that fails is known exactly all the same, from its finding: its outputs are not
 in the tree, since the failure keeps them out.
@@ -135,17 +135,17 @@ class Watcher:
     def histories(self) -> tuple[TreeHistory, ...]:
         """What was seen up to now."""
         try:
-            return self._told()
+            return self._histories()
         except Exception as error:
-            self._session.broke("telling what was watched", error)
+            self._session.broke("freezing what was watched", error)
             return ()
 
-    def _told(self) -> tuple[TreeHistory, ...]:
+    def _histories(self) -> tuple[TreeHistory, ...]:
         failed = [f for f in self._session.findings if f.paths][:1]
         seen = (len(failed), *((id(t.rows[-1]), len(t.rows)) for t in self._seen()))
         if self._frozen is None or self._frozen[0] != seen:
-            told = tuple(tree.history(failed) for tree in self._seen())
-            self._frozen = seen, told
+            rows = tuple(tree.history(failed) for tree in self._seen())
+            self._frozen = seen, rows
         return self._frozen[1]
 
     def _seen(self) -> list[Watched]:
@@ -182,7 +182,7 @@ class Watcher:
         return took
 
     def _meet(self, call: Invocation) -> None:
-        """Begins to watch the modules and optimizers that a new function is given."""
+        """Begins to watch the modules and optimizers that a new function takes."""
         jaxpr = call.params["jaxpr"]
         if id(jaxpr) in self._met or len(self._met) >= MAX_FUNCTIONS:
             return

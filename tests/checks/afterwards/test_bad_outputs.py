@@ -16,7 +16,7 @@ import jaxdbg
 from jaxdbg import Finding, NonFiniteError, Region, Report, UsageError
 from jaxdbg.checks import diagnosis
 from jaxdbg.checks.afterwards import kept_calls
-from jaxdbg.checks.afterwards.bad_outputs import GROUP, Bad, Room, bad_of
+from jaxdbg.checks.afterwards.bad_outputs import GROUP, Bad, Limits, bad_of
 from jaxdbg.records import LeafStats, PanelContent, TreeStats
 from jaxdbg.views import panel_html
 from jaxdbg.views.panel.data import panel_data
@@ -228,13 +228,13 @@ def test_a_region_keeps_so_much_and_no_more() -> None:
         worst[6] = np.nan
         return bad_of([(f"a{i}", array) for i in range(n)] + [("b", worst)])
 
-    room = Room(leaves=6, pictures=10)
-    assert [leaf.path for leaf in room.of(bad(4))] == ["a0", "a1", "a2", "a3", "b"]
-    assert [leaf.path for leaf in room.of(bad(4))] == ["b"]
-    first = room.pictures_of(bad(20))
+    limits = Limits(leaves=6, pictures=10)
+    assert [leaf.path for leaf in limits.of(bad(4))] == ["a0", "a1", "a2", "a3", "b"]
+    assert [leaf.path for leaf in limits.of(bad(4))] == ["b"]
+    first = limits.pictures_of(bad(20))
     assert [p.path for p in first] == ["b", *(f"a{i}" for i in range(7))]
-    assert len(room.pictures_of(bad(20))) == 2
-    assert room.pictures_of(bad(20)) == ()
+    assert len(limits.pictures_of(bad(20))) == 2
+    assert limits.pictures_of(bad(20)) == ()
     assert first[0].worst[: 5 * 3] == "000" * 2 + "010"[:3] + "222" + "000"
 
 

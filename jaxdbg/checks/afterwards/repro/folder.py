@@ -124,8 +124,8 @@ class _Folder:
         finding, call = self._finding, self._call
         title = finding.message.partition("\n")[0]
         operation = None if self._kind.subject == "check" else self._operation()
-        told = self._whole()
-        if operation is None and not told:
+        call_text = self._whole()
+        if operation is None and not call_text:
             raise RuntimeError(
                 "Nothing of this can be taken along: " + "; ".join(self._notes) + "."
             )
@@ -137,7 +137,7 @@ class _Folder:
             devices=self._devices,
             lapack=self._lapack,
             operation=operation,
-            call=told,
+            call=call_text,
             bad=call.bad,
             check=self._kind.subject == "check",
             why=self._notes,
@@ -152,7 +152,7 @@ class _Folder:
     def _whole(self) -> str:
         call, jaxpr = self._call, self._call.jaxpr
         avals = jaxpr.in_avals
-        (self._folder / "call.txt").write_text(_told(call))
+        (self._folder / "call.txt").write_text(_call_text(call))
         try:
             program = programs.exported(self._function(), avals)
         except Exception as error:
@@ -217,7 +217,9 @@ class _Folder:
         text = operations.spelled(eqn, names)
         output = 0
         given = [jax.numpy.asarray(a) for a in arrays]
-        if text is None or not operations.gives(text, names, given, birth.result):
+        if text is None or not operations.evaluates_to(
+            text, names, given, birth.result
+        ):
             text, output = "", _which(eqn, operands, birth)
             try:
                 program = programs.exported(
@@ -234,7 +236,7 @@ class _Folder:
         return script.Operation(
             where=self._where(),
             names=names,
-            told=[_type(a) for a in arrays],
+            types=[_type(a) for a in arrays],
             text=text,
             primitive=eqn.primitive.name,
             output=output,
@@ -272,7 +274,7 @@ def _which(eqn: Any, operands: Sequence[Any], birth: Birth) -> int:
     return 0
 
 
-def _told(call: KeptCall) -> str:
+def _call_text(call: KeptCall) -> str:
     """What `call.txt` says."""
     jaxpr = call.jaxpr
     lines = [call.call.in_words, "", "inputs.npz:"]

@@ -61,7 +61,9 @@ def spelled(eqn: Any, names: Sequence[str]) -> str | None:
     return None
 
 
-def gives(text: str, names: Sequence[str], operands: Sequence[Any], want: Any) -> bool:
+def evaluates_to(
+    text: str, names: Sequence[str], operands: Sequence[Any], want: Any
+) -> bool:
     """Whether an expression is bad where the equation was: else it is not its own."""
     try:
         got = eval(
@@ -105,9 +107,9 @@ def _cumulative(name: str, x: str, params: dict[str, Any]) -> str:
 def _dot(names: Sequence[str], params: dict[str, Any]) -> str:
     numbers = params["dimension_numbers"]
     kind = params["preferred_element_type"]
-    told = f', preferred_element_type="{np.dtype(kind)}"' if kind is not None else ""
+    dtype = f', preferred_element_type="{np.dtype(kind)}"' if kind is not None else ""
     lists = tuple(tuple(tuple(map(int, axes)) for axes in pair) for pair in numbers)
-    return f"jax.lax.dot_general({', '.join(names)}, {lists}{told})"
+    return f"jax.lax.dot_general({', '.join(names)}, {lists}{dtype})"
 
 
 def _numbers(values: Sequence[Any]) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ class Operation:
     Attributes:
         where: its line, and where that is: `model.py:7: y = jnp.log(x)`.
         names: of its operands, in order.
-        told: of each operand shape and dtype: `float32[3,4]`.
+        types: of each operand shape and dtype: `float32[3,4]`.
         text: as Python; empty where it is a program of its own, `operation.mlirbc`.
         primitive: JAX's name of it.
         output: which of its results is bad.
@@ -25,7 +25,7 @@ class Operation:
 
     where: str
     names: Sequence[str]
-    told: Sequence[str]
+    types: Sequence[str]
     text: str
     primitive: str
     output: int = 0
@@ -112,8 +112,8 @@ def _head(about: Text, runs: bool) -> str:
         ]
     lines += ["import jax", "import jax.numpy as jnp", "import numpy as np", ""]
     for key, value in about.config.items():
-        told = json.dumps(value) if isinstance(value, str) else repr(value)
-        lines += [f'jax.config.update("{key}", {told})']
+        text = json.dumps(value) if isinstance(value, str) else repr(value)
+        lines += [f'jax.config.update("{key}", {text})']
     lines += [""] if about.config else []
     if about.lapack:
         lines += [
@@ -183,8 +183,8 @@ def run(name, args):
 
 def _operation(operation: Operation) -> str:
     names = ", ".join(operation.names)
-    told = ", ".join(
-        f"{n}: {t}" for n, t in zip(operation.names, operation.told, strict=True)
+    operands = ", ".join(
+        f"{n}: {t}" for n, t in zip(operation.names, operation.types, strict=True)
     )
     where = _plain(operation.where or "Its line is not known.")
     lines = [
@@ -194,13 +194,13 @@ def _operation(operation: Operation) -> str:
     unpacked = f"{names}," if len(operation.names) == 1 else names
     if operation.text:
         lines += [
-            f"    # {told}",
+            f"    # {operands}",
             f'    {unpacked} = load("operation.npz")',
             f"    return {operation.text}",
         ]
     else:
         lines += [
-            f"    # one equation of the jaxpr; {told}",
+            f"    # one equation of the jaxpr; {operands}",
             '    outputs = run("operation", load("operation.npz"))',
             f"    return outputs[{operation.output}]",
         ]
@@ -231,8 +231,8 @@ def _main(about: Text) -> str:
         shown = dict(list((about.bad or {}).items())[:MAX_OUTPUTS])
         lines.append("    outputs = call()")
         for i, name in shown.items():
-            told = json.dumps(f"the call: {name}")
-            lines.append(f"    bad.append(tell({told}, outputs[{i}]))")
+            title = json.dumps(f"the call: {name}")
+            lines.append(f"    bad.append(tell({title}, outputs[{i}]))")
     lines += [
         "    if all(bad):",
         '        print("Reproduced.")',
