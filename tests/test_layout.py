@@ -244,6 +244,10 @@ def test_architecture_draws_the_layers() -> None:
     assert [tuple(re.findall(r"`(\w+)`", row)) for row in rows] == [*LAYERS[::-1]]
 
 
+def test_architecture_names_what_is_there() -> None:
+    assert not_there((ROOT / "ARCHITECTURE.md").read_text()) == []
+
+
 def test_a_name_of_nothing_is_found() -> None:
     text = (
         "`records/` `records/report.py` `js/src/` `print(x)` `nowhere/` `records/a.py`"
