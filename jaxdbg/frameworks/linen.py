@@ -7,6 +7,9 @@ from typing import Any
 
 from jaxdbg.frameworks.protocol import Framework
 from jaxdbg.frameworks.reading import Reader, is_a, items
+from jaxdbg.jax_internals.requirements import private
+
+_DICT = private("flax.core.frozen_dict.FrozenDict._dict", "libraries")
 
 
 class Linen(Framework):
@@ -16,8 +19,8 @@ class Linen(Framework):
 
     def reader(self, cls: type) -> Reader | None:
         """Reads a FrozenDict as the dict inside."""
-        if is_a(cls, _core().FrozenDict):
-            return lambda value: items(value._dict)
+        if not _DICT.absent and is_a(cls, _core().FrozenDict):
+            return lambda value: items(_DICT.of(value))
         return None
 
     def with_item(self, container: object, key: object, value: object) -> Any:

@@ -21,10 +21,9 @@ from jaxdbg.jax_internals.requirements import Private, private
 
 _CONTEXT_NOW = private("jax._src.source_info_util._source_info_context", "modules")
 _CURRENT = private("jax._src.source_info_util.current", "modules")
-_CUSTOM = "jax._src.custom_derivatives"
-_FORWARD_RULE = private(f"{_CUSTOM}.custom_vjp.fwd", "modules")
-_BACKWARD_RULE = private(f"{_CUSTOM}.custom_vjp.bwd", "modules")
-_TANGENT_RULE = private(f"{_CUSTOM}.custom_jvp.jvp", "modules")
+_FORWARD_RULE = private("jax._src.custom_derivatives.custom_vjp.fwd", "modules")
+_BACKWARD_RULE = private("jax._src.custom_derivatives.custom_vjp.bwd", "modules")
+_TANGENT_RULE = private("jax._src.custom_derivatives.custom_jvp.jvp", "modules")
 
 RULE = "jaxdbg:rule:"
 """How the scope of a derivative rule begins; its number in `Rules` follows."""

@@ -1,4 +1,4 @@
-"""Private names of JAX, chex and flax: each lookup is a declaration of its purpose.
+"""Private names of JAX and other packages: a lookup is a declaration of its purpose.
 
 `private(...)` declares a name and is the only way to what it stands for. `REQUIREMENTS`
 is what was declared, so that `jaxdbg.doctor()` and the report of a region say what is
@@ -14,13 +14,12 @@ import functools
 import gc
 import importlib
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import CodeType, FrameType, FunctionType
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
-
-import jax
 
 from jaxdbg.errors import NotOffered
 
@@ -88,9 +87,13 @@ CAPABILITIES = {
         "a value born inside shard_map is followed into it",
         "a value born inside shard_map is not followed into it",
     ),
+    "libraries": Capability(
+        "modules of a library of models, and calls of its jit, are read",
+        "arrays in modules of a library, and calls of its jit, are known in part",
+    ),
     "names": Capability(
-        "the arguments that a call of nnx.jit updates are named",
-        "the arguments that a call of nnx.jit updates may go without a name",
+        "the arguments that a call of a library's jit updates are named",
+        "the arguments that a call of a library's jit updates may have no name",
     ),
 }
 """What jaxdbg can do, and what is lost where a name is missing that it rests on."""
@@ -113,7 +116,7 @@ class Private:
         lost: what does not work without it.
         variables: of the function, which are read in its frames or closures.
         constants: constants and names of attributes that its code holds.
-        since: the first version of JAX to have it, where not every supported one does.
+        since: the first version to have it, where not every supported one does.
     """
 
     name: str
@@ -143,14 +146,14 @@ class Private:
 
     @property
     def is_asked(self) -> bool:
-        """Whether there is a version to ask: nobody loads flax for a lookup."""
+        """Whether there is a version to ask: no other package is loaded for it."""
         parts = self.name.split(".")
         return parts[0] in ("jax", "chex") or ".".join(parts[:2]) in sys.modules
 
     @property
     def is_due(self) -> bool:
-        """Whether the installed JAX is new enough to have it."""
-        return is_as_new_as(self.since)
+        """Whether the installed version is new enough to have it."""
+        return is_as_new_as(self.since, self.name.partition(".")[0])
 
     def get(self) -> Any:
         """What the name stands for now.
@@ -254,11 +257,17 @@ def _by_capability(count: int) -> dict[str, list[Private]]:
     return {c: [r for r in REQUIREMENTS if r.capability == c] for c in CAPABILITIES}
 
 
-def is_as_new_as(version: str) -> bool:
-    """Whether the installed JAX is of a version or a later one; "" is the first."""
-    wanted = tuple(map(int, version.split("."))) if version else ()
-    installed: tuple[int, ...] = jax.__version_info__
-    return installed >= wanted
+def is_as_new_as(version: str, package: str = "jax") -> bool:
+    """Whether what is installed is of a version or a later one; "" is the first."""
+    return not version or _numbers(_version(package)) >= _numbers(version)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(n) for n in re.findall(r"\d+", version)[:3])
+
+
+def _version(package: str) -> str:
+    return str(getattr(sys.modules.get(package), "__version__", ""))
 
 
 # -- the lookup ----------------------------------------------------------------------
@@ -269,8 +278,7 @@ _IN_INSTANCES: Any = object()
 
 def _installed(name: str) -> str:
     package = name.partition(".")[0]
-    version = getattr(sys.modules.get(package), "__version__", "")
-    return f"{'JAX' if package == 'jax' else package} {version}"
+    return f"{'JAX' if package == 'jax' else package} {_version(package)}"
 
 
 def _absent(requirement: Private) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from warnings import warn
 
+from IPython import get_ipython
 from IPython.core.interactiveshell import InteractiveShell
 
 from jaxdbg.jax_internals.user_frames import local_names
@@ -164,7 +165,7 @@ def show(what: object = None, name: str | None = None) -> Panel | None:
     known = what is None or isinstance(what, Report | TreeStats | Compilations)
     if name is None and not known:
         name = caller.first_argument(frame, "what")
-    shell: Any = InteractiveShell._instance  # and not another class's, or a new one
+    shell: Any = get_ipython()  # None outside of IPython
     places = [shell.user_ns] if shell else [frame.f_globals, local_names(frame)]
     panel = _panel_of(what, name, places)
     if not is_notebook(shell):

@@ -49,6 +49,8 @@ def cell_number(file: str) -> int | None:
     # Never imported here: where IPython is not loaded, no file is a cell.
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
-    names = getattr(getattr(shell, "compile", None), "_filename_map", {})
-    number = names.get(file)
-    return number if isinstance(number, int) else None
+    if shell is None or not hasattr(shell.compile, "format_code_name"):
+        return None
+    _, name = shell.compile.format_code_name(file) or ("", "")  # "Cell", "In[3]"
+    number = name.removeprefix("In[").removesuffix("]")
+    return int(number) if number.isdecimal() else None

@@ -14,13 +14,24 @@ from jaxdbg.frameworks.protocol import Argument, CallArguments, Framework
 from jaxdbg.frameworks.reading import Reader, is_a
 from jaxdbg.jax_internals.closures import closed_over
 from jaxdbg.jax_internals.functions import attributes_of
+from jaxdbg.jax_internals.requirements import Private, private
 
 _TRANSFORMS = os.path.join("flax", "nnx", "transforms", "")
-_JIT = os.path.join(_TRANSFORMS, "compilation.py")
+
+
+def _call(name: str, since: str = "") -> Private:
+    return private(
+        f"flax.nnx.transforms.compilation.{name}.__call__",
+        "libraries",
+        variables=("self", "args", "kwargs"),
+        since=since,
+    )
+
+
 _CALLS = (
-    "JitWrapped.__call__",
-    "SimpleJitWrapped.__call__",
-    "SimpleJitPartialWrapped.__call__",
+    _call("JitWrapped"),
+    _call("SimpleJitWrapped"),
+    _call("SimpleJitPartialWrapped", since="0.12.8"),
 )
 
 
@@ -75,7 +86,7 @@ class Nnx(Framework):
 
     def is_call(self, code: CodeType) -> bool:
         """Whether code is the `__call__` of what `nnx.jit` returns."""
-        return code.co_qualname in _CALLS and code.co_filename.endswith(_JIT)
+        return any(code in call.codes() for call in _CALLS)
 
     def call_arguments(self, local: Mapping[str, Any]) -> CallArguments | None:
         """The arguments with the attributes of their modules."""

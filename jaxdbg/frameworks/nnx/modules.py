@@ -14,6 +14,9 @@ from jaxdbg.frameworks.reading import (
     own,
     quoted,
 )
+from jaxdbg.jax_internals.requirements import private
+
+_MAPPING = private("flax.nnx.statelib.State._mapping", "libraries")
 
 HIDDEN = "_pytree_"
 """How the attributes begin that NNX keeps in its modules for itself."""
@@ -38,7 +41,7 @@ def reader(cls: type) -> Reader | None:
     """How to read what holds values in NNX; None for other classes, and modules."""
     if is_a(cls, nnx().Variable):
         return VariableReader(raw, put)
-    if is_a(cls, nnx().State):
+    if is_a(cls, nnx().State) and not _MAPPING.absent:
         methods = frozenset(dir(nnx().State))
         return lambda value: _state_items(value, methods)
     if is_a(cls, nnx().List):
@@ -82,7 +85,7 @@ def _parts(value: Any) -> Children:
 
 def _state_items(state: Any, methods: frozenset[str], path: str = "") -> Children:
     """The leaves of a State; its inner dicts become States when one reads them."""
-    mapping = state if isinstance(state, dict) else vars(state)["_mapping"]
+    mapping = state if isinstance(state, dict) else _MAPPING.of(state)
     for key, child in mapping.items():
         attribute = is_name(key) and key not in methods
         step = f"{path}.{key}" if attribute else f"{path}[{quoted(key)}]"
