@@ -401,29 +401,30 @@ _ARRAYS = (jax.Array, np.ndarray, np.generic, int, float, complex)
 
 def _containers(path: str, value: Any, depth: int = 12) -> Iterator[tuple[str, str]]:
     """By path, the containers of a tree: their types and keys."""
-    if value is None:
-        yield path, "None"
-    elif isinstance(value, _ARRAYS) or not depth:
+    if isinstance(value, _ARRAYS) or not (depth or value is None):
         return
-    elif type(value) is dict:
-        yield path, f"dict with {_keys(value)}"
-        for key in value:
-            yield from _containers(f"{path}[{_key(key)}]", value[key], depth - 1)
-    elif type(value) in (list, tuple):
-        yield path, f"{type(value).__name__} of {len(value)}"
-        for i, inner in enumerate(value):
-            yield from _containers(f"{path}[{i}]", inner, depth - 1)
-    elif isinstance(value, tuple) and hasattr(value, "_fields"):
-        yield path, type(value).__name__
-        named = zip(value._fields, tuple.__iter__(value), strict=False)
-        for name, inner in named:
-            yield from _containers(f"{path}.{name}", inner, depth - 1)
-    elif isinstance(value, dict):
-        yield path, f"{type(value).__name__} with {_keys(value, ordered=True)}"
-        for key, inner in dict.items(value):
-            yield from _containers(f"{path}[{_key(key)}]", inner, depth - 1)
-    else:
-        yield path, _custom(value)
+    text, children = _container(value)
+    yield path, text
+    for step, child in children:
+        yield from _containers(f"{path}{step}", child, depth - 1)
+
+
+def _container(value: Any) -> tuple[str, list[tuple[str, Any]]]:
+    """The type and the keys of a container, and its children by their steps."""
+    kind = type(value).__name__
+    if value is None:
+        return "None", []
+    if type(value) is dict:
+        return f"dict with {_keys(value)}", [(f"[{_key(k)}]", value[k]) for k in value]
+    if type(value) in (list, tuple):
+        return f"{kind} of {len(value)}", [(f"[{i}]", x) for i, x in enumerate(value)]
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        fields = zip(value._fields, tuple.__iter__(value), strict=False)
+        return kind, [(f".{name}", child) for name, child in fields]
+    if isinstance(value, dict):
+        children = [(f"[{_key(key)}]", child) for key, child in dict.items(value)]
+        return f"{kind} with {_keys(value, ordered=True)}", children
+    return _custom(value), []
 
 
 def _custom(value: Any) -> str:

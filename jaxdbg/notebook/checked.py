@@ -143,6 +143,7 @@ class Checked(Installed):
             self._say_status()
         else:
             raise unknown("command of %checked", args.command, SWITCH)
+        return None
 
     @no_var_expand
     @line_magic

@@ -93,7 +93,7 @@ class NnxPaths(CallPaths):
         """For each result the argument that flax writes it back to."""
         known = {path: i for i, path in enumerate(arguments) if path}
         heads = self.positional if self.positional is not None else _heads(arguments)
-        texts = [self._updated(path, heads) for path in results]
+        texts = [self.updated_by(path, heads) for path in results]
         # Variables of a graph are numbered: they correspond as long as there are as
         # many.
         before, after = _variable_counts(arguments), _variable_counts(texts)
@@ -102,7 +102,7 @@ class NnxPaths(CallPaths):
             for t, s in ((t, _stem(t)) for t in texts)
         ]
 
-    def _updated(self, path: str, heads: Sequence[str]) -> str:
+    def updated_by(self, path: str, heads: Sequence[str]) -> str:
         """What JAX calls the argument that a result updates; empty for none."""
         layout = self.layout
         if layout is _PLAIN:
@@ -173,7 +173,7 @@ def _layout(arguments: Sequence[str], results: Sequence[str]) -> Layout:
         return _TREE
     heads = _heads(arguments)
     variables = {p for p in arguments if ".value" in p}
-    updated = (NnxPaths(_TREE)._updated(path, heads) for path in results)
+    updated = (NnxPaths(_TREE).updated_by(path, heads) for path in results)
     return _TREE if any(path in variables for path in updated) else _PLAIN
 
 
