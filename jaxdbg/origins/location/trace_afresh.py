@@ -1,8 +1,7 @@
-"""The user's function traced afresh, so that an equation tells its module and rule.
+"""The user's function traced afresh, for the module and the rule of an equation.
 
 Nothing is executed, and nothing of the user's is changed: JAX makes new objects of the
-arguments for each trace. The new jaxpr is believed only where it is the old one,
-equation by equation, in each body on the way to the equation that is asked for.
+arguments for each trace. The old and the new jaxpr are compared by `same_program`.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 
@@ -19,11 +18,11 @@ from jaxdbg.frameworks.loaded import loaded
 from jaxdbg.frameworks.protocol import Argument, Scopes
 from jaxdbg.jax_internals.fresh_traces import Rules, fresh_traces
 from jaxdbg.jax_internals.interpose import our_own_work
-from jaxdbg.jax_internals.jaxprs.effects import NotReplayable, replayable
-from jaxdbg.jax_internals.jaxprs.forms import body
-from jaxdbg.jax_internals.jaxprs.higher_order import bodies
 from jaxdbg.jax_internals.stack import UserCall
-from jaxdbg.origins.found import Site
+from jaxdbg.origins.location.same_program import same_program
+
+if TYPE_CHECKING:
+    from jaxdbg.jax_internals.types import ClosedJaxpr
 
 
 class NotTraced(Exception):
@@ -35,7 +34,7 @@ class _TheirError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Retrace:
+class FreshTrace:
     """A function traced afresh.
 
     Attributes:
@@ -43,13 +42,16 @@ class Retrace:
         rules: the derivative rules that were run for it.
     """
 
-    jaxpr: Any
+    jaxpr: ClosedJaxpr
     rules: Rules = field(default_factory=Rules)
 
 
-def retrace(
-    call: UserCall, jaxpr: Any, inputs: Sequence[str], name_of: Callable[[Any], Any]
-) -> Retrace:
+def trace_afresh(
+    call: UserCall,
+    jaxpr: ClosedJaxpr,
+    inputs: Sequence[str],
+    name_of: Callable[[Any], str | None],
+) -> FreshTrace:
     """Traces a function afresh, with the paths of its modules on the name stack.
 
     Arguments:
@@ -78,31 +80,20 @@ def retrace(
 
 def _traced(
     call: UserCall,
-    jaxpr: Any,
+    jaxpr: ClosedJaxpr,
     inputs: Sequence[str],
-    name_of: Callable[[Any], Any],
+    name_of: Callable[[Any], str | None],
     may_mark: bool,
-) -> Retrace:
+) -> FreshTrace:
     dynamic, rebuild = _flat(call)
     avals = list(jaxpr.in_avals)
     if len(dynamic) != len(avals) or len(inputs) != len(avals):
         raise NotTraced("its arguments are not those of the trace")
-    known = [Argument(n, tuple(a.shape)) for n, a in zip(inputs, avals, strict=True)]
-    named = {argument.name: argument for argument in known}
-    tracers: dict[int, tuple[Any, Argument]] = {}
-
-    def argument_of(value: Any) -> Argument | None:
-        value = _primal(value)
-        tracer, argument = tracers.get(id(value), (None, None))
-        if argument is not None and tracer is value:
-            return argument
-        name = None if isinstance(value, jax.core.Tracer) else name_of(value)
-        return Argument(name, tuple(value.shape)) if name else None
-
-    scopes = _scopes(argument_of, named.get, may_mark)
+    arguments = _Arguments(inputs, avals, name_of)
+    scopes = _scopes(arguments.of, arguments.named, may_mark)
 
     def program(*leaves: Any) -> Any:
-        tracers.update({id(t): (t, n) for t, n in zip(leaves, known, strict=True)})
+        arguments.traced(leaves)
         args, kwargs = rebuild(leaves)
         function = call.function
         for scope in scopes:
@@ -118,7 +109,41 @@ def _traced(
         for scope in scopes:
             open_scopes.enter_context(scope.installed())
         new = jax.make_jaxpr(program)(*map(_abstract, avals))
-    return Retrace(new, rules)
+    return FreshTrace(new, rules)
+
+
+class _Arguments:
+    """The flat arguments of the call, by name and, while it is traced, by tracer."""
+
+    def __init__(
+        self,
+        inputs: Sequence[str],
+        avals: Sequence[Any],
+        name_of: Callable[[Any], str | None],
+    ):
+        pairs = zip(inputs, avals, strict=True)
+        self._all = [Argument(name, tuple(aval.shape)) for name, aval in pairs]
+        self._named = {argument.name: argument for argument in self._all}
+        self._tracers: dict[int, tuple[Any, Argument]] = {}
+        self._name_of = name_of
+
+    def traced(self, tracers: Sequence[Any]) -> None:
+        """Notes the tracers that stand for the arguments."""
+        pairs = zip(tracers, self._all, strict=True)
+        self._tracers |= {id(t): (t, argument) for t, argument in pairs}
+
+    def named(self, name: str) -> Argument | None:
+        """The argument of this name."""
+        return self._named.get(name)
+
+    def of(self, value: Any) -> Argument | None:
+        """The argument that a value is, or an array that the user has a name for."""
+        value = _primal(value)
+        tracer, argument = self._tracers.get(id(value), (None, None))
+        if argument is not None and tracer is value:
+            return argument
+        name = None if isinstance(value, jax.core.Tracer) else self._name_of(value)
+        return Argument(name, tuple(value.shape)) if name else None
 
 
 def _flat(call: UserCall) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
@@ -159,47 +184,3 @@ def _scopes(
     """Of each library of models that is loaded, what names its modules."""
     found = (f.scopes(argument_of, argument_named, may_mark) for f in loaded())
     return [scopes for scopes in found if scopes is not None]
-
-
-def equation_at(site: Site, old: Any, new: Any) -> tuple[Any, tuple[Any, ...]] | None:
-    """The equation at the site's path, and those around it; None if it is another.
-
-    Arguments:
-        site: an equation of `old`.
-        old, new: closed jaxprs that were traced from the same function.
-    """
-    try:
-        old, new = replayable(old), replayable(new)
-    except NotReplayable:
-        return None
-    found: list[Any] = []
-    for n, which in site.path:
-        old_body, new_body = body(old), body(new)
-        if not _same_equations(old_body, new_body) or n >= len(new_body.eqns):
-            return None
-        found.append(new_body.eqns[n])
-        inside = bodies(old_body.eqns[n]), bodies(new_body.eqns[n])
-        if all(which < len(b) for b in inside):
-            old, new = (b[which].jaxpr for b in inside)
-    if not found or found[-1].primitive.name != site.eqn.primitive.name:
-        return None
-    return found[-1], tuple(found[:-1])
-
-
-def same_program(old: Any, new: Any) -> bool:
-    """Whether two jaxprs have the same equations at the top, by what shows."""
-    return _same_equations(body(old), body(new))
-
-
-def _same_equations(old: Any, new: Any) -> bool:
-    return len(old.eqns) == len(new.eqns) and all(
-        a.primitive is b.primitive and _shapes(a) == _shapes(b)
-        for a, b in zip(old.eqns, new.eqns, strict=True)
-    )
-
-
-def _shapes(eqn: Any) -> list[Any]:
-    return [
-        (getattr(v.aval, "shape", None), getattr(v.aval, "dtype", None))
-        for v in (*eqn.invars, *eqn.outvars)
-    ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jaxdbg.frameworks import readers
 from jaxdbg.frameworks.protocol import MODULE
@@ -28,15 +28,14 @@ from jaxdbg.origins.location.dataflow import (
     is_first_of_its_frames,
     nearest_argument,
 )
-from jaxdbg.origins.location.trace_afresh import (
-    NotTraced,
-    Retrace,
-    equation_at,
-    retrace,
-)
+from jaxdbg.origins.location.same_program import equation_at
+from jaxdbg.origins.location.trace_afresh import FreshTrace, NotTraced, trace_afresh
 from jaxdbg.records.source import SourceFrame
 from jaxdbg.trees.call_names import input_names
 from jaxdbg.trees.names import Names
+
+if TYPE_CHECKING:
+    from jaxdbg.jax_internals.types import ClosedJaxpr, JaxprEqn
 
 _NOT_THE_USERS = (MODULE, RULE, "rematted_computation", "checkpoint")
 """How the scopes begin that JAX and we make."""
@@ -77,36 +76,36 @@ class Context:
         names: what the user calls arrays.
         function: name of the jitted function.
         broke: is words where a part of jaxdbg breaks; it is raised by default.
-        retraced: the function traced afresh, or why it could not be; made when first
+        fresh_trace: the function traced afresh, or why it could not be; made when first
             needed.
     """
 
-    jaxpr: Any
+    jaxpr: ClosedJaxpr
     args: Sequence[Any] = ()
     call: UserCall | None = None
     names: Names = field(default_factory=Names)
     function: str = ""
     broke: Callable[[str, Exception], None] | None = None
-    retraced: Retrace | NotTraced | None = None
+    fresh_trace: FreshTrace | NotTraced | None = None
 
-    def afresh(self) -> Retrace | NotTraced:
+    def afresh(self) -> FreshTrace | NotTraced:
         """The function traced afresh, once."""
-        if self.retraced is None:
-            self.retraced = self._retraced()
-        return self.retraced
+        if self.fresh_trace is None:
+            self.fresh_trace = self._traced_afresh()
+        return self.fresh_trace
 
     def inputs(self) -> list[str]:
         """What the user calls the flat arguments."""
         info = body(self.jaxpr).debug_info
         return input_names(self.function, self.args, info, self.names)
 
-    def _retraced(self) -> Retrace | NotTraced:
+    def _traced_afresh(self) -> FreshTrace | NotTraced:
         if lost := missing("modules"):
             return NotTraced(str(lost[0]))
         if self.call is None:
             return NotTraced("the call is over, or none of jit")
         try:
-            return retrace(self.call, self.jaxpr, self.inputs(), self.names.of)
+            return trace_afresh(self.call, self.jaxpr, self.inputs(), self.names.of)
         except NotTraced as reason:
             return reason
         except Exception as error:
@@ -154,10 +153,10 @@ def locate(site: Site, context: Context) -> Where:
 
 def _afresh(
     site: Site, context: Context
-) -> tuple[Any, tuple[Any, ...], Rules, NotTraced | None]:
+) -> tuple[JaxprEqn, tuple[JaxprEqn, ...], Rules, NotTraced | None]:
     """The equation as it is when traced afresh, or as it was and why."""
     new = context.afresh()
-    if isinstance(new, Retrace):
+    if isinstance(new, FreshTrace):
         found = equation_at(site, context.jaxpr, new.jaxpr)
         if found is not None:
             return *found, new.rules, None
@@ -183,7 +182,7 @@ def _guessed(
     )
 
 
-def _differentiated(eqns: Sequence[Any], rules: Rules) -> list[Frame]:
+def _differentiated(eqns: Sequence[JaxprEqn], rules: Rules) -> list[Frame]:
     """The frames of what a custom derivative rule differentiates."""
     for eqn in eqns:
         for scope in reversed(source_info.scopes(eqn)):
@@ -192,7 +191,7 @@ def _differentiated(eqns: Sequence[Any], rules: Rules) -> list[Frame]:
     return []
 
 
-def _module(eqns: Sequence[Any], site: Site) -> str:
+def _module(eqns: Sequence[JaxprEqn], site: Site) -> str:
     """The path of the innermost module, or the scopes of a library with its own."""
     names = [name for eqn in reversed(eqns) for name in source_info.scopes(eqn)]
     paths = [n.removeprefix(MODULE) for n in names if n.startswith(MODULE)]
@@ -226,7 +225,7 @@ def _steps(site: Site) -> Iterator[tuple[int, int]]:
 
 
 def _expression(
-    eqn: Any, source: SourceFrame | None, library: SourceFrame | None
+    eqn: JaxprEqn, source: SourceFrame | None, library: SourceFrame | None
 ) -> tuple[str, bool]:
     """The operation in words, and whether the user's line says it directly."""
     name = eqn.primitive.name
@@ -242,7 +241,7 @@ def _expression(
     return wording.of_primitive(eqn), False
 
 
-def _direction(site: Site, context: Context, eqns: Sequence[Any]) -> str:
+def _direction(site: Site, context: Context, eqns: Sequence[JaxprEqn]) -> str:
     """Of which pass an equation is.
 
     The derivative of `sqrt` is prepared in the forward pass, as `0.5 / sqrt(x)`: an

@@ -14,7 +14,7 @@ from flax import nnx
 
 from jaxdbg.jax_internals.jaxprs.higher_order import bodies
 from jaxdbg.origins.found import Site
-from jaxdbg.origins.location import source_lines as lines, wording as words
+from jaxdbg.origins.location import source_lines, wording
 from jaxdbg.origins.location.where import Context, Where, locate
 
 X = np.arange(1.0, 4.0, dtype=np.float32)
@@ -72,7 +72,7 @@ def test_line_and_expression(primitive, mark, marked, expression):
     assert where.source.line == line_of(program, mark)
     assert where.source.file == __file__
     assert where.source.function == "program"
-    assert lines.marked(where.source) == marked
+    assert source_lines.marked(where.source) == marked
     assert where.expression == expression
     assert where.direction == "forward"
 
@@ -133,10 +133,10 @@ def test_what_is_transposed_is_backward():
     ],
 )
 def test_words(primitive, text, told):
-    assert words.in_source(primitive, text) == told
+    assert wording.in_source(primitive, text) == told
 
 
 def test_words_without_source():
     jaxpr = jax.make_jaxpr(lambda x: (x / 2).astype(jnp.float16))(X)
-    told = [words.of_primitive(eqn) for eqn in jaxpr.eqns]
+    told = [wording.of_primitive(eqn) for eqn in jaxpr.eqns]
     assert told == ["x / y", "astype(float16)"]

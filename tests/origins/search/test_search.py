@@ -13,7 +13,7 @@ from jax import lax
 
 from jaxdbg.jax_internals.jaxprs.effects import NotReplayable
 from jaxdbg.origins.found import Found
-from jaxdbg.origins.search import numpy_rules as host
+from jaxdbg.origins.search import numpy_rules
 from jaxdbg.origins.search.evaluate import Recorder
 from jaxdbg.origins.search.search import first_birth, search
 from jaxdbg.origins.search.time_limit import OutOfTime, TimeLimit
@@ -542,14 +542,14 @@ def test_a_good_program_has_no_birth():
 
 def test_a_rule_that_fails_leaves_it_to_xla(monkeypatch):
     failing = {"exp": lambda eqn, x: eqn.params["not there"]}
-    monkeypatch.setattr(host, "_RULES", {**host._RULES, **failing})
+    monkeypatch.setattr(numpy_rules, "_RULES", {**numpy_rules._RULES, **failing})
     assert born(lambda x: jnp.exp(x) * 2, F32(1e3)) == "inf exp"
 
 
 @pytest.mark.parametrize("wrong", [np.nan, 1.0])
 def test_numpy_is_not_believed(monkeypatch, wrong):
     wrongly = {"exp": lambda eqn, x: np.full_like(x, wrong)}
-    monkeypatch.setattr(host, "_RULES", {**host._RULES, **wrongly})
+    monkeypatch.setattr(numpy_rules, "_RULES", {**numpy_rules._RULES, **wrongly})
     assert born(lambda x: jnp.exp(x) * 2, F32(1e3)) == "inf exp"
     assert found(lambda x: jnp.exp(x) * 2, F32(1)).verdict == "not reproduced"
 
