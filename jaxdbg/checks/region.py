@@ -125,27 +125,33 @@ class Region:
         exc: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        session = self._session
-        assert session is not None, "left a region that was never entered"
-        own = not isinstance(exc, Failure) or exc.finding in session.findings
-        if isinstance(exc, Failure) and not own:  # of a region inside: wrong here too
-            session.findings.append(exc.finding)
+        own = self._is_own(exc)
         try:
-            late = self._late_failure(session, exc)
+            late = self._late_failure(self.session, exc)
         finally:
-            hub.close(self)
-            self.watcher.ends(exc)
-            session.close(recorder().stale())
-            self._final = remember(session.report())
+            self._final = final = self._close(exc)
         if isinstance(exc, Failure):
             if own:
-                exc.report = self._final
+                exc.report = final
             end_in_user_code(exc)
         elif isinstance(exc, KeyboardInterrupt) and ends_in_jaxdbg(exc):
             end_in_user_code(exc)
         if late is not None:
-            late.report = self._final
+            late.report = final
             raise late.with_traceback(None) from None
+
+    def _is_own(self, exc: BaseException | None) -> bool:
+        """Whether a failure is of this region; one of a region inside counts, too."""
+        if not isinstance(exc, Failure) or exc.finding in self.session.findings:
+            return True
+        self.session.findings.append(exc.finding)
+        return False
+
+    def _close(self, exc: BaseException | None) -> Report:
+        hub.close(self)
+        self.watcher.ends(exc)
+        self.session.close(recorder().stale())
+        return remember(self.session.report())
 
     def __call__(self, function: _F) -> _F:
         """As a decorator: each call of the function is a region of its own."""
