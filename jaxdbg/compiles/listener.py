@@ -102,7 +102,8 @@ class Phase:
     ):
         self.phase = phase
         self.function = function = signature.function
-        self.signature = signature
+        outer = parent.function.name if parent is not None else ""
+        self.signature = signatures.placed_at(signature, around, outer)
         self.role = around.role
         self.source: SourceFrame | None = around.source
         self.cell = around.cell
@@ -116,10 +117,6 @@ class Phase:
         self.failed = self.ended = False
         self.hidden = phase == "trace" and parent is not None and not function.user
         self.reason: Any = None
-        signature.cell = around.cell
-        signature.outer = parent.function.name if parent is not None else ""
-        if around.source is not None:
-            signature.line = around.source.file, around.source.line
 
     def let_go(self) -> None:
         """Forgets the signature, which may be large."""
@@ -223,7 +220,9 @@ class Listener:
         frame = sys._getframe(1)
         around = read_stack(frame)
         signature = self._of_call(kind, around, str(kwargs["fun_name"]), frame)
-        self._open(kind, signature, around)
+        phase = self._open(kind, signature, around)
+        if kind == "lower":
+            self._here.lowered = _key(around), phase.signature
 
     def _end(self, event: str, duration_secs: float, **kwargs: Any) -> None:
         if event == CACHE_SAVED and self._here.open and not is_ours():
@@ -268,10 +267,7 @@ class Listener:
         if known is None:
             function = as_called(function_of(jaxpr.debug_info), fun, frame)
             known = signatures.of_jaxpr(function, jaxpr, fun)
-        signature = signatures.lowered(known, around)
-        if kind == "lower":
-            self._here.lowered = _key(around), signature
-        return signature
+        return signatures.lowered(known, around)
 
     # -- traces ----------------------------------------------------------------------
 
@@ -305,18 +301,18 @@ class Listener:
             return
         around = read_stack(trace.caller)
         signature = signatures.of_trace(function, replace(trace, fun=fun), around)
-        if here.traced:
-            here.traced[-1] = signature
         # Of a function that only calls a jitted one, the trace of that is the one in
         # which Python runs.
         if not only_calls_a_jitted(fun):
-            self._open("trace", signature, around, callee)
+            signature = self._open("trace", signature, around, callee).signature
+        if here.traced:
+            here.traced[-1] = signature
 
     # -- both ------------------------------------------------------------------------
 
     def _open(
         self, kind: str, signature: Signature, around: Stack, fun: Any = None
-    ) -> None:
+    ) -> Phase:
         stack = self._here.open
         phase = Phase(kind, signature, around, stack[-1] if stack else None)
         phase.fun = fun
@@ -330,6 +326,7 @@ class Listener:
         if not phase.hidden:
             phase.start = time.time()
             stack.append(phase)
+        return phase
 
     def _close_to(self, depth: int, failed: bool) -> None:
         while len(self._here.open) > depth:
@@ -340,7 +337,7 @@ class Listener:
         if duration is None:
             duration = time.time() - phase.start
         phase.duration = max(0.0, duration)  # the clock may be set back
-        phase.failed = phase.signature.failed = failed
+        phase.failed = failed
         phase.ended = True
         if phase.parent is not None:
             phase.parent.inside += phase.duration

@@ -14,7 +14,8 @@ from itertools import pairwise
 from typing import Any
 
 from jaxdbg.compiles.listener import Phase
-from jaxdbg.compiles.signatures import Placed, Signature
+from jaxdbg.compiles.placement import Placed
+from jaxdbg.compiles.signatures import Signature
 from jaxdbg.frameworks.attributes import Attribute
 from jaxdbg.jax_internals.array_types import Leaf
 from jaxdbg.jax_internals.identities import are_two
@@ -86,14 +87,24 @@ class History:
             _, gone = self._calls.popitem(last=False)
             self._weight -= sum(s.weight + 1 for s in gone)
 
+    def failed(self, phase: Phase) -> None:
+        """A phase ended with an error: what comes after it runs again for that."""
+        # A call is lowered and compiled with one signature.
+        kinds = ("lower", "compile") if phase.phase == "compile" else (phase.phase,)
+        for kind in kinds:
+            calls = self._calls.get(_key(phase, kind), deque())
+            for i, signature in enumerate(calls):
+                if signature is phase.signature:
+                    calls[i] = replace(signature, failed=True)
 
-def _key(phase: Phase) -> Any:
+
+def _key(phase: Phase, kind: str = "") -> Any:
     """Calls are compared if they are of the same code, and the same use of it."""
     function, code = phase.function, phase.signature.code
     # Of a library's code, many functions of the user's may be made.
     own = function.user and not function.made_of
     what = code if code is not None and own else function
-    return phase.phase, phase.role, function.name, what
+    return kind or phase.phase, phase.role, function.name, what
 
 
 def explain(now: Signature, earlier: Sequence[Signature]) -> Reason:

@@ -116,6 +116,9 @@ class Recorder:
                 self._log[-MAX_TOLD - 1].let_go()
 
     def ended(self, phase: Phase) -> None:
+        if phase.failed:
+            with self._lock:
+                self._history.failed(phase)
         for watcher in self._watchers:
             watcher.ended(phase)
 
@@ -183,7 +186,7 @@ def _frozen(phase: Phase, parent: int) -> CompileEvent:
         source=phase.source,
         defined=phase.function.source,
         cell=phase.cell,
-        signature=MappingProxyType(phase.signature.told()),
+        signature=MappingProxyType(phase.signature.texts()),
         reason=phase.reason,
         cache=phase.cache,
         saved=phase.saved,

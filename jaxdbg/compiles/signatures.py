@@ -6,64 +6,56 @@ slow, wrong, or raise. Objects are remembered by weak reference, since ids are r
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
-from types import CodeType, FunctionType, MethodType
-from typing import Any, NamedTuple
+from types import CodeType
+from typing import Any
 
-import jax
-import numpy as np
-
+from jaxdbg.compiles.arguments import (
+    Static,
+    containers,
+    form,
+    names_of,
+    nodes,
+    python_types,
+    statics,
+)
+from jaxdbg.compiles.callables import code_of, kind_of
+from jaxdbg.compiles.placement import Placed, asked, options, placed
 from jaxdbg.frameworks.attributes import Attribute
 from jaxdbg.frameworks.loaded import loaded
 from jaxdbg.frameworks.protocol import CallArguments
-from jaxdbg.jax_internals import array_types as leaves, libraries
-from jaxdbg.jax_internals.array_types import Leaf
+from jaxdbg.jax_internals.array_types import Leaf, of_aval
 from jaxdbg.jax_internals.config import trace_context
 from jaxdbg.jax_internals.descriptions import described
 from jaxdbg.jax_internals.functions import Function
-from jaxdbg.jax_internals.identities import Identity, by_identity, identity_of
-from jaxdbg.jax_internals.made_by_jax import maker, operation_parameters
-from jaxdbg.jax_internals.names import is_unspecified, jitted_class
-from jaxdbg.jax_internals.stack import JitCall, JitInfo, JitTrace, Stack
+from jaxdbg.jax_internals.identities import Identity
+from jaxdbg.jax_internals.made_by_jax import operation_parameters
+from jaxdbg.jax_internals.stack import JitInfo, JitTrace, Stack
 
 MAX_TEXT = 100
 """How many entries of a signature go into a report."""
 
 
-class Static(NamedTuple):
-    """A static argument: its text, and the object if that is compared by identity."""
-
-    text: str
-    identity: Identity | None = None
-
-    def __str__(self) -> str:
-        return self.text
+def _nothing() -> Mapping[str, Any]:
+    return {}
 
 
-class Placed(NamedTuple):
-    """Where an argument lies."""
-
-    devices: str
-    sharding: str
-    committed: bool
-
-
+@dataclass(frozen=True, slots=True)
 class Signature:
     """What a call was.
 
     Attributes:
         function: whose call it is.
-        made: what was given to jit: its identity, the kind of thing it is ("lambda",
-            "partial"), and the code of the function inside.
+        made: the identity of what was given to jit; None where it is not known.
+        kind: the kind of thing that is, as "lambda" or "functools.partial".
+        code: of the function inside.
         form: by name of the argument, whether it was passed by position or keyword.
         leaves: by path, the array arguments.
         nodes: by path, the containers they are in.
         statics: by path, the static arguments.
-        attributes: by path, what is static in NNX modules and what they are made of.
+        attributes: by path, what modules are made of, and what is static in them.
         options: of jit.
         context: of JAX's configuration, what is part of the key of its caches.
         placed: by path, where the arguments lie; only known when a call runs.
@@ -72,67 +64,37 @@ class Signature:
         failed: whether it ended with an error.
     """
 
-    __slots__ = (
-        "attributes",
-        "cell",
-        "code",
-        "context",
-        "exact",
-        "failed",
-        "form",
-        "function",
-        "kind",
-        "leaves",
-        "line",
-        "made",
-        "nodes",
-        "options",
-        "outer",
-        "placed",
-        "statics",
-    )
-
-    def __init__(self, function: Function) -> None:
-        self.function = function
-        self.made: Identity | None = None
-        self.kind = ""
-        self.code: CodeType | None = None
-        self.form: dict[str, str] = {}
-        self.leaves: dict[str, Leaf] = {}
-        self.nodes: dict[str, str] = {}
-        self.statics: dict[str, Static] = {}
-        self.attributes: Mapping[str, Attribute] = {}
-        self.options: Mapping[str, str] = {}
-        self.context: Mapping[str, str] = {}
-        self.placed: Mapping[str, Placed] = {}
-        self.cell: int | None = None
-        self.line: tuple[str, int] | None = None
-        self.outer = ""
-        self.exact = True
-        self.failed = False
-
-    def copy(self) -> Signature:
-        """The same call, to be run in another place."""
-        new = Signature(self.function)
-        for name in Signature.__slots__:
-            setattr(new, name, getattr(self, name))
-        return new
+    function: Function
+    made: Identity | None = None
+    kind: str = ""
+    code: CodeType | None = None
+    form: Mapping[str, str] = field(default_factory=_nothing)
+    leaves: Mapping[str, Leaf] = field(default_factory=_nothing)
+    nodes: Mapping[str, str] = field(default_factory=_nothing)
+    statics: Mapping[str, Static] = field(default_factory=_nothing)
+    attributes: Mapping[str, Attribute] = field(default_factory=_nothing)
+    options: Mapping[str, str] = field(default_factory=_nothing)
+    context: Mapping[str, str] = field(default_factory=_nothing)
+    placed: Mapping[str, Placed] = field(default_factory=_nothing)
+    cell: int | None = None
+    line: tuple[str, int] | None = None
+    outer: str = ""
+    exact: bool = True
+    failed: bool = False
 
     @property
     def weight(self) -> int:
         """How many entries it holds."""
-        return sum(
-            len(d)
-            for d in (
-                self.leaves,
-                self.statics,
-                self.attributes,
-                self.placed,
-                self.nodes,
-            )
+        parts: tuple[Mapping[str, Any], ...] = (
+            self.leaves,
+            self.statics,
+            self.attributes,
+            self.placed,
+            self.nodes,
         )
+        return sum(map(len, parts))
 
-    def told(self) -> dict[str, str]:
+    def texts(self) -> dict[str, str]:
         """As text, the first entries."""
         arrays = self.leaves.items() if not self.attributes else ()
         entries: Iterator[tuple[str, Any]] = iter(
@@ -149,352 +111,158 @@ def of_trace(function: Function, trace: JitTrace, around: Stack) -> Signature:
         trace: what JAX is about to trace.
         around: what else is on the stack.
     """
-    new = Signature(function)
-    _made(new, trace.fun)
-    new.context = context()
-    avals = list(trace.in_avals)
-    names, python = _names(trace.debug_info, len(avals)), [""] * len(avals)
-    operation = operation_parameters(trace.fun)
+    given = _given(around.library_call)
     if trace.info is None:
-        new.exact = False
+        call = _of_unknown_call(function, trace)
+    elif given is None:
+        call = _of_jit_call(function, trace, trace.info)
     else:
-        python = _of_jit_call(new, trace, trace.info, around) or python
-    if operation is not None:
-        new.statics = {k: Static(described(v)) for k, v in operation.items()}
-        names = [f"operand {i + 1}" for i in range(len(avals))]
-    new.leaves = {
-        n: leaves.of_aval(a, p) for n, a, p in zip(names, avals, python, strict=True)
-    }
-    return new
+        call = _of_library_call(function, trace, trace.info, given)
+    parameters = operation_parameters(trace.fun)
+    return call if parameters is None else _of_operation(call, parameters)
 
 
-def _of_jit_call(
-    new: Signature, trace: JitTrace, info: JitInfo, around: Stack
-) -> list[str] | None:
-    """Fills in what the jitted call says; gives the Python types of its leaves."""
+def _of_unknown_call(function: Function, trace: JitTrace) -> Signature:
+    """Of a call that jit does not tell of: the types of its arguments."""
+    return Signature(
+        function,
+        made=Identity(trace.fun),
+        kind=kind_of(trace.fun),
+        code=code_of(trace.fun),
+        leaves=_leaves(_names(trace), trace.in_avals),
+        context=context(),
+        exact=False,
+    )
+
+
+def _of_jit_call(function: Function, trace: JitTrace, info: JitInfo) -> Signature:
+    """Of a call of what `jax.jit` has made."""
     args, kwargs = trace.args, trace.kwargs
-    new.options = {name: described(value) for name, value in info.options.items()}
-    new.statics = dict(_statics(info, args, kwargs))
-    values = _dynamic(info, args, kwargs)
-    given = _given(around.library_call or {})
-    if given is not None:
-        new.attributes = given.attributes
-        new.form = _form(info.parameters, given.args, given.kwargs)
-    else:
-        new.nodes = dict(_nodes(info, args, kwargs))
-        new.form = _form(info.parameters, args, kwargs)
-    fits = len(values) == len(trace.in_avals)
-    return [leaves.python_type(v) for v in values] if fits else None
+    types = python_types(info, args, kwargs, len(trace.in_avals))
+    return replace(
+        _of_unknown_call(function, trace),
+        form=form(info.parameters, args, kwargs),
+        leaves=_leaves(_names(trace), trace.in_avals, types),
+        nodes=dict(nodes(info, args, kwargs)),
+        statics=dict(statics(info, args, kwargs)),
+        options={name: described(value) for name, value in info.options.items()},
+        exact=True,
+    )
 
 
-def _given(local: Mapping[str, Any]) -> CallArguments | None:
-    """The arguments of the call of a library's jit that a frame makes, if it does."""
-    found = (framework.call_arguments(local) for framework in loaded() if local)
-    return next((given for given in found if given is not None), None)
+def _of_library_call(
+    function: Function, trace: JitTrace, info: JitInfo, given: CallArguments
+) -> Signature:
+    """Of a call of a library's jit, whose arguments are not those that JAX gets."""
+    call = _of_jit_call(function, trace, info)
+    user = given.parameters or info.parameters, given.args, given.kwargs
+    return replace(
+        call,
+        form=form(*user),
+        leaves=_as_given(call.leaves, trace, given),
+        nodes={} if given.attributes else dict(containers(*user)),
+        attributes=given.attributes,
+    )
+
+
+def _of_operation(call: Signature, parameters: Mapping[str, Any]) -> Signature:
+    """Of an eager operation: JAX makes a function that closes over its parameters."""
+    operands = enumerate(call.leaves.values(), 1)
+    return replace(
+        call,
+        leaves={f"operand {i}": leaf for i, leaf in operands},
+        statics={k: Static(described(v)) for k, v in parameters.items()},
+    )
 
 
 def of_jaxpr(function: Function, jaxpr: Any, fun: Any) -> Signature:
     """What can be known of a call of which only the jaxpr is at hand."""
-    new = of_name(function)
-    if fun is not None:
-        _made(new, fun)
-    avals = jaxpr.in_avals
-    names = _names(jaxpr.debug_info, len(avals))
-    new.leaves = dict(zip(names, map(leaves.of_aval, avals), strict=True))
-    return new
+    names = names_of(jaxpr.debug_info, len(jaxpr.in_avals))
+    leaves = _leaves(names, jaxpr.in_avals)
+    known = Signature(function, leaves=leaves, exact=False)
+    if fun is None:
+        return known
+    return replace(known, made=Identity(fun), kind=kind_of(fun), code=code_of(fun))
 
 
 def of_name(function: Function) -> Signature:
     """A call of which nothing is known but the function."""
-    new = Signature(function)
-    new.exact = False
-    return new
+    return Signature(function, exact=False)
 
 
 def of_lowered(function: Function, info: Any) -> Signature:
     """The same for a compilation of what was lowered ahead of time."""
-    new = of_name(function)
-    names = _names(info.debug_info, len(info.in_avals))
-    new.leaves = {
-        n: leaves.of_aval(a) for n, a in zip(names, info.in_avals, strict=True)
-    }
-    new.context = context()
-    return new
+    names = names_of(info.debug_info, len(info.in_avals))
+    leaves = _leaves(names, info.in_avals)
+    return Signature(function, leaves=leaves, context=context(), exact=False)
 
 
 def lowered(known: Signature, around: Stack) -> Signature:
     """The signature of a lowering or compilation: the call's, and where it runs."""
-    new = known.copy()
-    new.context = context()
+    where = around.lowering or around.executing
+    return replace(
+        known,
+        context=context(),
+        options=known.options if where is None else options(where),
+        placed=_placed(list(known.leaves), around) or known.placed,
+    )
+
+
+def placed_at(known: Signature, around: Stack, outer: str) -> Signature:
+    """The signature of a call with the place it is called at, inside which trace."""
+    source = around.source
+    line = known.line if source is None else (source.file, source.line)
+    if (known.cell, known.line, known.outer) == (around.cell, line, outer):
+        return known
+    return replace(known, cell=around.cell, line=line, outer=outer)
+
+
+def _placed(names: Sequence[str], around: Stack) -> dict[str, Placed]:
+    """Where the arguments lie, or are to lie; empty where that is not known."""
     lowering, executing = around.lowering, around.executing
-    where = lowering or executing
-    if where is not None:
-        new.options = _lowering_options(where)
-    names = list(new.leaves)
     if executing is not None and executing.args is not None:
-        args = executing.args
-        args = args[len(args) - len(names) :]  # constants come first
-        new.placed = {n: _placed(a) for n, a in zip(names, args, strict=False)}
-    elif lowering is not None and lowering.in_shardings is not None:
-        shardings = lowering.in_shardings[-len(names) :] if names else ()
-        new.placed = {n: _asked(s) for n, s in zip(names, shardings, strict=False)}
-    return new
+        args = executing.args[len(executing.args) - len(names) :]  # constants first
+        return dict(zip(names, map(placed, args), strict=False))
+    if lowering is not None and lowering.in_shardings is not None and names:
+        shardings = lowering.in_shardings[-len(names) :]
+        return dict(zip(names, map(asked, shardings), strict=False))
+    return {}
 
 
 def context() -> Mapping[str, str]:
     """The configuration that is part of the key of JAX's caches, by name."""
-    names, values = trace_context()
-    told = zip(names, values, strict=False)
-    return {n: "" if "mesh" in n and v is None else described(v) for n, v in told}
+    entries = zip(*trace_context(), strict=False)
+    return {n: "" if "mesh" in n and v is None else described(v) for n, v in entries}
 
 
-# --- what was given to jit ----------------------------------------------------------
+def _given(local: Mapping[str, Any] | None) -> CallArguments | None:
+    """The arguments of the call of a library's jit that a frame makes, if it does."""
+    if not local:
+        return None
+    found = (framework.call_arguments(local) for framework in loaded())
+    return next((given for given in found if given is not None), None)
 
 
-def unwrapped(fun: Any) -> Any:
-    """The function inside wrappers: partial, bound method, grad, what nnx.jit makes."""
-    for _ in range(20):  # a chain of wrappers may be circular
-        inner = _inside(fun)
-        if inner is None:
-            return fun
-        fun = inner
-    return fun
+def _names(trace: JitTrace) -> list[str]:
+    return names_of(trace.debug_info, len(trace.in_avals))
 
 
-def _inside(fun: Any) -> Any:
-    if type(fun) is functools.partial:
-        return fun.func
-    if type(fun) is MethodType:
-        return fun.__func__
-    if type(fun) is FunctionType:
-        return fun.__dict__.get("__wrapped__")
-    if isinstance(fun, jitted_class()):
-        return getattr(fun, "__wrapped__", None)
-    return libraries.wrapped(fun)
+def _leaves(
+    names: Sequence[str], avals: Sequence[Any], types: Iterable[str] = ()
+) -> dict[str, Leaf]:
+    types = list(types) or [""] * len(avals)
+    found = zip(names, avals, types, strict=True)
+    return {name: of_aval(aval, python) for name, aval, python in found}
 
 
-def _made(new: Signature, fun: Any) -> None:
-    new.made = Identity(fun)
-    inner = unwrapped(fun)
-    new.code = getattr(inner, "__code__", None)
-    new.kind = _kind_of(fun)
-
-
-def _kind_of(fun: Any) -> str:
-    if type(fun) is functools.partial:
-        return "functools.partial"
-    if type(fun) is MethodType:
-        return "bound method"
-    for framework in loaded():
-        if kind := framework.kind_of(fun):
-            return kind
-    if type(fun) is FunctionType:
-        made_by = maker(fun)
-        if made_by:
-            return f"jax.{made_by} function"
-        return "lambda" if fun.__name__ == "<lambda>" else "function"
-    if isinstance(fun, jitted_class()):
-        return "jitted function"
-    return f"{type(fun).__name__} object"
-
-
-# --- the arguments ------------------------------------------------------------------
-
-
-def _names(debug_info: Any, count: int) -> list[str]:
-    names = [str(n) for n in debug_info.arg_names or ()]
-    if len(names) != count:
-        return [f"argument {i + 1}" for i in range(count)]
-    if len(set(names)) != count:
-        return [f"{n or 'argument'} #{i + 1}" for i, n in enumerate(names)]
-    return [_typed(n) for n in names]
-
-
-@functools.lru_cache(maxsize=8192)
-def _typed(name: str) -> str:
-    """`batch['x']` with the quotes that Python's formatters write."""
-    return name.replace("'", '"') if '"' not in name else name
-
-
-def _dynamic(
-    info: JitInfo, args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> list[Any]:
-    args, kwargs = _without_statics(info, args, kwargs)
-    return jax.tree.leaves((args, kwargs))
-
-
-def _without_statics(
-    info: JitInfo, args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    static = _static_indices(info, args)
-    return (
-        tuple(a for i, a in enumerate(args) if i not in static),
-        {k: v for k, v in kwargs.items() if k not in info.static_argnames},
-    )
-
-
-def _static_indices(info: JitInfo, args: Sequence[Any]) -> set[int]:
-    count = len(args)
-    return {i % count for i in info.static_argnums if -count <= i < count}
-
-
-def _argument_name(parameters: Sequence[inspect.Parameter], i: int) -> str:
-    for at, parameter in enumerate(parameters):
-        if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
-            return f"{parameter.name}[{i - at}]"
-        if at == i:
-            return parameter.name
-    return f"argument {i + 1}"
-
-
-def _form(
-    parameters: Sequence[inspect.Parameter], args: Sequence[Any], kwargs: Any
-) -> dict[str, str]:
-    positions = [_argument_name(parameters, i) for i in range(len(args))]
-    form = dict.fromkeys(positions, "by position")
-    return form | dict.fromkeys(kwargs, "by keyword")
-
-
-def _statics(
-    info: JitInfo, args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> Iterator[tuple[str, Static]]:
-    parameters = info.parameters
-    for i in info.static_argnums:
-        if -len(args) <= i < len(args):
-            yield from _static(
-                _argument_name(parameters, i % len(args)), args[i % len(args)]
-            )
-    for name in info.static_argnames:
-        if name in kwargs:
-            yield from _static(name, kwargs[name])
-
-
-def _static(name: str, value: Any) -> Iterator[tuple[str, Static]]:
-    """The value, or each field of a dataclass, so that a change has its own name."""
-    if dataclasses.is_dataclass(type(value)) and not by_identity(type(value)):
-        for field in dataclasses.fields(value):
-            inner = object.__getattribute__(value, field.name)
-            yield f"{name}.{field.name}", _one_static(inner)
-        return
-    yield name, _one_static(value)
-
-
-def _one_static(value: Any) -> Static:
-    return Static(described(value), identity_of(value))
-
-
-def _nodes(
-    info: JitInfo, args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> Iterator[tuple[str, str]]:
-    parameters = info.parameters
-    static = _static_indices(info, args)
-    for i, arg in enumerate(args):
-        if i not in static:
-            yield from _containers(_argument_name(parameters, i), arg)
-    for name, arg in kwargs.items():
-        if name not in info.static_argnames:
-            yield from _containers(name, arg)
-
-
-_ARRAYS = (jax.Array, np.ndarray, np.generic, int, float, complex)
-
-
-def _containers(path: str, value: Any, depth: int = 12) -> Iterator[tuple[str, str]]:
-    """By path, the containers of a tree: their types and keys."""
-    if isinstance(value, _ARRAYS) or not (depth or value is None):
-        return
-    text, children = _container(value)
-    yield path, text
-    for step, child in children:
-        yield from _containers(f"{path}{step}", child, depth - 1)
-
-
-def _container(value: Any) -> tuple[str, list[tuple[str, Any]]]:
-    """The type and the keys of a container, and its children by their steps."""
-    kind = type(value).__name__
-    if value is None:
-        return "None", []
-    if type(value) is dict:
-        return f"dict with {_keys(value)}", [(f"[{_key(k)}]", value[k]) for k in value]
-    if type(value) in (list, tuple):
-        return f"{kind} of {len(value)}", [(f"[{i}]", x) for i, x in enumerate(value)]
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        fields = zip(value._fields, tuple.__iter__(value), strict=False)
-        return kind, [(f".{name}", child) for name, child in fields]
-    if isinstance(value, dict):
-        children = [(f"[{_key(key)}]", child) for key, child in dict.items(value)]
-        return f"{kind} with {_keys(value, ordered=True)}", children
-    return _custom(value), []
-
-
-def _custom(value: Any) -> str:
-    """A tree node of the user's: what JAX knows beside its children."""
-    try:
-        tree: Any = jax.tree.structure(value)
-        data = tree.node_data()
-    except Exception:
-        return f"{type(value).__name__} object"
-    if data is None:
-        return type(value).__name__
-    return f"{type(value).__name__}({described(data[1])})"
-
-
-def _keys(value: dict[Any, Any], ordered: bool = False) -> str:
-    keys = [_key(k) for k in value]
-    return ", ".join(keys if ordered else sorted(keys)) or "no keys"
-
-
-def _key(key: Any) -> str:
-    return f'"{key}"' if type(key) is str else described(key)
-
-
-# --- where a call runs --------------------------------------------------------------
-
-
-def _placed(value: Any) -> Placed:
-    try:
-        sharding = value.sharding
-        committed = bool(value.committed)
-    except Exception:  # a NumPy array, a Python scalar, an array that was deleted
-        return Placed("", "", False)
-    return Placed(*_sharding(sharding), committed)
-
-
-def _asked(sharding: Any) -> Placed:
-    if sharding is None or is_unspecified(sharding):
-        return Placed("", "", False)
-    return Placed(*_sharding(sharding), True)
-
-
-@functools.lru_cache(maxsize=1024)
-def _sharding(sharding: Any) -> tuple[str, str]:
-    devices = sorted(sharding.device_set, key=lambda d: d.id)
-    named = ", ".join(f"{d.platform}:{d.id}" for d in devices[:4])
-    more = f" and {len(devices) - 4} more" if len(devices) > 4 else ""
-    spec = getattr(sharding, "spec", None)
-    if spec is None:
-        kind = "" if len(devices) == 1 else type(sharding).__name__
-    else:
-        sizes = ", ".join(f"{k}={v}" for k, v in sharding.mesh.shape.items())
-        kind = f"{str(spec).replace('PartitionSpec', 'P')} over {sizes}"
-    memory = getattr(sharding, "memory_kind", None)
-    kind += f" in {memory}" if memory not in (None, "device", "unpinned_host") else ""
-    return named + more, kind
-
-
-def _lowering_options(where: JitCall) -> dict[str, str]:
-    donated = [i for i, d in enumerate(where.donated_invars) if d]
-    return {
-        "donated": f"arguments {donated}" if donated else "nothing",
-        "keep_unused": described(where.keep_unused),
-        "compiler_options": described(where.compiler_options_kvs),
-        "out_shardings": _all_asked(where.out_shardings),
-        "in_layouts": described(where.in_layouts),
-        "out_layouts": described(where.out_layouts),
-    }
-
-
-def _all_asked(shardings: Sequence[Any]) -> str:
-    asked = list(dict.fromkeys(_asked(s) for s in shardings))
-    texts = [f"{p.sharding or p.devices}" if p.committed else "any" for p in asked]
-    return ", ".join(texts[:4]) or "any"
+def _as_given(
+    leaves: Mapping[str, Leaf], trace: JitTrace, given: CallArguments
+) -> dict[str, Leaf]:
+    """The leaves by the paths of what the user passed, as far as these are known."""
+    names = list(leaves)
+    if given.paths is not None:
+        paths = map(str, trace.debug_info.arg_names or ())
+        users = [given.paths.argument(path) for path in paths]
+        known = all(users) and len(set(users)) == len(names) == len(users)
+        names = users if known else names
+    return dict(zip(names, leaves.values(), strict=True))

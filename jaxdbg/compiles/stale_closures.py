@@ -16,8 +16,8 @@ from functools import lru_cache
 from types import CodeType, FunctionType
 from typing import Any
 
+from jaxdbg.compiles.callables import unwrapped
 from jaxdbg.compiles.listener import Phase
-from jaxdbg.compiles.signatures import unwrapped
 from jaxdbg.jax_internals.closures import closed_over
 from jaxdbg.records import Reason, Remark
 

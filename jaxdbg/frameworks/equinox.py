@@ -25,7 +25,7 @@ from jaxdbg.frameworks.jitted_calls import (
     positional_names,
     typed,
 )
-from jaxdbg.frameworks.protocol import Argument, Framework
+from jaxdbg.frameworks.protocol import Argument, CallArguments, Framework
 from jaxdbg.frameworks.reading import Children, Reader, is_a, items, own, package_of
 from jaxdbg.frameworks.scopes import ModuleScopes
 from jaxdbg.jax_internals.functions import attributes_of
@@ -96,6 +96,19 @@ class Equinox(Framework):
     def is_call(self, code: CodeType) -> bool:
         """Whether code is the function that calls what `filter_jit` has jitted."""
         return code.co_name == "_call" and code.co_filename.endswith(_JIT)
+
+    def call_arguments(self, local: Mapping[str, Any]) -> CallArguments | None:
+        """The arguments as passed to the function, and what their leaves are called."""
+        call = self.running_call(local, None)
+        if call is None:
+            return None
+        parameters = attributes_of(local["jit_wrapper"])["_signature"].parameters
+        return CallArguments(
+            local["args"],
+            local["kwargs"],
+            parameters=[*parameters.values()],
+            paths=call.paths,
+        )
 
     def running_call(
         self, local: Mapping[str, Any], out_tree: Any

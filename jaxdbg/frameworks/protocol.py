@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from types import CodeType
+from inspect import Parameter
+from types import CodeType, MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from jaxdbg.frameworks.attributes import Attribute
@@ -32,12 +33,16 @@ class CallArguments(NamedTuple):
 
     Attributes:
         args, kwargs: as the user passed them.
-        attributes: by path, all that they are made of.
+        attributes: by path, all that they are made of; empty where JAX knows it.
+        parameters: of the user's function; empty where jit knows them.
+        paths: what the paths mean that JAX has of its arguments; None for nothing.
     """
 
     args: Sequence[Any]
     kwargs: Mapping[str, Any]
-    attributes: Mapping[str, Attribute]
+    attributes: Mapping[str, Attribute] = MappingProxyType({})
+    parameters: Sequence[Parameter] = ()
+    paths: CallPaths | None = None
 
 
 class Scopes(Protocol):

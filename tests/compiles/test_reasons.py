@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
-from jaxdbg.compiles import listener as compiles, reasons, recorder, signatures
+from jaxdbg.compiles import listener as compiles, reasons, recorder
 from jaxdbg.compiles.listener import Function
 from jaxdbg.compiles.signatures import Signature
 from jaxdbg.jax_internals.array_types import Leaf
+from jaxdbg.jax_internals.identities import Identity
 from jaxdbg.records import Reason
 from jaxdbg.records.retrace_causes import CAUSES
 
@@ -23,9 +25,7 @@ F = Function("f", "somewhere.py:1")
 
 
 def call(**shapes: tuple[int, ...]) -> Signature:
-    signature = Signature(F)
-    signature.leaves = {name: Leaf(shape, "f32") for name, shape in shapes.items()}
-    return signature
+    return Signature(F, leaves={n: Leaf(shape, "f32") for n, shape in shapes.items()})
 
 
 def test_the_call_that_differs_least():
@@ -58,17 +58,16 @@ def test_a_partial_batch_is_only_that():
 
 
 def test_a_smaller_batch_of_another_line_is_no_last_one():
-    full, other = call(x=(32, 8)), call(x=(1, 8))
-    full.line, other.line = ("train.py", 3), ("train.py", 9)
+    full = replace(call(x=(32, 8)), line=("train.py", 3))
+    other = replace(call(x=(1, 8)), line=("train.py", 9))
     reason = reasons.explain(other, [full])
     assert (reason.cause, reason.note) == ("shape", "")
-    other.line = full.line
+    other = replace(other, line=full.line)
     assert reasons.explain(other, [full]).note == "likely the last partial batch"
 
 
 def test_nothing_known_is_said_to_be_unknown():
-    before, now = call(x=(3,)), call(x=(3,))
-    before.exact = False
+    before, now = replace(call(x=(3,)), exact=False), call(x=(3,))
     reason = reasons.explain(now, [before])
     assert reason == Reason(
         "unknown", note="no argument of it is known to have changed"
@@ -79,8 +78,8 @@ def test_history_is_bounded(monkeypatch):
     monkeypatch.setattr(reasons, "MAX_WEIGHT", 100)
     history = reasons.History()
     for i in range(200):
-        signature = Signature(Function(f"f{i}", "somewhere.py:1"))
-        signature.leaves = {f"x{j}": Leaf((j,), "f32") for j in range(9)}
+        leaves = {f"x{j}": Leaf((j,), "f32") for j in range(9)}
+        signature = Signature(Function(f"f{i}", "somewhere.py:1"), leaves=leaves)
         around = compiles.Stack()
         history.remember(compiles.Phase("trace", signature, around, None))
     assert len(history._calls) == 10
@@ -92,10 +91,10 @@ def test_an_object_that_took_the_address_of_another_is_another():
         pass
 
     first = Thing()
-    known = signatures.Identity(first)
-    assert known.same(signatures.Identity(first))
+    known = Identity(first)
+    assert known.same(Identity(first))
     del first
-    assert not known.same(signatures.Identity(Thing()))
+    assert not known.same(Identity(Thing()))
     assert not known.same(known)  # it is gone: nothing is the same as it
 
 

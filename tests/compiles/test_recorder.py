@@ -12,6 +12,7 @@ from jax._src import util
 
 import jaxdbg
 from jaxdbg.compiles import listener as compiles, recorder, signatures
+from jaxdbg.jax_internals.array_types import Leaf
 from jaxdbg.records import CompileEvent
 from tests import leaks
 
@@ -171,8 +172,8 @@ def test_the_log_is_bounded(log, monkeypatch):
     own = recorder.Recorder()
     function = compiles.Function("f", "file.py:1")
     for i in range(recorder.MAX_EVENTS + 100):
-        signature = signatures.of_name(function)
-        signature.leaves = {"x": i}
+        leaves = {"x": Leaf((i,), "f32")}
+        signature = signatures.Signature(function, leaves=leaves)
         phase = compiles.Phase("trace", signature, compiles.Stack(), None)
         own.began(phase)
         own.ended(phase)
