@@ -24,6 +24,7 @@ ADVICE = {
     "records/retrace_causes.py": "what to write, in words",
     "doctor.py": "the versions of packages that are installed",
     "frameworks/loaded.py": "the table of those that are known",
+    "jax_internals/requirements.py": "what the doctor says is lost",
 }
 """Files that may name a library, and why."""
 
