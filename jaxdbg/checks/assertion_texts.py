@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from jaxdbg.jax_internals.arrays import can_be_non_finite
+from jaxdbg.views import words
 
 FEW = 8
 """Elements of an array that are still written out."""
@@ -81,13 +82,13 @@ def _in_words(value: Any) -> Any:
     array = np.asarray(value)
     if array.size <= FEW:
         return _Words(array)
-    words = f"{array.dtype}[{','.join(map(str, array.shape))}]"
+    text = words.array(str(array.dtype), array.shape)
     good = array[np.isfinite(array)] if can_be_non_finite(array) else array
     if good.size and good.dtype.kind not in "cb":
-        words += f" from {good.min()} to {good.max()}"
+        text += f" from {good.min()} to {good.max()}"
     if bad := array.size - good.size:
-        words += f" with {bad} not finite"
-    return _Words(words)
+        text += f" with {bad} not finite"
+    return _Words(text)
 
 
 def _differences(form: str, values: dict[str, Any]) -> list[str]:

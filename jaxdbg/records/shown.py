@@ -11,23 +11,28 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 
-class Shown:
+class Printed:
+    """A value that IPython shows in a terminal as `print` does."""
+
+    __slots__ = ()
+
+    def __init_subclass__(cls) -> None:
+        # IPython takes the `__repr__` of a dataclass before an inherited method.
+        cls._repr_pretty_ = Printed._repr_pretty_  # type: ignore[method-assign]
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
+
+
+class Shown(Printed):
     """A record that shows itself as text, `VIEW` naming its view."""
 
     __slots__ = ()
     VIEW: ClassVar[str]
 
-    def __init_subclass__(cls) -> None:
-        # IPython takes the `__repr__` of a dataclass before an inherited method.
-        cls._repr_pretty_ = Shown._repr_pretty_  # type: ignore[method-assign]
-
     def __str__(self) -> str:
         text: str = view(f"{self.VIEW}_text").text(self)
         return text
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        """How IPython shows the record in a terminal: as its text."""
-        printer.text(str(self))
 
 
 class ShownAsHtml(Shown):

@@ -33,12 +33,6 @@ class SourceFrame:
     end_column: int = 0
 
 
-def describe(file: str, line: int) -> str:
-    """`cell 3, line 7` for code of a notebook cell, else `file.py:7`."""
-    cell = cell_number(file)
-    return f"cell {cell}, line {line}" if cell is not None else f"{file}:{line}"
-
-
 def source_line(file: str, line: int) -> str:
     """The line of code, without its indentation; empty where it cannot be had."""
     return linecache.getline(file, line).strip()

@@ -16,6 +16,7 @@ from jaxdbg.jax_internals.interpose import our_own_work
 from jaxdbg.records import LeafStats, TreeStats
 from jaxdbg.records.garbage import no_collection
 from jaxdbg.records.serial import plain
+from jaxdbg.records.shown import Printed
 from jaxdbg.trees import caller, pictures, statistics
 from jaxdbg.trees.copies import is_gone
 from jaxdbg.trees.leaf_stats import ARRAYS, measured_leaves
@@ -57,7 +58,7 @@ def _map_of(tree: object, name: str, detail: bool | None, began: float) -> Finit
     return FiniteMap(TreeStats(name, stats, seconds), leaves, shared)
 
 
-class FiniteMap:
+class FiniteMap(Printed):
     """The leaves of a tree with what they hold; see `finite_map`.
 
     Iterating gives the `LeafStats` in the order of the tree; `map["model.head.kernel"]`
@@ -180,9 +181,6 @@ class FiniteMap:
 
     def _repr_html_(self) -> str:
         return self.stats._repr_html_()
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(str(self))
 
     def _at(self, path: str | int) -> int:
         if isinstance(path, int):

@@ -20,9 +20,11 @@ from jaxdbg.checks.afterwards.kept_calls import KeptCall
 from jaxdbg.jax_internals.arrays import REF
 from jaxdbg.jax_internals.interpose import our_own_work
 from jaxdbg.records import tree_name
+from jaxdbg.records.shown import Printed
 from jaxdbg.trees.copies import is_gone
 from jaxdbg.trees.names import Names
 from jaxdbg.trees.paths import CannotWrite, NoSuchPlace, read, write
+from jaxdbg.views.words import plural
 
 MAX_LINES = 8
 """How many things that cannot be put back are listed one by one."""
@@ -31,7 +33,7 @@ Namespaces = Sequence[Mapping[str, object]]
 
 
 @dataclass(frozen=True, slots=True)
-class Rewound:
+class Rewound(Printed):
     """What a rewind did.
 
     Attributes:
@@ -61,9 +63,6 @@ class Rewound:
             if (more := len(self.left) - MAX_LINES) > 0:
                 lines.append(f"  and {more} more")
         return "\n".join(lines)
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(str(self))
 
 
 def rewind(calls: Sequence[KeptCall], namespaces: Namespaces) -> Rewound:
@@ -220,6 +219,6 @@ def _counted(paths: Sequence[str]) -> str:
     whole = {path for path in paths if re.fullmatch(r"\w+", path)}
     parts: list[str] = []
     for head, n in heads.items():
-        unit = "" if any("array" in p for p in parts) else f" array{'s' * (n > 1)}"
+        unit = "" if any("array" in p for p in parts) else f" {plural(n, 'array')}"
         parts.append(head if head in whole else f"{n}{unit} of {head}")
     return ", ".join(parts)

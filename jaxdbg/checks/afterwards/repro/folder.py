@@ -26,6 +26,7 @@ from jaxdbg.origins.search.search import first_birth, search
 from jaxdbg.records import Finding
 from jaxdbg.records.finding_kinds import kind_of
 from jaxdbg.records.keeper import inputs_not_kept
+from jaxdbg.records.shown import Printed
 from jaxdbg.views import words
 
 FILES = (
@@ -45,7 +46,7 @@ CONFIG = ("jax_enable_x64", "jax_default_matmul_precision")
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class Written(Printed):
     """The folder that was written.
 
     Attributes:
@@ -63,9 +64,6 @@ class Written:
         lines = [f"wrote {self.path}: {files}"]
         lines += [f"  {note}" for note in self.notes]
         return "\n".join([*lines, f"run it: python {self.path / 'repro.py'}"])
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(str(self))
 
 
 def write(finding: Finding, path: Any, overwrite: bool) -> Written:
