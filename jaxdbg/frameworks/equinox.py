@@ -29,10 +29,16 @@ from jaxdbg.frameworks.protocol import Argument, CallArguments, Framework
 from jaxdbg.frameworks.reading import Children, Reader, is_a, items, own, package_of
 from jaxdbg.frameworks.scopes import ModuleScopes
 from jaxdbg.jax_internals.functions import attributes_of
+from jaxdbg.jax_internals.requirements import private
 
 _PACKAGE = os.path.join("equinox", "")
-_JIT = os.path.join(_PACKAGE, "_jit.py")
 _LAYERS = "equinox.nn"
+
+_CALL = private(
+    "equinox._jit._call", "libraries", variables=("jit_wrapper", "args", "kwargs")
+)
+_SIGNATURE = private("equinox._jit._JitWrapper._signature", "libraries")
+_NAME = private("equinox._jit._JitWrapper.fn", "libraries")
 
 _INNER = ("_fun", "_fun_value_and_grad", "func")
 """By which attribute the wrappers of Equinox hold a function."""
@@ -95,18 +101,17 @@ class Equinox(Framework):
 
     def is_call(self, code: CodeType) -> bool:
         """Whether code is the function that calls what `filter_jit` has jitted."""
-        return code.co_name == "_call" and code.co_filename.endswith(_JIT)
+        return code in _CALL.codes()
 
     def call_arguments(self, local: Mapping[str, Any]) -> CallArguments | None:
         """The arguments as passed to the function, and what their leaves are called."""
         call = self.running_call(local, None)
         if call is None:
             return None
-        parameters = attributes_of(local["jit_wrapper"])["_signature"].parameters
         return CallArguments(
             local["args"],
             local["kwargs"],
-            parameters=[*parameters.values()],
+            parameters=[*_SIGNATURE.of(local["jit_wrapper"]).parameters.values()],
             paths=call.paths,
         )
 
@@ -164,11 +169,10 @@ class FilterJitCall(RunningCall):
     """A running call of a `filter_jit` function: from parameter names to arguments."""
 
     def __init__(self, jitted: Any, args: Any, kwargs: Any):
-        attributes = attributes_of(jitted)
-        signature = attributes["_signature"]
+        signature = _SIGNATURE.of(jitted)
         bound = signature.bind(*args, **kwargs)
         super().__init__(bound.arguments)
-        self.function = attributes["fn"].rpartition(".")[2]
+        self.function = _NAME.of(jitted).rpartition(".")[2]
         self.paths = FilterJitPaths(_leaves(signature, bound))
 
 
