@@ -27,7 +27,7 @@ class Function:
 
     Attributes:
         name, source: the name, and `file:line`.
-        made_of: as given.
+        made_of: as passed.
         user: whether it is the user's: written by them, or jitted by them.
     """
 
@@ -71,7 +71,7 @@ def as_called(function: Function, fun: Any, frame: FrameType | None) -> Function
 
     Arguments:
         function: what JAX says is traced or called.
-        fun: the callable that was given to jit; None where it is not known.
+        fun: the callable that was passed to jit; None where it is not known.
         frame: from where to look for the line that calls it, from inside out.
     """
     found = seen_through(function, fun)
@@ -122,7 +122,7 @@ def _is_called_by_user(frame: FrameType | None) -> bool:
 
 @lru_cache(maxsize=4096)
 def _is_between(file: str) -> bool:
-    """Whether code of this file stands between a call and who has written it."""
+    """Whether code of this file runs between a call and who has written it."""
     return (
         is_jax_file(file)
         or any(part in file for part in (_OWN, _STDLIB))
@@ -140,7 +140,7 @@ def seen_through(function: Function, fun: Any) -> Function:
 
     Arguments:
         function: what JAX says is traced or called.
-        fun: the callable that was given to jit. It is not called.
+        fun: the callable that was passed to jit. It is not called.
     """
     if function.user or fun is None:
         return function

@@ -11,7 +11,7 @@ from jaxdbg.jax_internals.descriptions import plain
 
 
 class Identity:
-    """An object that may be gone, told apart from one that took its address."""
+    """An object that may be gone, distinguished from one that took its address."""
 
     __slots__ = ("_address", "_reference")
 

@@ -21,7 +21,7 @@ _OPERATION = private(
 _BOUNDARY = private(
     "jax._src.traceback_util.api_boundary",
     "reasons",
-    "what jax.grad and its like make of a function is not told from the function",
+    "what jax.grad and its like make of a function counts as the function itself",
     variables=("fun",),
 )
 

@@ -41,7 +41,7 @@ _UNSPECIFIED = private(
 _WRAPPED_FUN = private(
     "jax._src.linear_util.WrappedFun",
     "counts",
-    "the functions that pmap is given are counted as one",
+    "functions under pmap are counted as one",
 )
 _EXECUTABLE = private("jax._src.stages.Compiled._executable", "aot")
 _UNSAFE_CALL = private(
@@ -133,7 +133,7 @@ def jitted_class() -> type:
 
 
 def pmapped(fun: Any) -> Any:
-    """The function that was given to `pmap`, from what pmap gives to jit, or None."""
+    """The function that was passed to `pmap`, from what pmap passes to jit, or None."""
     inner = inspect.unwrap(fun)
     owner = getattr(inner, "__self__", None)  # in JAX 0.9 a bound method
     if owner is None and inspect.isfunction(inner):

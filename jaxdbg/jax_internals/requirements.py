@@ -1,6 +1,6 @@
 """Private names of JAX and other packages: a lookup is a declaration of its purpose.
 
-`private(...)` declares a name and is the only way to what it stands for. `REQUIREMENTS`
+`private(...)` declares a name and is the only way to what it refers to. `REQUIREMENTS`
 is what was declared, so that `jaxdbg.doctor()` and the report of a region say what is
 lost where an installed version lacks a name; the code that needs it gets `NotOffered`,
 whose text is that same sentence.
@@ -80,7 +80,7 @@ CAPABILITIES = {
         "modules, and lines of custom derivative rules, are not known",
     ),
     "passes": Capability(
-        "the forward and the backward pass are told apart",
+        "the forward and the backward pass are distinguished",
         "whether a bad value was born in the backward pass is not known",
     ),
     "origins": Capability(
@@ -156,20 +156,20 @@ class Private:
         return is_as_new_as(self.since, self.name.partition(".")[0])
 
     def get(self) -> Any:
-        """What the name stands for now.
+        """What the name refers to now.
 
         Raises:
             NotOffered: the installed version lacks it.
         """
-        return getattr(self._owner(), self.attribute)
+        return getattr(_owner(self), self.attribute)
 
     def put(self, value: Any) -> None:
-        """Has the name stand for something else.
+        """Has the name refer to something else.
 
         Raises:
             NotOffered: the installed version lacks it.
         """
-        setattr(self._owner(), self.attribute, value)
+        setattr(_owner(self), self.attribute, value)
 
     def of(self, instance: Any) -> Any:
         """The attribute of an instance, where the name is one of its class.
@@ -177,7 +177,8 @@ class Private:
         Raises:
             NotOffered: the installed version lacks it.
         """
-        self._check()
+        if self.absent:
+            raise NotOffered(str(self))
         return getattr(instance, self.attribute)
 
     def codes(self) -> frozenset[CodeType]:
@@ -190,14 +191,6 @@ class Private:
             return None
         local = frame.f_locals
         return {name: local[name] for name in self.variables if name in local}
-
-    def _owner(self) -> Any:
-        self._check()
-        return _found(self.name.rpartition(".")[0])
-
-    def _check(self) -> None:
-        if self.absent:
-            raise NotOffered(str(self))
 
 
 def private(
@@ -222,7 +215,7 @@ def private(
 
 def missing(capability: str) -> tuple[Private, ...]:
     """The requirements of a capability that the installed versions do not meet."""
-    return tuple(r for r in _of_capability(capability) if r.absent and r.is_due)
+    return _missing(len(REQUIREMENTS)).get(capability, ())
 
 
 def all_missing() -> tuple[Private, ...]:
@@ -248,13 +241,14 @@ def forget() -> None:
         clear()
 
 
-def _of_capability(capability: str) -> list[Private]:
-    return _by_capability(len(REQUIREMENTS))[capability]
-
-
-@functools.lru_cache(maxsize=1)
-def _by_capability(count: int) -> dict[str, list[Private]]:
-    return {c: [r for r in REQUIREMENTS if r.capability == c] for c in CAPABILITIES}
+@derived
+def _missing(declared: int) -> dict[str, tuple[Private, ...]]:
+    """By capability, what is missing; anew when more is declared."""
+    lost = all_missing()
+    return {
+        r.capability: tuple(o for o in lost if o.capability == r.capability)
+        for r in lost
+    }
 
 
 def is_as_new_as(version: str, package: str = "jax") -> bool:
@@ -317,7 +311,7 @@ def _path(name: str) -> tuple[Any, tuple[str, ...]]:
 
 
 def _found(name: str) -> Any:
-    """What a dotted name stands for now, or `_NOTHING`."""
+    """What a dotted name refers to now, or `_NOTHING`."""
     found, steps = _path(name)
     for step in steps:
         found = _step(found, step)
@@ -360,6 +354,14 @@ def _code(found: Any) -> CodeType | None:
     # What JAX memoises in C++ shows its function to the garbage collector alone.
     inside = (f for f in gc.get_referents(found) if isinstance(f, FunctionType))
     return next((f.__code__ for f in inside if f.__name__ != "<lambda>"), None)
+
+
+@derived
+def _owner(requirement: Private) -> Any:
+    """The module or the class that has a name."""
+    if requirement.absent:
+        raise NotOffered(str(requirement))
+    return _found(requirement.name.rpartition(".")[0])
 
 
 @derived

@@ -129,7 +129,7 @@ _JIT_OPTIONS = (
 
 
 def _pass(name: str) -> Private:
-    lost = "the passes of a derivative, and batched traces, are not told apart"
+    lost = "the passes of a derivative, and batched traces, are not distinguished"
     return private(name, "reasons", lost)
 
 
@@ -183,7 +183,7 @@ class Stack:
 
     Attributes:
         lowering, executing: the innermost call, where JAX does that; else None.
-        function: what was given to jit, of the innermost call; None where not known.
+        function: what was passed to jit, of the innermost call; None where not known.
         compiled: what JAX knows of the arguments of what it compiles; None for nothing.
         derived: the user's call, where a region runs it; else None.
         library_call: locals of a running call of a library's jit; else None.
@@ -376,7 +376,7 @@ def library_calls(
 
 @dataclass(frozen=True, slots=True)
 class JitInfo:
-    """What jit was given beside the function.
+    """What was passed to jit beside the function.
 
     Attributes:
         parameters: of the function; empty where they are not known.
@@ -411,7 +411,7 @@ class JitTrace:
         debug_info: of the jaxpr to be.
         in_avals: types of the flat arguments.
         caller: the frame of JAX that asks for the trace.
-        info: what jit was given beside the function; None where it is not known.
+        info: what was passed to jit beside the function; None where it is not known.
         args, kwargs: of the jitted call; empty where `info` is None.
     """
 

@@ -71,8 +71,8 @@ class ChexMode:
     """The state of chex mode, from the first region that opens to the last that ends.
 
     Arguments:
-        failed_eagerly: told of checkify's exception when an assertion fails outside of
-            any jitted call; may raise.
+        failed_eagerly: called with checkify's exception when an assertion fails outside
+            of any jitted call; may raise.
     """
 
     def __init__(self, failed_eagerly: Callable[[Any], None]) -> None:
@@ -123,7 +123,7 @@ _exception_types: dict[tuple[str, int], type[Exception]] = {}
 
 
 def exception_type(file: str, line: int) -> type[Exception]:
-    """What `exception_type` the assertion at this place was given, if any."""
+    """What `exception_type` the assertion at this place takes, if any."""
     return _exception_types.get((file, line), AssertionError)
 
 

@@ -1,4 +1,4 @@
-"""Traces that hold chex assertions, kept for later regions, hidden from plain calls.
+"""Traces that hold chex assertions, reused by later regions, hidden from plain calls.
 
 JAX finds a trace by the function it was made of. A function that is known to assert is
 therefore traced, in a region, under a stand-in that only regions use: the next region
@@ -103,7 +103,7 @@ def _known(fun: Any) -> Any:
         return fun
     if _caches_were_cleared():
         # The user has asked for new traces, maybe since something has changed that a
-        # function closes over. Of which function cannot be told: none is trusted.
+        # function closes over. Of which function is not known: none is trusted.
         for _, stand_in in _STAND_INS.values():
             evict_traces(stand_in)
     return found[1]
@@ -116,7 +116,7 @@ def _caches_were_cleared() -> bool:
     """Whether any jitted function's cache was cleared since this was last asked.
 
     JAX clears the memo of this function with them, and it makes a new value for us.
-    The memo is kept by trace context, and so are the values we have seen.
+    The memo is by trace context, and so are the values we have seen.
     """
     context = trace_context_values()
     now = _INFER_CACHED.get()(_caches_were_cleared, None, None, (), None)

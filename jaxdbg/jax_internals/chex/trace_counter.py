@@ -1,7 +1,7 @@
 """Traces that are made for a diagnosis do not count for `chex.assert_max_traces`.
 
 chex counts in one table for all threads, and looks at it in each call. While a thread
-traces afresh, a table that stands in front of it has a page of its own for that thread.
+traces afresh, a table in front of it has a page of its own for that thread.
 """
 
 from __future__ import annotations
