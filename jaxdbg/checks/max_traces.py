@@ -15,10 +15,10 @@ from typing import Any, TypeVar, overload
 
 from jaxdbg.checks.calls.call import Call
 from jaxdbg.checks.failure_messages import over_budget
-from jaxdbg.compiles.listener import Function, Phase
+from jaxdbg.compiles.listener import Phase
 from jaxdbg.compiles.recorder import recorder
 from jaxdbg.errors import Failure, TraceBudgetError, UsageError
-from jaxdbg.jax_internals.functions import jitted_by_user, written_layers
+from jaxdbg.jax_internals.functions import Function, jitted_by_user, written_layers
 from jaxdbg.jax_internals.interpose import is_ours
 from jaxdbg.jax_internals.stack import is_tracing
 from jaxdbg.records import Reason

@@ -1,1 +1,1 @@
-"""compiles."""
+"""What was compiled, and why again."""

@@ -48,7 +48,7 @@ class Recording:
         return Compilations(recorder().events(self._mark), "in this recording")
 
     def stop(self) -> None:
-        """Ends it; what others record goes on. A second time changes nothing."""
+        """Ends it; others record on. A second time changes nothing."""
         if self._stopped is None:
             self._stopped = self.compilations()
             recorder().unwant()

@@ -33,10 +33,9 @@ from jaxdbg.jax_internals.events import (
     phase_of,
 )
 from jaxdbg.jax_internals.functions import (
-    Function as Function,
+    Function,
     as_called,
-    function_of as function_of,
-    is_user_file as is_user_file,
+    function_of,
     only_calls_a_jitted,
 )
 from jaxdbg.jax_internals.interpose import is_ours
@@ -45,8 +44,6 @@ from jaxdbg.jax_internals.stack import (
     JitTrace,
     Stack,
     ended_with_error,
-    function_called as function_called,
-    functions_called as functions_called,
     read_stack,
     traced_jaxpr,
 )

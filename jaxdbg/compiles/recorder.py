@@ -26,12 +26,12 @@ from jaxdbg.records.advice import advised
 MAX_EVENTS = 10_000
 """How many phases the log keeps."""
 
-MAX_TOLD = 500
+MAX_SIGNATURES = 500
 """Of how many phases the log keeps the signature."""
 
 
 class Watcher(Protocol):
-    """Who else is told of phases as they happen."""
+    """Hears of phases as they happen."""
 
     def began(self, phase: Phase) -> None:
         """A phase begins, its reason is known; a `Failure` raised here stops it."""
@@ -44,7 +44,7 @@ class Watcher(Protocol):
 
 
 class Recorder:
-    """Records while somebody wants it; watchers are told of each phase."""
+    """Records while it is wanted; watchers hear of each phase."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -83,7 +83,7 @@ class Recorder:
 
     @contextlib.contextmanager
     def running(self, watcher: Watcher) -> Iterator[None]:
-        """Records, and tells `watcher`, while this is open."""
+        """Records, and lets `watcher` hear, while this is open."""
         self.want()
         with self._lock:
             self._watchers = (*self._watchers, watcher)
@@ -112,8 +112,8 @@ class Recorder:
                 self._closures.traced(phase)
             self._log.append(phase)
             self._count += 1
-            if len(self._log) > MAX_TOLD:
-                self._log[-MAX_TOLD - 1].let_go()
+            if len(self._log) > MAX_SIGNATURES:
+                self._log[-MAX_SIGNATURES - 1].let_go()
 
     def ended(self, phase: Phase) -> None:
         if phase.failed:
@@ -150,7 +150,7 @@ class Recorder:
             )
 
     def stale(self) -> tuple[Remark, ...]:
-        """Closed-over values that have changed since the trace; each is told once."""
+        """Closed-over values that have changed since the trace, each reported once."""
         with self._lock:
             return tuple(self._closures.stale())
 
@@ -169,9 +169,9 @@ class Recorder:
 
 def frozen(phases: Iterable[Phase]) -> tuple[CompileEvent, ...]:
     """Phases as records; a parent that is not among them is none."""
-    kept = list(phases)
-    index = {id(phase): i for i, phase in enumerate(kept)}
-    return advised([_frozen(phase, index.get(id(phase.parent), -1)) for phase in kept])
+    known = list(phases)
+    index = {id(phase): i for i, phase in enumerate(known)}
+    return advised([_frozen(phase, index.get(id(phase.parent), -1)) for phase in known])
 
 
 def _frozen(phase: Phase, parent: int) -> CompileEvent:

@@ -48,7 +48,7 @@ class Closures:
             self._read.popitem(last=False)
 
     def stale(self) -> list[Remark]:
-        """What has changed since a function was traced; each change is told once."""
+        """What has changed since a function was traced, each change reported once."""
         return [remark for read in list(self._read.values()) for remark in read.stale()]
 
 

@@ -202,7 +202,7 @@ class Compiles(Installed):
 
     def _warn(self, cost: Cost) -> None:
         """Says, once for each function, that it was compiled often, and why."""
-        # A cell that is run again defines its functions again: its code tells.
+        # A cell that is run again defines its functions again: its code identifies it.
         source = cost.builds[0].source
         function = cost.function, source.code if source else cost.defined
         if function not in self._warned:

@@ -59,7 +59,7 @@ class CellPanel:
         """Shows the last state of the region, if there is something to show."""
         report = self._region.report
         if self._shown is not None:
-            self._shown.panel.tell(None)
+            self._shown.panel.show_progress(None)
             self._shown.panel.show(report, maps=self._maps(report, error))
             self._shown.update()
         elif isinstance(error, Failure):
@@ -75,7 +75,7 @@ class CellPanel:
         return Shown(self._shell, Panel(PanelContent(self._region.report), maps))
 
     def _maps(self, report: Report, error: BaseException | None) -> Sequence[FiniteMap]:
-        """The trees that the report tells of, as they are now, for `%panel` too."""
+        """The trees that the report is about, as they are now, for `%panel` too."""
         maps = trees_of(report, [self._shell.user_ns, *_locals(error)])
         remember(report, maps)
         return maps
@@ -90,7 +90,7 @@ class CellPanel:
             began = time.perf_counter()
             report = session.report()
             function, call = session.latest
-            panel.tell(
+            panel.show_progress(
                 {
                     "running": True,
                     "calls": report.calls,

@@ -22,13 +22,13 @@ from jaxdbg.notebook.base import Installed
 
 @magics_class
 class Origins(Installed):
-    """Tells where a bad value was born."""
+    """Shows where a bad value was born."""
 
     @no_var_expand
     @output_can_be_silenced
     @line_magic
     def origin(self, line: str) -> Any:
-        """Tell the whole story of a bad value: where it was born, and its way.
+        """Show the whole story of a bad value: where it was born, and its way.
 
         ::
 

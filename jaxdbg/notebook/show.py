@@ -27,7 +27,7 @@ _TWIN_STYLE = """<style>
 .jp-OutputArea-child:has(+ .jp-OutputArea-child .jd-twin)
   > .jp-OutputArea-output:not(:has(*)) { display: none }
 </style>"""
-"""Hides the twin while the widget lives, and when not, what stands for the widget: an
+"""Hides the twin while the widget lives, and else what takes the widget's place: an
 error, or that it is loading."""
 
 TEXT = 20_000

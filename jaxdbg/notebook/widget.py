@@ -81,7 +81,7 @@ class Panel(anywidget.AnyWidget):
             self.content = self._with_maps(content)
             self.data = self._json()
 
-    def tell(self, progress: dict[str, Any] | None) -> None:
+    def show_progress(self, progress: dict[str, Any] | None) -> None:
         """Shows how far the region is; None when it has ended."""
         self.progress = json.dumps(progress)
 

@@ -11,12 +11,12 @@ class CallTimes:
 
     Attributes:
         functions: names of the functions.
-        which: for each call that was kept, whose it is, as an index into `functions`.
+        which: for each recorded call, whose it is, as an index into `functions`.
         numbers: which call of the function it is, counted from 1.
         starts: when it began, in seconds after the region has begun.
         seconds: how long it took, with tracing and compiling where it did that, until
             what it gives was computed; under `--async`, until it returned.
-        share: of so many calls, one after the other, the slowest one was kept.
+        share: of each group of this many calls in a row, the slowest is recorded.
     """
 
     functions: tuple[str, ...] = ()

@@ -58,13 +58,13 @@ class Compilations(ShownAsHtml):
 
     def of(self, function: str | None = None, cell: int | None = None) -> Compilations:
         """Those of one function, or of one cell, or both."""
-        kept = subset(
+        events = subset(
             self.events,
             lambda e: function in (None, e.function) and cell in (None, e.cell),
         )
         words = [f"of {function}"] if function is not None else []
         words += [f"in cell {cell}"] if cell is not None else []
-        return Compilations(kept, " ".join(words) or self.what)
+        return Compilations(events, " ".join(words) or self.what)
 
     def text(self, eager: bool = False) -> str:
         """The table as text; with `eager`, eager ops one by one."""

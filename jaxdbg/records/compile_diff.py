@@ -52,12 +52,12 @@ def difference(
 ) -> Difference:
     """Compares two runs.
 
-    Functions are told apart by their names: a cell that was edited has them on other
-    lines. Times alone are no change.
+    The name identifies a function: an edited cell has it on another line. Times
+    alone are no change.
     """
     old, new = _by_name(before), _by_name(after)
-    found = [_change(n, old.get(n, []), new.get(n, [])) for n in {**old, **new}]
-    changed = [c for c in found if _differs(c)]
+    every = [_change(n, old.get(n, []), new.get(n, [])) for n in {**old, **new}]
+    changed = [c for c in every if _differs(c)]
     changed.sort(key=lambda c: -abs(c.seconds[1] - c.seconds[0]))
     return Difference(
         (_spent(before), _spent(after)),

@@ -21,13 +21,13 @@ PHASES = ("trace", "lower", "compile")
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """One time that a function was made ready to run, or was tried to.
+    """One attempt to make a function ready to run.
 
     Attributes:
         events: its phases, at most one of each kind, in the order they ran.
         trace: which trace of the function it is, from 1; 0 where it was not traced.
         compilation: which compilation of the function, from 1; 0 for none.
-        indices: where the phases stand among all events.
+        indices: of the phases among all events.
     """
 
     events: tuple[CompileEvent, ...]
@@ -83,7 +83,7 @@ class Cost:
     Attributes:
         function: its name; `defined` where it was written.
         user: whether the user wrote it.
-        builds: each time it was made ready, in order.
+        builds: each attempt to make it ready, in order.
         traces, compiles: how often it was traced and compiled, failures included.
         seconds: self time by phase.
     """
@@ -124,7 +124,7 @@ def builds(events: Sequence[CompileEvent]) -> list[Build]:
         event = events[i]
         key = event.thread, event.parent, event.function, event.defined, event.role
         group = latest.get(key)
-        if group is None or not _goes_on(events[group[-1]], event):
+        if group is None or not _continues(events[group[-1]], event):
             group = latest[key] = []
             groups.append(group)
         group.append(i)
@@ -133,7 +133,7 @@ def builds(events: Sequence[CompileEvent]) -> list[Build]:
     )
 
 
-def _goes_on(last: CompileEvent, event: CompileEvent) -> bool:
+def _continues(last: CompileEvent, event: CompileEvent) -> bool:
     return not last.failed and _rank(event) > _rank(last)
 
 
@@ -141,11 +141,11 @@ def _rank(event: CompileEvent) -> int:
     return PHASES.index(event.phase)
 
 
-def _numbered(found: Iterable[Build]) -> list[Build]:
+def _numbered(unnumbered: Iterable[Build]) -> list[Build]:
     traces: dict[tuple[str, str], int] = {}
     compiles: dict[tuple[str, str], int] = {}
     numbered = []
-    for build in found:
+    for build in unnumbered:
         key = build.function, build.events[0].defined
         phases = [e.phase for e in build.events]
         trace = compilation = 0
@@ -158,13 +158,13 @@ def _numbered(found: Iterable[Build]) -> list[Build]:
 
 
 def costs(events: Sequence[CompileEvent]) -> list[Cost]:
-    """What each function has cost, the dearest first."""
+    """What each function has cost, the most expensive first."""
     groups: dict[tuple[str, str, bool], list[Build]] = {}
     for build in builds(events):
         first = build.events[0]
         groups.setdefault((first.function, first.defined, first.user), []).append(build)
-    found = [_cost(key, group) for key, group in groups.items()]
-    return sorted(found, key=lambda c: c.total, reverse=True)
+    every = [_cost(key, group) for key, group in groups.items()]
+    return sorted(every, key=lambda c: c.total, reverse=True)
 
 
 def _cost(key: tuple[str, str, bool], group: list[Build]) -> Cost:
@@ -178,7 +178,7 @@ def _cost(key: tuple[str, str, bool], group: list[Build]) -> Cost:
 
 
 def repeats(cost: Cost) -> list[Repeat]:
-    """The builds that ran again, folded by function and reason, the dearest first.
+    """The builds that ran again, by function and reason, the most expensive first.
 
     A trace and a recompilation without one are not folded together.
     """
@@ -188,12 +188,12 @@ def repeats(cost: Cost) -> list[Repeat]:
             ran = build.function, build.events[0].phase, build.failed
             kind = *ran, reason.cause, reason.where
             groups.setdefault(kind, []).append(build)
-    found = [Repeat(tuple(group)) for group in groups.values()]
-    return sorted(found, key=lambda r: r.seconds, reverse=True)
+    every = [Repeat(tuple(group)) for group in groups.values()]
+    return sorted(every, key=lambda r: r.seconds, reverse=True)
 
 
 def often(events: Sequence[CompileEvent], times: int) -> list[Cost]:
-    """The user's functions that were compiled so many times, the dearest first."""
+    """The user's functions compiled at least so often, the most expensive first."""
     return [c for c in costs(events) if c.user and c.compiles >= times]
 
 
@@ -240,9 +240,9 @@ def _children(events: Sequence[CompileEvent]) -> dict[int, list[int]]:
 
 
 def subset(
-    events: Sequence[CompileEvent], keep: Callable[[CompileEvent], bool]
+    events: Sequence[CompileEvent], wanted: Callable[[CompileEvent], bool]
 ) -> tuple[CompileEvent, ...]:
-    """The events to keep; a parent that is not among them is none."""
-    kept = [i for i, event in enumerate(events) if keep(event)]
-    new = {old: i for i, old in enumerate(kept)}
-    return tuple(replace(events[i], parent=new.get(events[i].parent, -1)) for i in kept)
+    """The wanted events; an event whose parent is not wanted has none."""
+    at = [i for i, event in enumerate(events) if wanted(event)]
+    new = {old: i for i, old in enumerate(at)}
+    return tuple(replace(events[i], parent=new.get(events[i].parent, -1)) for i in at)

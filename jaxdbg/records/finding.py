@@ -30,8 +30,8 @@ class Finding:
         location: `file:line` (or `cell 3, line 7`) of the failing check, where known.
         origin: where the bad value was born and the way it took; None where no value
             is concerned or nothing could be found out.
-        time: when it was found, in seconds since the epoch; 0 where that was not kept.
-        outputs: what the failing call gave at each of `paths`; after 200,000 leaves
+        time: when it was found, in seconds since the epoch; 0 where that is not known.
+        outputs: what the failing call returned at each of `paths`; after 200,000 leaves
             of a region, only at `path`.
         pictures: the elements of the first of these, reduced, so that they can be seen
             when the arrays are gone.
@@ -58,7 +58,7 @@ class Finding:
     detail: str = ""
 
     def output(self, path: str | None = None) -> Any:
-        """The array that the failing call gave, with its bad elements.
+        """The array that the failing call returned, with its bad elements.
 
         The results of a failing call are not used, so the user's model holds other
         arrays, the last good ones. The bad results of the region that failed last are

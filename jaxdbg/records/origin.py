@@ -1,4 +1,4 @@
-"""Where a bad value was born, and the way it took."""
+"""Where a non-finite value was born, and how it reached the results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jaxdbg.records.source import SourceFrame
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """What went into the operation that gave birth to a bad value.
+    """An operand of the operation in which a bad value was born.
 
     Attributes:
         name: as the user would type it, the name in the source line, or empty.
@@ -22,7 +22,7 @@ class Operand:
             `subnormals` too small for full precision, `nan` NaN, `posinf` and `neginf`
             infinite.
         element: index of the element from which the first bad value was made; None
-            where no single element is to blame.
+            where it was made from more than one.
         value: the value there, as text.
     """
 
@@ -70,7 +70,7 @@ class Reached:
         path: as the user would type it.
         bad, size: how many of its elements are bad, and how many there are.
         kinds: which of "nan", "inf" and "-inf" it holds.
-        first: index of the first bad element; None where that was not kept.
+        first: index of the first bad element; None where it is not known.
     """
 
     path: str
@@ -103,7 +103,7 @@ class Origin(ShownAsHtml):
         element: index of the first bad element in the operation's result.
         steps: turning points, from the origin to the output.
         reached: leaves it reached, in the order of the tree.
-        rows: which rows of the batch are to blame: `((name, row), ...)`.
+        rows: the rows of the batch that make the value bad: `((name, row), ...)`.
         rows_note: "row 17 alone", "many", or why it was not looked for.
         device: which device or shard, where there is more than one.
         wider: what a wider type would do: "finite in float32", or empty.

@@ -55,8 +55,8 @@ class Report(ShownAsHtml):
         remarks: values that a function of the region has closed over and that have
             changed since it was traced.
         histories: of each watched tree, a few numbers per leaf over the calls.
-        began: when the region began, in seconds since the epoch; 0 where that was not
-            kept.
+        began: when the region began, in seconds since the epoch; 0 where that is not
+            known.
         call_times: when the calls of the user's functions ran.
     """
 

@@ -33,7 +33,7 @@ def record(kind: Any, value: Any) -> Any:
 
     Arguments:
         kind: a dataclass, or a type its fields are annotated with.
-        value: what JSON gave; fields that are not there keep their defaults.
+        value: what JSON holds; fields that are not there keep their defaults.
 
     Raises:
         KeyError, TypeError, ValueError: the value does not fit the type.

@@ -96,13 +96,13 @@ class TreeHistory:
     Attributes:
         name: of the tree.
         paths: of its leaves, in the order of the tree.
-        calls: which calls were kept, counted from 1; in bounded memory, so that older
+        calls: the recorded calls, counted from 1; in bounded memory, so that older
             calls thin out.
-        functions: for each kept call, whose call it was.
-        largest: for each kept call, the largest finite magnitude of each leaf; None
+        functions: for each recorded call, whose call it was.
+        largest: for each recorded call, the largest finite magnitude of each leaf; None
             where there is none.
-        bad: for each kept call, how many elements of each leaf were NaN or infinite.
-        nan: how many of these were NaN; empty where that was not kept.
+        bad: for each recorded call, how many elements of each leaf were not finite.
+        nan: how many of these were NaN; empty where that is not known.
         first_bad: index into `paths` of the leaf that went bad first, -1 for none.
         first_bad_call: in which call it did, 0 for none.
     """

@@ -15,7 +15,7 @@ from jaxdbg.records.finding_kinds import kind_of
 from jaxdbg.views.words import count
 
 WINDOW = 64
-"""How many kept calls before a failure are looked through for growth."""
+"""How many recorded calls before a failure are searched for growth."""
 
 FACTOR = 10.0
 """A leaf is mentioned if it grew at least by this factor,"""
@@ -31,7 +31,7 @@ _LEVELS = "▁▂▃▄▅▆▇█"
 
 
 class _Growth(NamedTuple):
-    """A leaf that grew: from which kept call to which, and how large it was then."""
+    """A leaf that grew: between which recorded calls, and how large it was then."""
 
     leaf: int
     since: int

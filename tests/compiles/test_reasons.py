@@ -11,11 +11,12 @@ import jax
 import numpy as np
 import pytest
 
-from jaxdbg.compiles import listener as compiles, reasons, recorder
-from jaxdbg.compiles.listener import Function
+from jaxdbg.compiles import listener, reasons, recorder
 from jaxdbg.compiles.signatures import Signature
 from jaxdbg.jax_internals.array_types import Leaf
+from jaxdbg.jax_internals.functions import Function
 from jaxdbg.jax_internals.identities import Identity
+from jaxdbg.jax_internals.stack import Stack
 from jaxdbg.records import Reason
 from jaxdbg.records.retrace_causes import CAUSES
 
@@ -80,8 +81,8 @@ def test_history_is_bounded(monkeypatch):
     for i in range(200):
         leaves = {f"x{j}": Leaf((j,), "f32") for j in range(9)}
         signature = Signature(Function(f"f{i}", "somewhere.py:1"), leaves=leaves)
-        around = compiles.Stack()
-        history.remember(compiles.Phase("trace", signature, around, None))
+        around = Stack()
+        history.remember(listener.Phase("trace", signature, around, None))
     assert len(history._calls) == 10
     assert history._weight == 100
 

@@ -11,8 +11,10 @@ import pytest
 from jax._src import util
 
 import jaxdbg
-from jaxdbg.compiles import listener as compiles, recorder, signatures
+from jaxdbg.compiles import listener, recorder, signatures
 from jaxdbg.jax_internals.array_types import Leaf
+from jaxdbg.jax_internals.functions import Function
+from jaxdbg.jax_internals.stack import Stack
 from jaxdbg.records import CompileEvent
 from tests import leaks
 
@@ -168,13 +170,13 @@ def test_our_own_work_is_not_recorded():
 
 
 def test_the_log_is_bounded(log, monkeypatch):
-    monkeypatch.setattr(recorder, "MAX_TOLD", 5)
+    monkeypatch.setattr(recorder, "MAX_SIGNATURES", 5)
     own = recorder.Recorder()
-    function = compiles.Function("f", "file.py:1")
+    function = Function("f", "file.py:1")
     for i in range(recorder.MAX_EVENTS + 100):
         leaves = {"x": Leaf((i,), "f32")}
         signature = signatures.Signature(function, leaves=leaves)
-        phase = compiles.Phase("trace", signature, compiles.Stack(), None)
+        phase = listener.Phase("trace", signature, Stack(), None)
         own.began(phase)
         own.ended(phase)
     events = own.events()

@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from jaxdbg.compiles.listener import is_user_file
 from jaxdbg.jax_internals import source_info
+from jaxdbg.jax_internals.functions import is_user_file
 from jaxdbg.jax_internals.names import is_jax_file
 from jaxdbg.jax_internals.source_info import Frame
 from jaxdbg.records.source import SourceFrame, cell_number

@@ -1,1 +1,1 @@
-"""exports."""
+"""Records as files that other tools open."""

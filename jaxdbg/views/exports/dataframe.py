@@ -29,7 +29,7 @@ def frame(events: Sequence[CompileEvent]) -> Any:
     except ImportError as error:
         raise ImportError(
             f"to_pandas() needs pandas: `pip install pandas` ({error}). Without it, "
-            "to_json() has all there is."
+            "to_json() has all of it."
         ) from None
     table = pandas.DataFrame([_row(e) for e in events], columns=list(_COLUMNS))
     table["start"] = pandas.to_datetime(table["start"], unit="s", utc=True)
@@ -37,9 +37,9 @@ def frame(events: Sequence[CompileEvent]) -> Any:
 
 
 def _row(event: CompileEvent) -> dict[str, Any]:
-    told = {name: getattr(event, name) for name in _COLUMNS if hasattr(event, name)}
+    row = {name: getattr(event, name) for name in _COLUMNS if hasattr(event, name)}
     if event.source is not None:
-        told |= {"file": event.source.file, "line": event.source.line}
+        row |= {"file": event.source.file, "line": event.source.line}
     if event.reason is not None:
-        told |= {name: getattr(event.reason, name) for name in _REASON}
-    return told
+        row |= {name: getattr(event.reason, name) for name in _REASON}
+    return row

@@ -38,7 +38,7 @@ def trace(events: Sequence[CompileEvent], report: Report | None = None) -> Event
     region = [report.began] if report is not None and report.began else []
     zero = min([*region, *(e.start for e in events)], default=0.0)
     threads = list(dict.fromkeys(e.thread for e in events))
-    told = [
+    trace_events = [
         _named("process_name", "jaxdbg: compilations", PROCESS),
         *(_named("thread_name", name, i) for i, name in enumerate(threads, THREADS)),
         *(
@@ -48,10 +48,10 @@ def trace(events: Sequence[CompileEvent], report: Report | None = None) -> Event
     ]
     cells = list(_cells(events, zero))
     if cells:
-        told += [_named("thread_name", "cells", CELLS), *cells]
+        trace_events += [_named("thread_name", "cells", CELLS), *cells]
     if report is not None and report.began:
-        told += [*_calls(report, zero), *_findings(report, zero)]
-    return {"traceEvents": told, "displayTimeUnit": "ms"}
+        trace_events += [*_calls(report, zero), *_findings(report, zero)]
+    return {"traceEvents": trace_events, "displayTimeUnit": "ms"}
 
 
 def _named(what: str, name: str, track: int) -> Event:
@@ -78,7 +78,7 @@ def _slice(event: CompileEvent, zero: float, track: int, number: int) -> Event:
 
 def _args(event: CompileEvent) -> Event:
     reason = event.reason
-    told: Event = {
+    args: Event = {
         "function": event.function,
         "defined": event.defined,
         "from": short_place(event.source),
@@ -89,7 +89,7 @@ def _args(event: CompileEvent) -> Event:
         **{f"argument {k}": v for k, v in event.signature.items()},
     }
     if reason is not None:
-        told |= {
+        args |= {
             "cause": reason.cause,
             "changed": reason.where,
             "before": reason.before,
@@ -101,7 +101,7 @@ def _args(event: CompileEvent) -> Event:
                 reason.avoidable
             ],
         }
-    return {k: v for k, v in told.items() if v}
+    return {k: v for k, v in args.items() if v}
 
 
 def _cells(events: Sequence[CompileEvent], zero: float) -> Iterator[Event]:
@@ -129,10 +129,10 @@ def _cells(events: Sequence[CompileEvent], zero: float) -> Iterator[Event]:
 def _calls(report: Report, zero: float) -> Iterator[Event]:
     times = report.call_times
     for track, function in enumerate(times.functions):
-        kept = [i for i, which in enumerate(times.which) if which == track]
+        calls = [i for i, which in enumerate(times.which) if which == track]
         yield _named("thread_name", f"calls of {function}", CALLS + track)
-        ends = [*(times.starts[i] for i in kept[1:]), math.inf]
-        for i, end in zip(kept, ends, strict=True):
+        ends = [*(times.starts[i] for i in calls[1:]), math.inf]
+        for i, end in zip(calls, ends, strict=True):
             # Calls of several threads may overlap, and slices of a track must not.
             end = min(end, times.starts[i] + times.seconds[i])
             began = report.began - zero

@@ -93,11 +93,11 @@ def _busy(events: Sequence[CompileEvent]) -> list[tuple[float, float]]:
 
 
 def _lanes(events: Sequence[CompileEvent]) -> list[tuple[str, list[Build]]]:
-    """The dearest functions, in the order they began, and what the others share."""
+    """The most expensive functions in the order they began, and the lane of others."""
     found = costs(events)
     mine = [c for c in found if c.user]
-    kept, rest = mine[:MAX_LANES], mine[MAX_LANES:]
-    lanes = [(c.function, list(c.builds)) for c in kept]
+    first, rest = mine[:MAX_LANES], mine[MAX_LANES:]
+    lanes = [(c.function, list(c.builds)) for c in first]
     lanes.sort(key=lambda lane: lane[1][0].start)
     if rest:
         lanes.append((more(len(rest), "function"), _builds(rest)))

@@ -1,1 +1,1 @@
-"""panel."""
+"""The panel: its data, and its page."""

@@ -13,7 +13,7 @@ FEW = 64
 """Up to so many numbers a column is written in the open."""
 
 _MOST = 0.95
-"""The share of equal numbers from which only the others are told one by one."""
+"""The share of equal numbers from which only the others are listed one by one."""
 
 
 def column(values: Sequence[float | None]) -> dict[str, Any]:

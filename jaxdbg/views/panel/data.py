@@ -46,7 +46,7 @@ _NUMBERS = (
     "detailed",
 )
 _TEXTS = ("group", "kind", "dtype", "sharding")
-_TOLD = ("path", "shape", "first_bad", "also", *_TEXTS, *_NUMBERS)
+_ATTRIBUTES = ("path", "shape", "first_bad", "also", *_TEXTS, *_NUMBERS)
 
 Json = dict[str, Any]
 
@@ -69,14 +69,14 @@ def panel_data(
     what = ""
     if compilations is not None:
         events, what = compilations.events, compilations.what
-    told = trees_data(trees, report.histories if report else ())
-    shown = {path for tree in told for path in (*tree["paths"], *tree["also"])}
+    known = trees_data(trees, report.histories if report else ())
+    shown = {path for tree in known for path in (*tree["paths"], *tree["also"])}
     results = [_tree(tree, None, known=False) for tree in _results(report, shown)]
     return {
         "jaxdbg_panel": FORMAT,
         "title": title or (name_of(report) if report else ""),
         "report": report and report_data(report),
-        "trees": told + results,
+        "trees": known + results,
         "timeline": timeline_data(report, events, what),
         "outputs": outputs_data(report) if report else [],
     }
@@ -90,8 +90,8 @@ def report_data(report: Report) -> Json:
     findings = tuple(
         replace(f, outputs=(), pictures=(), detail="") for f in report.findings
     )
-    told = replace(report, histories=(), compilations=(), findings=findings)
-    data: Json = plain(replace(told, call_times=CallTimes()))
+    short = replace(report, histories=(), compilations=(), findings=findings)
+    data: Json = plain(replace(short, call_times=CallTimes()))
     del data["histories"], data["compilations"], data["call_times"]
     for finding in data["findings"]:
         del finding["outputs"], finding["pictures"], finding["detail"]
@@ -99,21 +99,21 @@ def report_data(report: Report) -> Json:
 
 
 def outputs_data(report: Report) -> list[Json]:
-    """What the failing calls gave, each as a tree of its bad leaves."""
-    told = ((i, f, _outputs(f)) for i, f in enumerate(report.findings))
+    """The results of failing calls, each as a tree of its bad leaves."""
+    outputs = ((i, f, _outputs(f)) for i, f in enumerate(report.findings))
     return [
         {
             "finding": i,
             "leaves": _tree(TreeStats(finding.function, leaves), None),
             "pictures": [_picture(picture) for picture in finding.pictures],
         }
-        for i, finding, leaves in told
+        for i, finding, leaves in outputs
         if leaves
     ]
 
 
 def _outputs(finding: Finding) -> tuple[LeafStats, ...]:
-    """The bad leaves; of those that were not measured what the story tells of them."""
+    """The bad leaves; of those not measured, what the origin says of them."""
     measured = {leaf.path for leaf in finding.outputs}
     reached = finding.origin.reached if finding.origin else ()
     return finding.outputs + tuple(
@@ -176,7 +176,7 @@ def _spread(history: TreeHistory, paths: Mapping[str, int]) -> TreeHistory:
 
 
 def tree_names(report: Report) -> list[str]:
-    """The trees that a report tells of: those it has watched, then those gone bad."""
+    """The trees that a report is about: those it has watched, then those gone bad."""
     names = [history.name for history in report.histories]
     names += [tree_name(path) for path in _bad_paths(report)]
     return list(dict.fromkeys(names))
@@ -210,32 +210,32 @@ def _unknown(history: TreeHistory) -> TreeStats:
 
 def _tree(tree: TreeStats, history: TreeHistory | None, known: bool = True) -> Json:
     leaves = tree.leaves
-    told = _told(leaves)
-    shapes = {shape: "×".join(map(str, shape)) for shape in {*told["shape"]}}
+    columns = _columns(leaves)
+    shapes = {shape: "×".join(map(str, shape)) for shape in {*columns["shape"]}}
     return {
         "name": tree.name,
         "seconds": tree.seconds,
         "call": tree.call,
-        "paths": list(told["path"]),
+        "paths": list(columns["path"]),
         "known": known,
-        "also": {path: i for i, paths in enumerate(told["also"]) for path in paths},
-        **{name: _coded(told[name]) for name in _TEXTS},
-        "shape": _coded([shapes[shape] for shape in told["shape"]]),
-        **{name: column(told[name]) for name in _NUMBERS},
+        "also": {path: i for i, paths in enumerate(columns["also"]) for path in paths},
+        **{name: _coded(columns[name]) for name in _TEXTS},
+        "shape": _coded([shapes[shape] for shape in columns["shape"]]),
+        **{name: column(columns[name]) for name in _NUMBERS},
         "first_bad": {
             str(i): list(index)
-            for i, index in enumerate(told["first_bad"])
+            for i, index in enumerate(columns["first_bad"])
             if index is not None
         },
         "history": history and _history(history),
     }
 
 
-def _told(leaves: Sequence[LeafStats]) -> dict[str, Sequence[Any]]:
-    """What the panel is told of leaves, column by column."""
-    rows = map(attrgetter(*_TOLD), leaves)
-    columns = [*zip(*rows, strict=True)] or [()] * len(_TOLD)
-    return dict(zip(_TOLD, columns, strict=True))
+def _columns(leaves: Sequence[LeafStats]) -> dict[str, Sequence[Any]]:
+    """The attributes of leaves that the panel gets, column by column."""
+    rows = map(attrgetter(*_ATTRIBUTES), leaves)
+    columns = [*zip(*rows, strict=True)] or [()] * len(_ATTRIBUTES)
+    return dict(zip(_ATTRIBUTES, columns, strict=True))
 
 
 def _history(history: TreeHistory) -> Json:

@@ -61,7 +61,7 @@ def page(data: dict[str, Any], plain: str) -> str:
         title=escape(f"jaxdbg: {data['title']}"),
         style=style(),
         plain=plain,
-        # Only `<` could end the element that the text stands in.
+        # Only `<` could end the element that holds the text.
         data=json.dumps(data, allow_nan=False).replace("<", "\\u003c"),
         script=script(),
     )

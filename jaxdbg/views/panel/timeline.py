@@ -1,4 +1,4 @@
-"""What the panel's timeline is told: compilations, calls, and where cells begin."""
+"""The data of the panel's timeline: compilations, calls, and where cells begin."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Json = dict[str, Any]
 def timeline_data(
     report: Report | None, events: Sequence[CompileEvent], what: str = ""
 ) -> Json:
-    """The timeline of a region, or of all compilations there were.
+    """The timeline of a region, or of all compilations.
 
     Arguments:
         report: of the region; None where the events are of no region.
