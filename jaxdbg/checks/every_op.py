@@ -2,8 +2,8 @@
 
 One number per operation: the sum of its result times zero, which is NaN exactly where
 an element was NaN or infinite, and cannot overflow. What a loop runs many times shares
-one number. Operations are checked by the dtype of what they give; only those that move
-values without computing are left out, since what they move was checked before.
+one number. Operations are checked by the dtype of their results; those that move values
+without computing are left out, since what they move was checked before.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Instrumented:
 
     Attributes:
         jaxpr: the closed jaxpr; its last output is float32[sites], NaN where the
-            operation gave a value that is not finite.
+            result of an operation was not finite.
         sites: how many operations are checked.
     """
 

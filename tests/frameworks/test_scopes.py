@@ -84,7 +84,7 @@ class Located:
         raise NotImplementedError
 
     def _walk(self, jaxpr, context, outer=(), path=(), loop=()):
-        for n, eqn in enumerate(getattr(jaxpr, "jaxpr", jaxpr).eqns):
+        for n, eqn in enumerate(jaxpr.eqns):
             site = Site(eqn, outer, (*path, (n, 0)), loop)
             self.found.append((eqn.primitive.name, locate(site, context)))
             length = eqn.params.get("length") if eqn.primitive.name == "scan" else None

@@ -327,7 +327,7 @@ def captured(namespace: dict[str, Any]) -> Iterator[list[Call]]:
 
     def patched(*args: Any, jaxpr: Any, name: str, **params: Any) -> Any:
         outs = original(*args, jaxpr=jaxpr, name=name, **params)[0]
-        info = getattr(jaxpr, "jaxpr", jaxpr).debug_info
+        info = jaxpr.jaxpr.debug_info
         _of_this_function, *frames = frame_namespaces()
         # Without this file's own frames: what a notebook's cell could name.
         then = Names(namespace, *[f for f in frames if isinstance(f, NnxCall)])

@@ -1,10 +1,10 @@
 """Checks under vmap, where a branch or an iteration runs that was not taken.
 
-`vmap` runs both branches of a `cond` whose predicate it maps over, and goes on with a
+`vmap` runs both branches of a `cond` whose predicate it maps over, and iterates a
 `while` until every element is done. A check in there would fail for elements that never
-came to it. So before JAX maps such a branch or body, each check in it is given the
-condition under which it counts; and checkify, which refuses the mapped `while`, gets it
-in words that it knows.
+reached it. So before JAX maps such a branch or body, each check in it gets the
+condition under which it counts; and a mapped `while`, which checkify refuses, gets a
+scalar predicate.
 """
 
 from __future__ import annotations

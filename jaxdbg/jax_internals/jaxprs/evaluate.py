@@ -125,7 +125,7 @@ def evaluate(
 class Visitor(Generic[V]):
     """Evaluates a jaxpr, equation by equation; loops iteration by iteration.
 
-    `V` is what stands for an array: the array itself, unless `lift` and `array` say
+    `V` is the type of a value: the array itself, unless `lift` and `array` say
     otherwise. `bind` evaluates an operation; `call`, `cond` and `loop` an equation with
     bodies that `enters` agrees to; `enter` makes the frame of a body.
     """
@@ -134,11 +134,11 @@ class Visitor(Generic[V]):
     """Whether also that is evaluated which no wanted output depends on."""
 
     def lift(self, array: Any) -> V:
-        """What stands for an array: a literal, a constant, a result, a row."""
+        """The value of an array: a literal, a constant, a result, a row."""
         return cast("V", array)
 
     def array(self, value: V) -> Any:
-        """The array that a value stands for."""
+        """The array of a value."""
         return value
 
     def wrote(self, frame: Any, variables: Sequence[Any], values: Sequence[V]) -> None:

@@ -1,8 +1,8 @@
 """The structure of higher-order primitives: their bodies, and what goes in and out.
 
 Nothing else in the package knows what `scan`, `while`, `cond` and the calls name their
-parameters, or in which order their operands stand. A primitive that is not here is
-opaque: it is evaluated as one operation (`pallas_call` is such a one).
+parameters, or knows the order of their operands. A primitive that is not here is
+opaque: it is evaluated as one operation (`pallas_call` is one).
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Cond:
 
 
 class Parts(NamedTuple):
-    """The operands of a loop, or what stands for each of them."""
+    """The operands of a loop by what they are, or values in their place."""
 
     test_consts: list[Any]
     consts: list[Any]
