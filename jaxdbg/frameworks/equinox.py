@@ -99,9 +99,9 @@ class Equinox(Framework):
         _, found, rest = file.rpartition(_PACKAGE)
         return bool(found) and not rest.startswith("nn" + os.sep)
 
-    def is_call(self, code: CodeType) -> bool:
-        """Whether code is the function that calls what `filter_jit` has jitted."""
-        return code in _CALL.codes()
+    def call_codes(self) -> frozenset[CodeType]:
+        """The code of the function that calls what `filter_jit` has jitted."""
+        return _CALL.codes()
 
     def call_arguments(self, local: Mapping[str, Any]) -> CallArguments | None:
         """The arguments as passed to the function, and what their leaves are called."""

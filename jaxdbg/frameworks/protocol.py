@@ -117,9 +117,9 @@ class Framework:
 
     # A call of its jit.
 
-    def is_call(self, code: CodeType) -> bool:
-        """Whether a frame of some code may hold the arguments of such a call."""
-        return False
+    def call_codes(self) -> frozenset[CodeType]:
+        """The code whose frames may hold the arguments of such a call."""
+        return frozenset()
 
     def call_arguments(self, local: Mapping[str, Any]) -> CallArguments | None:
         """The arguments in the locals of such a frame; None where it is none."""

@@ -20,8 +20,8 @@ class Library(Protocol):
     def is_machinery(self, file: str) -> bool:
         """Whether code of a file only passes on a call, from the user's code to JAX."""
 
-    def is_call(self, code: CodeType) -> bool:
-        """Whether a frame of some code may hold the arguments of a call of its jit."""
+    def call_codes(self) -> frozenset[CodeType]:
+        """The code whose frames may hold the arguments of a call of its jit."""
 
 
 _loaded: Callable[[], Iterable[Library]] = tuple
@@ -44,6 +44,6 @@ def is_machinery(file: str) -> bool:
     return any(library.is_machinery(file) for library in _loaded())
 
 
-def is_call(code: CodeType) -> bool:
-    """Whether a frame of some code may hold the arguments of a call of a library."""
-    return any(library.is_call(code) for library in _loaded())
+def call_codes() -> frozenset[CodeType]:
+    """The code whose frames may hold the arguments of a call of a library's jit."""
+    return frozenset().union(*(library.call_codes() for library in _loaded()))

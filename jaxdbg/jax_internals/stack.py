@@ -209,7 +209,7 @@ def read_stack(frame: FrameType | None) -> Stack:
     Arguments:
         frame: where to begin to look, from inside out.
     """
-    meaning = _meaning()
+    meaning, of_libraries = _meaning(), libraries.call_codes()
     found: dict[Seen, FrameType] = {}
     role = ""
     users: list[FrameType] = []
@@ -217,7 +217,7 @@ def read_stack(frame: FrameType | None) -> Stack:
     for one in outward(frame):
         code = one.f_code
         seen = meaning.get(code)
-        if seen is None and libraries.is_call(code):
+        if seen is None and code in of_libraries:
             seen = Seen.LIBRARY
         if seen is None:
             if is_user_file(code.co_filename):
@@ -362,12 +362,12 @@ def library_calls(
 
     The tree is that of the results of the call of `jax.jit` inside; None for none.
     """
-    out_tree = None
+    out_tree, of_libraries = None, libraries.call_codes()
     for one in outward(frame):
         parameters = _read(_CALL_RESULTS, one).get("p")
         if parameters is not None and not _RESULT_TREE.absent:
             out_tree = _RESULT_TREE.of(parameters)
-        if libraries.is_call(one.f_code):
+        if one.f_code in of_libraries:
             yield one.f_code, one.f_locals, out_tree
 
 

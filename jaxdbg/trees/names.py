@@ -127,7 +127,7 @@ def _library_call(
 ) -> RunningCall | None:
     """The call of a library's jit that a frame makes, if it makes one."""
     for framework in loaded():
-        if framework.is_call(code):
+        if code in framework.call_codes():
             return framework.running_call(local, out_tree)
     return None
 

@@ -84,9 +84,9 @@ class Nnx(Framework):
         """Whether a file is of NNX's transformations."""
         return _TRANSFORMS in file
 
-    def is_call(self, code: CodeType) -> bool:
-        """Whether code is the `__call__` of what `nnx.jit` returns."""
-        return any(code in call.codes() for call in _CALLS)
+    def call_codes(self) -> frozenset[CodeType]:
+        """The code of `__call__` of what `nnx.jit` returns."""
+        return frozenset().union(*(call.codes() for call in _CALLS))
 
     def call_arguments(self, local: Mapping[str, Any]) -> CallArguments | None:
         """The arguments with the attributes of their modules."""
