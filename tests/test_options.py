@@ -81,7 +81,7 @@ def test_the_signature_has_the_options_of_the_table() -> None:
 
 
 def test_the_docstring_says_what_the_table_says() -> None:
-    said = described(jaxdbg.Region.__doc__ or "")
+    said = described(inspect.getdoc(jaxdbg.Region) or "")
     assert [o.name for o in OPTIONS if not says(said.get(o.name, ""), o)] == []
 
 
@@ -93,7 +93,7 @@ def test_another_text_is_found() -> None:
 
 def described(docstring: str) -> dict[str, str]:
     """What a docstring says of each argument."""
-    pairs = re.findall(r"^ {8}(\w+): (.*(?:\n {12}.*)*)", docstring, re.MULTILINE)
+    pairs = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", docstring, re.MULTILINE)
     return {name: " ".join(text.split()) for name, text in pairs}
 
 
