@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxdbg.jax_internals.interpose import our_own_work
-from jaxdbg.trees import finiteness as finite, statistics
+from jaxdbg.trees import finiteness, statistics
 from jaxdbg.trees.finiteness import Host
 from jaxdbg.trees.pictures import MAX_TILES, picture
 from jaxdbg.views.panel.columns import column
@@ -109,7 +109,7 @@ def _is_each(grid: Grid) -> bool:
 def _values(grid: Grid, array: Any) -> list[str]:
     """The elements of a window in which each has a cell, as text."""
     found = [[""] * grid.cells[1] for _ in range(grid.cells[0])]
-    for place, data in finite.parts(array):
+    for place, data in finiteness.parts(array):
         origin, part = _two_at_least(place, data)
         for row in range(grid.cells[0]):
             for across in range(grid.cells[1]):

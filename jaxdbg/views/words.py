@@ -1,6 +1,7 @@
 """The words that all views share, and the messages that other modules write.
 
-Each thing is spelled in one way. `js/src/text.ts` does the same for the panel.
+Each thing is spelled in one way. The counterpart of the panel is `js/src/text.ts`: counts
+and places alike, times and bytes as fine as its axes need.
 """
 
 from __future__ import annotations
