@@ -133,7 +133,7 @@ def test_the_magic_completes_and_explains_itself(shell, failed, capsys):
     assert offered("%origin ") == ["1", "2", "<lambda>(...)", 'logs(...)["log"]']
     assert offered("story = %origin 2") == ["2"]
     shell.run_line_magic("pinfo", "%origin")
-    assert "Tell the whole story of a bad value" in capsys.readouterr().out
+    assert "Show the whole story of a bad value" in capsys.readouterr().out
 
 
 def test_what_a_notebook_shows(shell, failed):
