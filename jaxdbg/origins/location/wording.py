@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
-from typing import Any
+from typing import TYPE_CHECKING
 
 from jaxdbg.frameworks.loaded import loaded
+
+if TYPE_CHECKING:
+    from jaxdbg.jax_internals.types import JaxprEqn
 
 MAX_OPERAND = 24
 """A longer operand is written as `…`."""
@@ -77,7 +80,7 @@ _ALSO = {
 """What functions that do little but one primitive are called, where not as it is."""
 
 
-def of_primitive(eqn: Any) -> str:
+def of_primitive(eqn: JaxprEqn) -> str:
     """An operation without a look at the source: `x / y`, `astype(float16)`."""
     name = str(eqn.primitive.name)
     if name == "convert_element_type":

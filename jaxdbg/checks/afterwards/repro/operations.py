@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxdbg.jax_internals.names import is_literal
+
+if TYPE_CHECKING:
+    from jaxdbg.jax_internals.types import JaxprEqn
 
 OPERATORS = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 
@@ -40,7 +43,7 @@ _WITH_PARAMETERS: dict[str, Callable[[str, dict[str, Any]], str]] = {
 }
 
 
-def spelled(eqn: Any, names: Sequence[str]) -> str | None:
+def spelled(eqn: JaxprEqn, names: Sequence[str]) -> str | None:
     """An equation as Python of `jax`, `jnp` and some variables; None for most.
 
     Arguments:
@@ -74,7 +77,7 @@ def evaluates_to(
         return False
 
 
-def variables(eqn: Any, known: Sequence[str]) -> tuple[str, ...]:
+def variables(eqn: JaxprEqn, known: Sequence[str]) -> tuple[str, ...]:
     """A name for each operand: the user's where it is one word, else x, y, z.
 
     Arguments:
