@@ -42,7 +42,7 @@ export function bytes(value: number): string {
 
 export function seconds(value: number): string {
   if (value < 0.001) return `${Math.round(value * 1e6)} µs`;
-  if (value < 1) return `${(value * 1000).toPrecision(value < 0.1 ? 2 : 3)} ms`;
+  if (value < 1) return `${(value * 1000).toPrecision(value < 0.0995 ? 2 : 3)} ms`;
   if (value < 120) return `${value.toFixed(value < 10 ? 2 : 1)} s`;
   return `${Math.floor(value / 60)} min ${Math.round(value % 60)} s`;
 }

@@ -45,7 +45,7 @@ export function Findings({ store }: { store: Store }) {
 function stale({ function: name, reason }: Remark): string {
   return (
     `${name} was traced with ${reason.where} = ${reason.before}, which is ` +
-    `${reason.after} now: what is compiled goes on with ${reason.before}.`
+    `${reason.after} now: the compiled program still uses ${reason.before}.`
   );
 }
 
