@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import difflib
 import os
+import pickle
 import traceback
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 if TYPE_CHECKING:
     from jaxdbg.records import Finding, Report
+
+
+_F = TypeVar("_F", bound="Failure")
 
 
 class Failure(Exception):
@@ -21,6 +25,8 @@ class Failure(Exception):
             still open it is a snapshot; when the region ends it is its last report.
     """
 
+    _made_of: ClassVar[tuple[type[Failure], type[Exception]] | None] = None
+
     def __init__(self, message: str, finding: Finding, report: Report | None = None):
         super().__init__(message)
         self.finding = finding
@@ -29,6 +35,10 @@ class Failure(Exception):
     def __str__(self) -> str:
         # A user's own exception type may be mixed in, and say it in another way.
         return self.finding.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By default it is made anew from its message alone, which is not enough.
+        return _again, (*_travelling(type(self)), self.args), self.__dict__
 
 
 class NonFiniteError(Failure, FloatingPointError):
@@ -41,6 +51,35 @@ class CheckError(Failure, AssertionError):
 
 class TraceBudgetError(Failure, AssertionError):
     """A function was traced or compiled more often than the region allows."""
+
+
+def of_type(failure: type[_F], wanted: type[Exception]) -> type[_F]:
+    """A failure that is also of a type that the user has asked for."""
+    if issubclass(failure, wanted):
+        return failure
+    try:
+        attributes = {"__doc__": wanted.__doc__, "_made_of": (failure, wanted)}
+        both = type(wanted.__name__, (failure, wanted), attributes)
+    except TypeError:  # a class that cannot be inherited from
+        return failure
+    return both
+
+
+def _travelling(cls: type[Failure]) -> tuple[type[Failure], type[Exception]]:
+    """What `of_type` makes the class of, without a type that pickle does not find."""
+    failure, wanted = cls._made_of or (cls, cls)
+    try:
+        pickle.dumps(wanted)
+    except Exception:
+        return failure, failure
+    return failure, wanted
+
+
+def _again(
+    failure: type[Failure], wanted: type[Exception], args: tuple[Any, ...]
+) -> Failure:
+    cls = of_type(failure, wanted)
+    return cls.__new__(cls, *args)
 
 
 class UsageError(ValueError):

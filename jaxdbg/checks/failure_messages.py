@@ -11,7 +11,7 @@ from typing import Any
 from jaxdbg.checks.afterwards.bad_outputs import Bad, rank
 from jaxdbg.checks.assertion_texts import text_of
 from jaxdbg.checks.calls.call import Call
-from jaxdbg.errors import CheckError, NonFiniteError, TraceBudgetError
+from jaxdbg.errors import CheckError, NonFiniteError, TraceBudgetError, of_type
 from jaxdbg.jax_internals.chex.assertions import exception_type
 from jaxdbg.jax_internals.functions import Function, is_user_file
 from jaxdbg.options import Options
@@ -169,18 +169,7 @@ def failed_check(
         origin=origin,
         detail=text.full,
     )
-    return _check_error(wanted)(finding.message, finding)
-
-
-def _check_error(wanted: type[Exception]) -> type[CheckError]:
-    """A CheckError that is also of the type that the assertion is to raise."""
-    if issubclass(CheckError, wanted):
-        return CheckError
-    try:
-        both = type(wanted.__name__, (CheckError, wanted), {"__doc__": wanted.__doc__})
-    except TypeError:  # a class that cannot be inherited from
-        return CheckError
-    return both
+    return of_type(CheckError, wanted)(finding.message, finding)
 
 
 def over_budget(

@@ -10,7 +10,6 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from types import MappingProxyType
 
 from jaxdbg.checks.afterwards.kept_calls import KeptCalls, moved_on
 from jaxdbg.checks.calls.call import Call
@@ -23,6 +22,7 @@ from jaxdbg.errors import Failure, broken
 from jaxdbg.jax_internals.functions import Function
 from jaxdbg.options import Options
 from jaxdbg.records import Finding, Remark, Report, TreeHistory
+from jaxdbg.records.read_only import ReadOnly
 from jaxdbg.views.retrace_wording import changed
 
 MAX_PLACED = 50
@@ -231,4 +231,4 @@ def _by_name(counts: Counter[Function]) -> Mapping[str, int]:
     for function, n in counts.items():
         if function.user and n:
             named[function.name] += n
-    return MappingProxyType(dict(named))
+    return ReadOnly(named)

@@ -13,7 +13,6 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
-from types import MappingProxyType
 from typing import Protocol
 
 from jaxdbg.compiles import reasons
@@ -22,6 +21,7 @@ from jaxdbg.compiles.stale_closures import Closures
 from jaxdbg.errors import broken
 from jaxdbg.records import CompileEvent, Remark
 from jaxdbg.records.advice import advised
+from jaxdbg.records.read_only import ReadOnly
 
 MAX_EVENTS = 10_000
 """How many phases the log keeps."""
@@ -186,7 +186,7 @@ def _frozen(phase: Phase, parent: int) -> CompileEvent:
         source=phase.source,
         defined=phase.function.source,
         cell=phase.cell,
-        signature=MappingProxyType(phase.signature.texts()),
+        signature=ReadOnly(phase.signature.texts()),
         reason=phase.reason,
         cache=phase.cache,
         saved=phase.saved,

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import ClassVar
 
 from jaxdbg.records.array_type import ArrayType
+from jaxdbg.records.read_only import ReadOnly
 from jaxdbg.records.shown import Shown
 from jaxdbg.records.source import SourceFrame
 
 
 def _nothing() -> Mapping[str, str]:
-    return MappingProxyType({})
+    return ReadOnly()
 
 
 @dataclass(frozen=True, slots=True)

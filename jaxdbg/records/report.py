@@ -7,7 +7,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 from jaxdbg.records import saved
@@ -16,13 +15,14 @@ from jaxdbg.records.compilations import Compilations
 from jaxdbg.records.compile_diff import Difference
 from jaxdbg.records.compile_event import CompileEvent, Remark
 from jaxdbg.records.finding import Finding
+from jaxdbg.records.read_only import ReadOnly
 from jaxdbg.records.serial import plain, record
 from jaxdbg.records.shown import ShownAsHtml, view
 from jaxdbg.records.trees import TreeHistory
 
 
 def _no_counts() -> Mapping[str, int]:
-    return MappingProxyType({})
+    return ReadOnly()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ import types
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from jaxdbg.records.read_only import ReadOnly
 
 
 def plain(value: Any) -> Any:
@@ -33,7 +34,8 @@ def record(kind: Any, value: Any) -> Any:
 
     Arguments:
         kind: a dataclass, or a type its fields are annotated with.
-        value: what JSON holds; fields that are not there keep their defaults.
+        value: what JSON holds; fields that are not there keep their defaults, and those
+            that the type does not have, which a newer jaxdbg wrote, are ignored.
 
     Raises:
         KeyError, TypeError, ValueError: the value does not fit the type.
@@ -48,15 +50,16 @@ def record(kind: Any, value: Any) -> Any:
         each = args[:1] * len(value) if args[1:] == (...,) else args
         return tuple(record(a, v) for a, v in zip(each, value, strict=True))
     if origin is not None and issubclass(origin, Mapping):
-        return MappingProxyType({k: record(args[1], v) for k, v in value.items()})
+        return ReadOnly({k: record(args[1], v) for k, v in value.items()})
     return float(value) if kind is float else value
 
 
 def _dataclass(kind: Any, value: Mapping[str, Any]) -> Any:
     wanted = _types(kind)
-    return kind(**{k: record(wanted[k], v) for k, v in value.items()})
+    return kind(**{k: record(wanted[k], v) for k, v in value.items() if k in wanted})
 
 
 @lru_cache(maxsize=64)
 def _types(kind: Any) -> dict[str, Any]:
-    return get_type_hints(kind)
+    hints = get_type_hints(kind)
+    return {f.name: hints[f.name] for f in fields(kind)}

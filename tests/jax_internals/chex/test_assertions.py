@@ -14,7 +14,7 @@ from flax import nnx
 from jax.experimental import checkify
 
 import jaxdbg
-from jaxdbg.checks import failure_messages as findings
+from jaxdbg import errors
 from jaxdbg.jax_internals.chex import stand_ins
 
 NAN = np.array([1.0, np.nan], np.float32)
@@ -175,7 +175,7 @@ class Final(Exception):
 
 
 def test_an_exception_type_that_cannot_be_a_check_error_too():
-    assert findings._check_error(Final) is jaxdbg.CheckError
+    assert errors.of_type(jaxdbg.CheckError, Final) is jaxdbg.CheckError
 
 
 SCALARS = [
