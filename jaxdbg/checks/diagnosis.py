@@ -22,10 +22,11 @@ from jaxdbg.checks.failure_messages import BadCall
 from jaxdbg.errors import Failure, NotOffered
 from jaxdbg.jax_internals.arrays import REF
 from jaxdbg.jax_internals.jaxprs.effects import NotReplayable
+from jaxdbg.jax_internals.jaxprs.site import Site
 from jaxdbg.options import Options
 from jaxdbg.origins import batch_rows, causes, describe
 from jaxdbg.origins.bad_elements import kinds_in
-from jaxdbg.origins.found import Found, Site
+from jaxdbg.origins.found import Found
 from jaxdbg.origins.location import source_lines, wording
 from jaxdbg.origins.location.where import Context, Where, locate
 from jaxdbg.origins.search.assertions import asserted_values

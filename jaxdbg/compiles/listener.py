@@ -24,7 +24,6 @@ import jax
 
 from jaxdbg.compiles import signatures
 from jaxdbg.compiles.signatures import Signature
-from jaxdbg.jax_internals.chex.stand_ins import original
 from jaxdbg.jax_internals.events import (
     CACHE_ASKED,
     CACHE_HIT,
@@ -47,6 +46,7 @@ from jaxdbg.jax_internals.stack import (
     read_stack,
     traced_jaxpr,
 )
+from jaxdbg.jax_internals.stand_ins import original
 from jaxdbg.records.source import SourceFrame
 
 

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import jax
 
-from jaxdbg.jax_internals.chex.trace_counter import uncounted
+from jaxdbg.jax_internals.chex_trace_counter import uncounted
 from jaxdbg.jax_internals.config import other_trace_context
 from jaxdbg.jax_internals.requirements import Private, private
 

@@ -15,7 +15,6 @@ from types import CodeType, FrameType
 from typing import Any
 
 from jaxdbg.jax_internals import libraries
-from jaxdbg.jax_internals.chex.stand_ins import original
 from jaxdbg.jax_internals.functions import (
     Function,
     as_called,
@@ -24,6 +23,7 @@ from jaxdbg.jax_internals.functions import (
 )
 from jaxdbg.jax_internals.interpose import Invocation
 from jaxdbg.jax_internals.requirements import Private, derived, private
+from jaxdbg.jax_internals.stand_ins import original
 from jaxdbg.jax_internals.user_frames import outward, source_frame
 from jaxdbg.records import source as places
 from jaxdbg.records.source import SourceFrame

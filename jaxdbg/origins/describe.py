@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 
 from jaxdbg.jax_internals.jaxprs import forms
+from jaxdbg.jax_internals.jaxprs.site import Site
 from jaxdbg.jax_internals.primitives import OPERATORS
 from jaxdbg.origins import (
     batch_rows,
@@ -26,7 +27,7 @@ from jaxdbg.origins import (
     producers,
     wider_type,
 )
-from jaxdbg.origins.found import Birth, Element, Found, Site
+from jaxdbg.origins.found import Birth, Element, Found
 from jaxdbg.origins.location import source_lines
 from jaxdbg.origins.location.where import Where
 from jaxdbg.origins.producers import Variable

@@ -19,9 +19,9 @@ from jaxdbg.jax_internals.jaxprs.higher_order import (
     body_around,
     structure,
 )
+from jaxdbg.jax_internals.jaxprs.site import Site
 from jaxdbg.jax_internals.names import is_literal
 from jaxdbg.jax_internals.primitives import MOVES_ONE
-from jaxdbg.origins.found import Site
 
 if TYPE_CHECKING:
     from jaxdbg.jax_internals import types

@@ -18,8 +18,8 @@ from flax import nnx
 
 from jaxdbg.jax_internals.fresh_traces import fresh_traces
 from jaxdbg.jax_internals.interpose import Invocation, interposed
+from jaxdbg.jax_internals.jaxprs.site import Site
 from jaxdbg.jax_internals.stack import running_call
-from jaxdbg.origins.found import Site
 from jaxdbg.origins.location.where import Context, Where, locate
 from jaxdbg.trees.names import Names
 

@@ -28,12 +28,12 @@ import numpy as np
 from jax.experimental import checkify
 
 from jaxdbg.jax_internals.chex import under_vmap
-from jaxdbg.jax_internals.chex.stand_ins import in_use, is_stand_in, remember
 from jaxdbg.jax_internals.closures import cells
 from jaxdbg.jax_internals.interpose import is_ours
 from jaxdbg.jax_internals.names import evict_traces
 from jaxdbg.jax_internals.requirements import missing, private
 from jaxdbg.jax_internals.stack import functions_called, functions_traced
+from jaxdbg.jax_internals.stand_ins import in_use, is_stand_in, remember
 from jaxdbg.jax_internals.user_frames import outward
 
 _CHECK = private("jax._src.checkify.check", "chex")

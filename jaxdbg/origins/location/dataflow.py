@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from jaxdbg.jax_internals import source_info
 from jaxdbg.jax_internals.jaxprs.forms import body
 from jaxdbg.jax_internals.jaxprs.higher_order import body_around
+from jaxdbg.jax_internals.jaxprs.site import Site
 from jaxdbg.jax_internals.names import is_literal
-from jaxdbg.origins.found import Site
 
 if TYPE_CHECKING:
     from jaxdbg.jax_internals.types import ClosedJaxpr, Jaxpr, JaxprEqn

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from jaxdbg.jax_internals.jaxprs.effects import NotReplayable, replayable
 from jaxdbg.jax_internals.jaxprs.higher_order import bodies
-from jaxdbg.origins.found import Site
+from jaxdbg.jax_internals.jaxprs.site import Site
 
 if TYPE_CHECKING:
     from jaxdbg.jax_internals.types import AnyJaxpr, ClosedJaxpr, JaxprEqn

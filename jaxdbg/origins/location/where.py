@@ -18,10 +18,10 @@ from jaxdbg.jax_internals import source_info
 from jaxdbg.jax_internals.fresh_traces import FORWARD, RULE, Rules
 from jaxdbg.jax_internals.jaxprs.forms import body
 from jaxdbg.jax_internals.jaxprs.higher_order import Loop, structure
+from jaxdbg.jax_internals.jaxprs.site import Site
 from jaxdbg.jax_internals.requirements import missing
 from jaxdbg.jax_internals.source_info import Frame
 from jaxdbg.jax_internals.stack import UserCall
-from jaxdbg.origins.found import Site
 from jaxdbg.origins.location import source_lines, wording
 from jaxdbg.origins.location.dataflow import (
     feeds_results,

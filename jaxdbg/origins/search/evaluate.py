@@ -25,9 +25,9 @@ from jaxdbg.jax_internals.jaxprs.higher_order import (
     Sharded,
     count,
 )
+from jaxdbg.jax_internals.jaxprs.site import Site
 from jaxdbg.jax_internals.names import is_literal, is_write
 from jaxdbg.origins.bad_elements import Codes, codes_of, distinct
-from jaxdbg.origins.found import Site
 from jaxdbg.origins.search.numpy_rules import NumpyEvaluator
 from jaxdbg.origins.search.shard_map import unsharded
 from jaxdbg.origins.search.time_limit import TimeLimit

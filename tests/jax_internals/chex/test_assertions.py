@@ -15,7 +15,7 @@ from jax.experimental import checkify
 
 import jaxdbg
 from jaxdbg import errors
-from jaxdbg.jax_internals.chex import stand_ins
+from jaxdbg.jax_internals import stand_ins
 
 NAN = np.array([1.0, np.nan], np.float32)
 GOOD = np.array([1.0, 2.0], np.float32)

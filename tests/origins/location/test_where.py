@@ -13,7 +13,7 @@ import pytest
 from flax import nnx
 
 from jaxdbg.jax_internals.jaxprs.higher_order import bodies
-from jaxdbg.origins.found import Site
+from jaxdbg.jax_internals.jaxprs.site import Site
 from jaxdbg.origins.location import source_lines, wording
 from jaxdbg.origins.location.where import Context, Where, locate
 
