@@ -1,4 +1,4 @@
-"""The exceptions a checked region raises, each with the finding it stands for."""
+"""The exceptions a checked region raises, each with its finding."""
 
 from __future__ import annotations
 

@@ -236,7 +236,7 @@ def _next(call: Call, options: Options, in_ref: bool) -> str:
         if call.in_cell
         else ("jaxdbg.origin()", "region.rewind()", "pdb.pm()")
     )
-    rest = f"{ask} tells the whole story"
+    rest = f"{ask} shows the whole story"
     if options.async_:
         late = call.option("async_")
         return (
@@ -248,12 +248,12 @@ def _next(call: Call, options: Options, in_ref: bool) -> str:
         record = call.option("record")
         return f"{record} let the program run on with these values. {rest}."
     if not call.function.user:
-        return f"{rest}; {debug} stands in your frame."
+        return f"{rest}; {debug} opens in your frame."
     if in_ref:
         return f"the Ref holds these values now. {rest}."
     return (
         "the results were not used, so what the call would have updated still holds\n"
-        f"    its last good values. {rest}; {debug} stands in your frame."
+        f"    its last good values. {rest}; {debug} opens in your frame."
     )
 
 

@@ -129,8 +129,8 @@ class Judge:
         self._failed.add(call)
         if verdict.follows and verdict.failure is None and call.function.user:
             self._session.notice(
-                f"later calls of {call.function.name} went on with what an earlier "
-                "finding tells of; these are not findings of their own."
+                f"later calls of {call.function.name} use values of an earlier "
+                "finding; these are not findings of their own."
             )
         if verdict.follows:
             self._followed.add(call.function)

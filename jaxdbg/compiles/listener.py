@@ -64,7 +64,7 @@ class Phase:
         thread: name of the thread.
         source, cell: the user's line, and IPython's number of the cell that runs.
         cache, saved: the persistent cache, as in `CompileEvent`.
-        failed, ended: how it stands.
+        failed, ended: whether it raised, whether it is over.
         hidden: a trace that a library makes inside another trace: part of that.
         reason: why it runs again; the recorder finds it.
     """
@@ -121,7 +121,7 @@ class Phase:
 
 
 class Sink(Protocol):
-    """Who is told of each phase."""
+    """What hears of each phase."""
 
     def began(self, phase: Phase) -> None:
         """A phase begins; may raise to stop it."""

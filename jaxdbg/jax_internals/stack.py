@@ -25,8 +25,7 @@ from jaxdbg.jax_internals.interpose import Invocation
 from jaxdbg.jax_internals.requirements import Private, derived, private
 from jaxdbg.jax_internals.stand_ins import original
 from jaxdbg.jax_internals.user_frames import outward, source_frame
-from jaxdbg.records import source as places
-from jaxdbg.records.source import SourceFrame
+from jaxdbg.records.source import SourceFrame, cell_number
 
 _OPTIONS = (
     "donated_invars",
@@ -255,7 +254,7 @@ def _stack(
     calling = _read(_CALL, found.get(Seen.CALLING))
     library = found.get(Seen.LIBRARY)
     deriving = found.get(Seen.DERIVING)
-    cells = (places.cell_number(f.f_code.co_filename) for f in reversed(users))
+    cells = (cell_number(f.f_code.co_filename) for f in reversed(users))
     return Stack(
         lowering=_jit_call(_LOWER, found.get(Seen.LOWERING)),
         executing=_jit_call(_EXECUTE, found.get(Seen.EXECUTING)),

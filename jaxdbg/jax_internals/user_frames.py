@@ -11,8 +11,7 @@ from typing import Any
 
 from jaxdbg.jax_internals.functions import is_user_file
 from jaxdbg.jax_internals.source_info import Frame
-from jaxdbg.records import source as places
-from jaxdbg.records.source import SourceFrame
+from jaxdbg.records.source import SourceFrame, cell_number, source_line
 
 
 def outward(frame: FrameType | None) -> Iterator[FrameType]:
@@ -49,8 +48,8 @@ def source_frame(frame: FrameType) -> SourceFrame:
         file=file,
         line=line,
         function=code.co_qualname,
-        code=places.source_line(file, line),
-        cell=places.cell_number(file),
+        code=source_line(file, line),
+        cell=cell_number(file),
         column=column,
         end_line=end_line,
         end_column=end_column,

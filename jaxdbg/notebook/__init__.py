@@ -1,4 +1,4 @@
-"""The door for notebooks; the only room that imports IPython.
+"""The IPython extension; the only folder that imports IPython.
 
 It translates: it parses, calls and displays. A file holds the magics of one subject, as
 one class; the classes are listed here.

@@ -82,7 +82,7 @@ def wrapped(
 
 
 def parsed(text: str, at: ast.AST) -> list[ast.stmt]:
-    """Statements of ours, which claim to stand where the user's `at` stands."""
+    """Statements of ours, with the position of the user's `at`."""
     statements = ast.parse(text).body
     for statement in statements:
         for node in ast.walk(statement):

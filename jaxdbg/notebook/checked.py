@@ -1,6 +1,6 @@
-"""The door for notebooks: `%%checked`, `%checked` and `%jaxdbg`.
+"""The magics `%%checked`, `%checked` and `%jaxdbg`.
 
-A cell is rewritten before it runs, so that its body stands in a region.
+A cell is rewritten before it runs, so that its body runs in a region.
 """
 
 # IPython annotates only a part of itself.
@@ -406,7 +406,7 @@ class CheckedCell:
 
 
 def mark(lines: list[str]) -> list[str]:
-    """IPython's door for input transformers; see `cell.mark`.
+    """The input transformer that IPython calls; see `cell_rewriting.mark`.
 
     A cell magic below ours is found by nobody else, so it is translated here.
     """

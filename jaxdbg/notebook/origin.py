@@ -37,7 +37,7 @@ class Origins(Installed):
           %origin model.kernel    of the one about this leaf
 
         Shown are the line, with the exact expression, the operation, the module, the
-        step of each loop, what went into it, the rows of the batch that are to blame,
+        step of each loop, what went into it, the rows of the batch that cause it,
         what it became on its way, the leaves it reached, and what to do. The value is
         a `jaxdbg` record: `story = %origin` keeps it.
         """

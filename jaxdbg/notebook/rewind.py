@@ -1,4 +1,4 @@
-"""The door to `Region.rewind`: `%rewind`."""
+"""The magic `%rewind`, which is `Region.rewind`."""
 
 # IPython annotates only a part of itself.
 # mypy: disable-error-code="no-untyped-call,untyped-decorator"

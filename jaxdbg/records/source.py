@@ -39,7 +39,7 @@ def source_line(file: str, line: int) -> str:
 
 
 def cell_number(file: str) -> int | None:
-    """IPython's execution count of the cell a file name stands for, or None."""
+    """IPython's execution count of the cell that a file name is made for, or None."""
     # Never imported here: where IPython is not loaded, no file is a cell.
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None

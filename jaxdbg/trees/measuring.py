@@ -16,7 +16,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdbg.trees import finiteness as finite
+from jaxdbg.trees import finiteness
 from jaxdbg.trees.finiteness import Host
 
 BLOCK = 1 << 15
@@ -142,7 +142,7 @@ class Gauge:
     def _count(self, bad: Host, values: Host, found: Measured) -> None:
         """Counts what is not finite; a complex number may only be too long."""
         if bad.any():
-            counts = [int(np.count_nonzero(kind)) for kind in finite.kinds(values)]
+            counts = [int(np.count_nonzero(kind)) for kind in finiteness.kinds(values)]
             found.nan, found.posinf, found.neginf = counts
             found.first = int(bad.argmax())
             found.largest = -1.0
@@ -219,7 +219,7 @@ def _bad(
     values: Host, bad: Host, starts: Host, count: Callable[[Host], Host]
 ) -> list[tuple[int, int, int, int]]:
     """For each segment: NaN, +Inf, -Inf, and where the first of any is, else -1."""
-    counts = [count(kind).tolist() for kind in finite.kinds(values)]
+    counts = [count(kind).tolist() for kind in finiteness.kinds(values)]
     where = np.append(np.flatnonzero(bad), len(bad))
     first = where[np.searchsorted(where, starts)]
     ends = np.append(starts[1:], len(bad))

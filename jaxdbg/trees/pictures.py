@@ -1,6 +1,6 @@
 """The elements of an array as a picture: tiles, each of which says if any is bad.
 
-An array of 4096x4096 elements has no room on a screen; in a picture of 256x256 tiles
+An array of 4096x4096 elements does not fit on a screen; in a picture of 256x256 tiles
 the tile with the single NaN still shows it, since a tile is as bad as the worst of its
 elements. An array is read band by band: no second copy of a large one is made.
 """
@@ -16,10 +16,10 @@ import jax
 import numpy as np
 
 from jaxdbg.errors import UsageError
-from jaxdbg.trees import finiteness as finite
+from jaxdbg.trees import finiteness
 from jaxdbg.trees.measuring import computable
 
-Host = finite.Host
+Host = finiteness.Host
 Slices = Sequence[slice | int]
 
 MAX_TILES = 256
@@ -166,7 +166,7 @@ def _blocks(
         Row and column of the block in the picture, in elements, and the block: its
         first two axes are those that run down and across.
     """
-    for origin, shard in finite.shards(array):
+    for origin, shard in finiteness.shards(array):
         ends = (o + n for o, n in zip(origin, shard.shape, strict=True))
         window = [
             (max(start, o) - o, min(end, e) - o)
@@ -232,7 +232,7 @@ def _reduced(block: Host, rows: Host, columns: Host) -> tuple[Host, Host]:
     flags = np.zeros((len(rows), len(columns)), np.uint8)
     magnitude = np.abs(block)
     if not good.all():
-        nan, positive, negative = finite.kinds(block)
+        nan, positive, negative = finiteness.kinds(block)
         kinds = nan * np.uint8(NAN) | positive * np.uint8(POSINF)
         kinds |= negative * np.uint8(NEGINF)
         kinds = np.bitwise_or.reduce(kinds, axis=rest)

@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdbg.jax_internals.arrays import has_non_finite
-from jaxdbg.trees import finiteness as finite
+from jaxdbg.trees import finiteness
 from jaxdbg.trees.finiteness import Host
 from jaxdbg.trees.measuring import (
     BLOCK,
@@ -64,13 +64,13 @@ def is_number(dtype: Any) -> bool:
 
 
 def suspects(arrays: Sequence[Any]) -> list[int]:
-    """Indices of the arrays that hold NaN or Inf; as `finite.suspects`, in threads."""
+    """Indices of the arrays that hold NaN or Inf; as `finiteness.suspects`, in threads."""
     bad: list[int] = []
     left: list[int] = []
     pieces: list[_Piece] = []
     short: dict[Any, list[tuple[int, Host]]] = defaultdict(list)
     for i, array in enumerate(arrays):
-        part = finite.here(array)
+        part = finiteness.here(array)
         if part is None:
             left.append(i)
         elif not has_non_finite(part.dtype):
@@ -82,21 +82,21 @@ def suspects(arrays: Sequence[Any]) -> list[int]:
                 bad += _bad_ones(short.pop(part.dtype))
         elif part.size > _PIECE:
             pieces += _pieces(i, part, _READ_AT_ONCE)
-        elif finite.is_bad(part):
+        elif finiteness.is_bad(part):
             bad.append(i)
     for alike in short.values():
         bad += _bad_ones(alike)
     good = _mapped(_is_good, pieces)
     bad += [p.array for p, is_good in zip(pieces, good, strict=True) if not is_good]
-    bad += [left[k] for k in finite.suspects([arrays[i] for i in left])]
+    bad += [left[k] for k in finiteness.suspects([arrays[i] for i in left])]
     return sorted({*bad})
 
 
 def _bad_ones(arrays: Sequence[tuple[int, Host]]) -> list[int]:
     """Which of some short arrays of a dtype hold NaN or Inf; all are read at once."""
-    if not finite.is_bad(np.concatenate([a for _, a in arrays], axis=None)):
+    if not finiteness.is_bad(np.concatenate([a for _, a in arrays], axis=None)):
         return []
-    return [i for i, a in arrays if finite.is_bad(a)]
+    return [i for i, a in arrays if finiteness.is_bad(a)]
 
 
 def peaks(arrays: Sequence[Any]) -> list[float]:
@@ -107,8 +107,8 @@ def peaks(arrays: Sequence[Any]) -> list[float]:
     """
     # All that are elsewhere are asked before the first is waited for.
     asked = [
-        [_peak_there(part) for _, part in finite.shards(array) if part.size]
-        if finite.is_remote(array)
+        [_peak_there(part) for _, part in finiteness.shards(array) if part.size]
+        if finiteness.is_remote(array)
         else None
         for array in arrays
     ]
@@ -123,7 +123,7 @@ def peaks(arrays: Sequence[Any]) -> list[float]:
 def _peak_here(array: Any) -> float:
     if isinstance(array, np.ndarray) or array.is_fully_replicated:
         return _peak(np.asarray(array))  # no copy, on the CPU
-    return _highest([_peak(part) for _, part in finite.parts(array)])
+    return _highest([_peak(part) for _, part in finiteness.parts(array)])
 
 
 def _highest(peaks: Sequence[float]) -> float:
@@ -172,7 +172,9 @@ def measured(arrays: Sequence[Any]) -> list[Measured]:
             an array that spans processes, the part in this process is measured.
     """
     found = [Measured() for _ in arrays]
-    places = [(i, *s) for i, array in enumerate(arrays) for s in finite.shards(array)]
+    places = [
+        (i, *s) for i, array in enumerate(arrays) for s in finiteness.shards(array)
+    ]
     far = [k for k, (_, _, shard) in enumerate(places) if isinstance(shard, jax.Array)]
     near = [
         k for k, (_, _, shard) in enumerate(places) if isinstance(shard, np.ndarray)
@@ -209,8 +211,8 @@ def _shards_measured(shards: Sequence[jax.Array]) -> list[Measured]:
     answers = jax.device_get([_measure_there(shard) for shard in shards])
     found = []
     for shard, (counts, numbers) in zip(shards, answers, strict=True):
-        told = (*counts[:5].tolist(), *numbers.tolist(), int(counts[5]))
-        found.append(Measured(shard.size, *told))
+        measured = (*counts[:5].tolist(), *numbers.tolist(), int(counts[5]))
+        found.append(Measured(shard.size, *measured))
     return found
 
 
@@ -329,4 +331,4 @@ def _measure(batch: Sequence[_Piece]) -> list[Measured]:
 
 
 def _is_good(piece: _Piece) -> bool:
-    return not finite.is_bad(piece.values())
+    return not finiteness.is_bad(piece.values())

@@ -66,9 +66,8 @@ def _forward(origin: Origin) -> list[str]:
 def _facts(origin: Origin) -> list[str]:
     facts = []
     if origin.rows:
-        are = "is" if len(origin.rows) == 1 else "are"
-        guilty = f"{origin.rows_note} {are} to blame"
-        facts.append(f"batch {batches(origin)}: {guilty}")
+        causes = "causes" if len(origin.rows) == 1 else "cause"
+        facts.append(f"batch {batches(origin)}: {origin.rows_note} {causes} it")
     facts += [origin.wider] if origin.wider else []
     return facts
 

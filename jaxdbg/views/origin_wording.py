@@ -25,7 +25,7 @@ def birth(origin: Origin) -> str:
 
 
 def _derivative(origin: Origin) -> str:
-    """What stands before an expression that is not itself what failed."""
+    """The word before an expression that is not itself what failed."""
     own = origin.forward_source is not None and origin.forward_source == origin.source
     return "the derivative of " if origin.direction == "backward" and own else ""
 

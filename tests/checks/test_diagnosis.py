@@ -74,7 +74,7 @@ def test_missing_data_that_spreads_fails():
     assert origin.rows == (('batch["x"]', 17),)
     assert finding.message.splitlines()[2:4] == [
         '  NaN came in through batch["x"][17, 3], and spread',
-        '    batch batch["x"]: row 17 alone is to blame',
+        '    batch batch["x"]: row 17 alone causes it',
     ]
 
 
@@ -120,7 +120,7 @@ def test_what_follows_from_a_failure_is_told_once():
     assert second.origin.verdict == "came in"
     assert second.origin.made_by == "<lambda> (call 1)"
     assert second.origin.made_at.primitive == "sqrt"
-    assert "went on with what an earlier finding tells of" in region.report.notices[0]
+    assert "use values of an earlier finding" in region.report.notices[0]
     # And it is no mask that a later region would let pass.
     bad = np.asarray(h)
     assert failure(total, bad).origin.verdict == "came in"

@@ -42,8 +42,8 @@ def test_a_nan():
         "         scale without `softplus` or `exp`\n"
         "  next: the results were not used, so what the call would have updated still "
         "holds\n"
-        "    its last good values. jaxdbg.origin() tells the whole story; pdb.pm() "
-        "stands in your frame."
+        "    its last good values. jaxdbg.origin() shows the whole story; pdb.pm() "
+        "opens in your frame."
     )
 
 
@@ -87,7 +87,7 @@ def test_an_eager_operation():
     assert lines[2].startswith(f"  NaN was born in `jnp.log` at {__file__}:")
     assert lines[5] == "    argument of log `np.float32(-1)` is -1"
     assert lines[-1] == (
-        "  next: jaxdbg.origin() tells the whole story; pdb.pm() stands in your frame."
+        "  next: jaxdbg.origin() shows the whole story; pdb.pm() opens in your frame."
     )
 
 
@@ -99,7 +99,7 @@ def test_a_loop_says_which_step():
     told = message(loop, np.float32([1, 2, -1, 3]))
     assert f"in `jnp.log` at {__file__}:" in told
     assert "    scan step 3 of 4\n    argument of log `v` is -1\n" in told
-    assert "    batch x: row 2 alone is to blame\n" in told
+    assert "    batch x: row 2 alone causes it\n" in told
 
 
 def test_every_op():
@@ -120,7 +120,7 @@ def test_in_async_and_record_it_says_what_has_happened_since():
     first, second = region.report.findings
     assert first.message.endswith(
         "next: record=True let the program run on with these values. "
-        "jaxdbg.origin() tells the whole story."
+        "jaxdbg.origin() shows the whole story."
     )
     assert (first.call, second.call) == (1, 2)
 

@@ -30,7 +30,7 @@ def test_nan_is_caught_and_named(said: Said) -> None:
         "    in model.contrast\n"
         "    denominator `std + self.eps` is exactly 0 at [51, 0, 0, 0]; 1 zero in 64\n"
     ) in text
-    assert "    batch x: row 51 alone is to blame\n  cause: variance of 0" in text
+    assert "    batch x: row 51 alone causes it\n  cause: variance of 0" in text
 
 
 def test_the_whole_story(said: Said) -> None:

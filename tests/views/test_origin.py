@@ -79,7 +79,7 @@ def test_a_birth_in_a_message():
         "a switch of 5\n"
         "    on TFRT_CPU_1\n"
         "    denominator `var + self.eps` is exactly 0 at [2, 5]; 3 zeros in 512\n"
-        "    batch batch['x']: row 17 alone is to blame\n"
+        "    batch batch['x']: row 17 alone causes it\n"
         "    float16 range (largest 65504): finite in float32 (7e+04)\n"
         "  cause: division by zero\n"
         "    fix: keep the denominator from 0"

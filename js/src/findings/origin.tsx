@@ -161,7 +161,7 @@ function Rows({ origin }: { origin: Origin }) {
   if (!origin.rows.length && !origin.rows_note) return null;
   const rows = origin.rows.map(([name, row]) => `${name}[${row}]`);
   return (
-    <Section title="Rows of the batch to blame">
+    <Section title="Rows of the batch that cause it">
       <p>
         {rows.slice(0, 12).map((row) => (
           <code key={row}>{row} </code>
