@@ -64,7 +64,7 @@ def is_number(dtype: Any) -> bool:
 
 
 def suspects(arrays: Sequence[Any]) -> list[int]:
-    """Indices of the arrays that hold NaN or Inf; as `finiteness.suspects`, in threads."""
+    """Indices of the arrays with NaN or Inf; as `finiteness.suspects`, in threads."""
     bad: list[int] = []
     left: list[int] = []
     pieces: list[_Piece] = []
