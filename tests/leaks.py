@@ -28,15 +28,22 @@ _LISTENERS = (
 
 def snapshot() -> Snapshot:
     """Everything that a region touches, by name, as it is now."""
-    return {
+    ours = {
         "open regions": list(hub.regions()),
+        "region state": region_state().value,
+    }
+    return {**ours, **of_jax()}
+
+
+def of_jax() -> Snapshot:
+    """The part of a snapshot that JAX and chex have without jaxdbg, too."""
+    return {
         "jit's call implementation": pjit._pjit_call_impl_python,
         "jit's tracing function": pjit._trace_for_jit,
         "Compiled.__call__": jax.stages.Compiled.__call__,
         "custom_vjp.__call__": jax.custom_vjp.__call__,
         "custom_jvp.__call__": jax.custom_jvp.__call__,
         "the trace listener": util.test_event_listener,
-        "region state": region_state().value,
         "trace context": config.trace_context(),
         **{f"config {k}": v for k, v in jax.config.values.items()},
         **{name: list(getattr(monitoring, name)) for name in _LISTENERS},
