@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from tests.peers.compilations import OURS, PYTHON
 from tests.peers.results import Result
-
-OURS = "jaxdbg's "
-"""What the phases of our own programs begin with."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +14,7 @@ class Difference:
     """One way in which a test differs from its plain run.
 
     Attributes:
-        kind: "outcome", "values", "runs", "phases", "left", "finding" or "notice".
+        kind: "outcome", "values", "runs", "phases", "announced", "left", "finding" or "notice".
     """
 
     test: str
@@ -53,8 +51,9 @@ def _of_test(a: Result, b: Result, ours: set[str]) -> Iterator[tuple[str, str]]:
         yield "values", _first_other(a.asserted, b.asserted)
     if a.ran != b.ran:
         yield "runs", _counts(a.ran, b.ran)
-    if changed := _counts(a.phases, _of_the_user(a.phases, b.phases, ours)):
-        yield "phases", changed
+    theirs = _of_the_user(a.phases, b.phases, ours)
+    if changed := _counts(a.phases, theirs):
+        yield "announced" if _announced_only(a.phases, theirs) else "phases", changed
 
 
 def stopped(result: Result) -> bool:
@@ -74,13 +73,20 @@ def _of_the_user(
 ) -> dict[str, int]:
     """The phases that the user's program asked for.
 
-    What our own programs have compiled before, JAX does not compile again: it counts
-    as the plain run has it.
+    What our own programs have traced or compiled before, JAX does not do again: it
+    counts as the plain run has it.
     """
     ours = ours | {p.removeprefix(OURS) for p in b if p.startswith(OURS)}
     mine = {p: n for p, n in b.items() if not p.startswith(OURS)}
     saved = {p: n for p, n in a.items() if p in ours and mine.get(p, 0) < n}
     return {**mine, **saved}
+
+
+def _announced_only(a: Mapping[str, int], b: Mapping[str, int]) -> bool:
+    """Whether all that is new are announcements of traces in which no Python ran."""
+    more = all(b.get(p, 0) >= n for p, n in a.items())
+    new = {p for p, n in b.items() if n > a.get(p, 0)}
+    return more and all(p.startswith("trace of ") for p in new)
 
 
 def _counts(a: Mapping[str, int], b: Mapping[str, int]) -> str:
