@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tests.peers.compilations import OURS, PYTHON
+from tests.peers.compilations import OURS
 from tests.peers.results import Result
 
 
@@ -14,7 +14,8 @@ class Difference:
     """One way in which a test differs from its plain run.
 
     Attributes:
-        kind: "outcome", "values", "runs", "phases", "announced", "left", "finding" or "notice".
+        kind: "outcome", "values", "runs", "phases", "announced" (traces in which no
+            Python ran), "left", "finding" or "notice".
     """
 
     test: str
