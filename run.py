@@ -51,7 +51,7 @@ class Env:
 
 
 TOUR_ENV = Env("tour", group="demo")
-NEWEST = Env("newest")  # the newest JAX for the Python at hand
+NEWEST = Env("newest", group="peers")  # the newest JAX for the Python at hand
 OLDEST = Env("oldest", pins=("jax==0.9.0", "jaxlib==0.9.0"))
 LATER = Env("later")  # the newest JAX of all, on a later Python
 TESTED = {env.name: env for env in (NEWEST, OLDEST, LATER)}
@@ -210,8 +210,10 @@ def steps(env: Env, args: argparse.Namespace) -> Iterator[Row]:
         yield run(env, "mypy --strict", "mypy")
         # Before pytest: tests/lab takes axe from what npm installs here.
         yield run(env, "npm test", "npm", "--prefix", "js", "test")
-    # What a person sees is tested once: it depends on JAX hardly at all.
-    left_out = [] if env is NEWEST else ["tests/lab", "tests/notebooks"]
+    # What a person sees is tested once: it depends on JAX hardly at all. Other people's
+    # tests are for a JAX of their time.
+    once = ["tests/lab", "tests/notebooks", "tests/peers"]
+    left_out = [] if env is NEWEST else once
     if env is NEWEST and not any(map(shutil.which, ("chromium", "chromium-browser"))):
         yield Row(env, "tests/lab", "left out: no Chromium; .ci/run installs Debian's")
         left_out = ["tests/lab"]
