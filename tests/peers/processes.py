@@ -31,7 +31,7 @@ def run(module: Module, mode: str, limits: Limits) -> dict[str, Result]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "results"
         command = [*_command(module), f"--peers-mode={mode}", f"--peers-results={file}"]
-        _finish([*command, f"--peers-sample={limits.sample}"], folder, limits.seconds)
+        finish([*command, f"--peers-sample={limits.sample}"], folder, limits.seconds)
         return results.read(file)
 
 
@@ -44,7 +44,8 @@ def _command(module: Module) -> Sequence[str]:
     ]
 
 
-def _finish(command: Sequence[str], folder: str, seconds: float) -> None:
+def finish(command: Sequence[str], folder: str, seconds: float) -> int | None:
+    """Runs a command; its exit status, or None where it was killed, as its children."""
     process = subprocess.Popen(
         command,
         cwd=folder,  # what they write is gone with it
@@ -54,9 +55,9 @@ def _finish(command: Sequence[str], folder: str, seconds: float) -> None:
         start_new_session=True,
     )
     try:
-        process.wait(seconds)
+        return process.wait(seconds)
     except subprocess.TimeoutExpired:
-        pass
+        return None
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from tests.peers import suites
 from tests.peers.allowed import not_needed, unexplained
 from tests.peers.comparison import Comparison, compare
-from tests.peers.processes import Limits
+from tests.peers.processes import Limits, finish
 from tests.peers.suites import Module
 
 SAMPLE = {
@@ -100,9 +101,9 @@ def test_a_module_that_differs_is_found(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.slow
-def test_a_module_that_hangs_is_ended(tmp_path: Path) -> None:
-    slow = "import time\ndef test_good(): pass\ndef test_slow(): time.sleep(900)\n"
-    (tmp_path / "slow_test.py").write_text(slow)
-    done = compare(suites.of_path(tmp_path), ["recorder"], Limits(seconds=20))
-    assert [test.rpartition("::")[2] for test, _ in done.ran] == ["test_good"]
+def test_a_process_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None:
+    shell = "sleep 900 & wait"
+    started = time.monotonic()
+    assert finish(["sh", "-c", shell], str(tmp_path), seconds=0.5) is None
+    assert time.monotonic() - started < 60
+    assert finish(["sh", "-c", "exit 3"], str(tmp_path), seconds=60) == 3
