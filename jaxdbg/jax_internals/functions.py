@@ -12,6 +12,7 @@ from typing import Any
 
 from jaxdbg.jax_internals import libraries
 from jaxdbg.jax_internals.names import is_jax_file, jitted_class, pmapped
+from jaxdbg.records.source import path_in_packages
 
 
 class Function:
@@ -125,7 +126,7 @@ def _is_between(file: str) -> bool:
     """Whether code of this file runs between a call and who has written it."""
     return (
         is_jax_file(file)
-        or any(part in file for part in (_OWN, _STDLIB))
+        or file.startswith((_OWN, _STDLIB))
         or libraries.is_machinery(file)
         or file.startswith("<frozen")
     )
@@ -208,13 +209,12 @@ def _parse(src_info: str) -> Function:
 
 @lru_cache(maxsize=4096)
 def is_user_file(source: str) -> bool:
-    """Whether `file:line` lies outside the installed libraries and jaxdbg itself."""
-    path = source.rpartition(":")[0] or source
+    """Whether a file, or `file:line`, is none of an installed library or of jaxdbg."""
+    path, _, line = source.rpartition(":")
+    path = path if line.isdecimal() else source
     if not path or path.startswith("<frozen"):
         return False
-    return not any(
-        part in path for part in (f"{os.sep}site-packages{os.sep}", _OWN, _STDLIB)
-    )
+    return not path_in_packages(path) and not path.startswith((_OWN, _STDLIB))
 
 
 _OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep

@@ -19,7 +19,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import CodeType, FrameType, FunctionType
-from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
+from typing import Any, NamedTuple, ParamSpec, TypedDict, TypeVar, Unpack, cast
 
 from jaxdbg.errors import NotOffered
 
@@ -117,6 +117,7 @@ class Private:
         variables: of the function, which are read in its frames or closures.
         constants: constants and names of attributes that its code holds.
         since: the first version to have it, where not every supported one does.
+        until: the first version without it, where a later one has something else.
     """
 
     name: str
@@ -125,6 +126,7 @@ class Private:
     variables: tuple[str, ...] = ()
     constants: tuple[object, ...] = ()
     since: str = ""
+    until: str = ""
 
     def __str__(self) -> str:
         return f"{_installed(self.name)} has no {self.absent or self.name}: {self.lost}"
@@ -152,8 +154,10 @@ class Private:
 
     @property
     def is_due(self) -> bool:
-        """Whether the installed version is new enough to have it."""
-        return is_as_new_as(self.since, self.name.partition(".")[0])
+        """Whether the installed version is one of those that have it."""
+        package = self.name.partition(".")[0]
+        is_over = self.until and is_as_new_as(self.until, package)
+        return is_as_new_as(self.since, package) and not is_over
 
     def get(self) -> Any:
         """What the name refers to now.
@@ -193,14 +197,17 @@ class Private:
         return {name: local[name] for name in self.variables if name in local}
 
 
+class _Parts(TypedDict, total=False):
+    """What else `Private` says of a name."""
+
+    variables: tuple[str, ...]
+    constants: tuple[object, ...]
+    since: str
+    until: str
+
+
 def private(
-    name: str,
-    capability: str,
-    lost: str = "",
-    *,
-    variables: tuple[str, ...] = (),
-    constants: tuple[object, ...] = (),
-    since: str = "",
+    name: str, capability: str, lost: str = "", **parts: Unpack[_Parts]
 ) -> Private:
     """Declares a private name; see `Private`.
 
@@ -208,7 +215,7 @@ def private(
         lost: by default what the capability says.
     """
     lost = lost or CAPABILITIES[capability].lost
-    new = Private(name, capability, lost, variables, constants, since)
+    new = Private(name, capability, lost, **parts)
     REQUIREMENTS.append(new)
     return new
 

@@ -331,7 +331,7 @@ def _function(frame: SourceFrame | None) -> str:
 def _argument(known: _Known) -> _Known:
     name = known.case.inputs[known.found.argument]
     path = element_path(name, known.found.element or ())
-    return known.having(argument=path, growth=known.case.growth)
+    return known.having(argument=path, argument_leaf=name, growth=known.case.growth)
 
 
 def _made(known: _Known) -> _Known:

@@ -108,6 +108,7 @@ class Origin(ShownAsHtml):
         device: which device or shard, where there is more than one.
         wider: what a wider type would do: "finite in float32", or empty.
         argument: path of the element it came in through: `batch['x'][17, 3]`.
+        argument_leaf: path of the array which that is an element of: `batch['x']`.
         made_by: the earlier call that made that argument, `init_state (call 1)`.
         made_at: the story of that call, where its inputs were still held.
         growth: largest finite magnitude in the last calls, oldest first.
@@ -140,6 +141,7 @@ class Origin(ShownAsHtml):
     device: str = ""
     wider: str = ""
     argument: str = ""
+    argument_leaf: str = ""
     made_by: str = ""
     made_at: Origin | None = None
     growth: tuple[float, ...] = ()

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import linecache
+import os
+import re
+import site
 import sys
+import sysconfig
 from dataclasses import dataclass
+
+_PACKAGES = re.compile(r".*[/\\](?:site|dist)-packages[/\\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +55,20 @@ def cell_number(file: str) -> int | None:
     _, name = shell.compile.format_code_name(file) or ("", "")  # "Cell", "In[3]"
     number = name.removeprefix("In[").removesuffix("]")
     return int(number) if number.isdecimal() else None
+
+
+@functools.lru_cache(maxsize=4096)
+def path_in_packages(file: str) -> str:
+    """`flax/nnx/nn/linear.py` of an installed library's file; empty for other files."""
+    if named := _PACKAGES.match(file):
+        return file[named.end() :]
+    folder = next(filter(file.startswith, _package_folders()), None)
+    return "" if folder is None else file.removeprefix(folder)
+
+
+@functools.cache
+def _package_folders() -> tuple[str, ...]:
+    """The folders into which this Python installs libraries, whatever their names."""
+    folders = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+    folders += [site.getusersitepackages()]
+    return tuple(os.path.join(folder, "") for folder in folders if folder)

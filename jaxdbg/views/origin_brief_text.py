@@ -81,17 +81,14 @@ def _turns(steps: Sequence[Turn]) -> list[str]:
 def _made(origin: Origin) -> list[str]:
     if not origin.made_by:
         return []
-    lines = [f"{_argument_root(origin)} was made by {origin.made_by}"]
+    leaf = origin.argument_leaf or origin.argument or "it"
+    lines = [f"{leaf} was made by {origin.made_by}"]
     made = origin.made_at
     if made is not None and made.verdict in ("born", "came in"):
         lines.append(f"  there {birth(made)}")
         lines += _indented([*_code(made.source), *_indented(where(made))])
         lines += [f"    {operand(o)}" for o in made.operands if o.value or o.name]
     return lines
-
-
-def _argument_root(origin: Origin) -> str:
-    return origin.argument.rpartition("[")[0] or origin.argument or "it"
 
 
 def _cause(origin: Origin) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jaxdbg.records import Operand, Origin, SourceFrame, Turn
+from jaxdbg.records.source import path_in_packages
 from jaxdbg.views import words
 from jaxdbg.views.words import KINDS
 
@@ -37,11 +38,8 @@ def inside(frame: SourceFrame) -> str:
 
 
 def _library_place(frame: SourceFrame) -> str:
-    for root in ("site-packages/", "dist-packages/"):
-        _, found, rest = frame.file.rpartition(root)
-        if found:
-            return f"{rest}:{frame.line}"
-    return words.place(frame)
+    path = path_in_packages(frame.file)
+    return f"{path}:{frame.line}" if path else words.place(frame)
 
 
 def where(origin: Origin) -> list[str]:

@@ -75,6 +75,7 @@ export interface Origin {
   device: string;
   wider: string;
   argument: string;
+  argument_leaf: string;
   made_by: string;
   made_at: Origin | null;
   growth: Real[];

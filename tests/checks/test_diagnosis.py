@@ -102,7 +102,7 @@ def test_a_call_that_made_what_came_in_is_named():
         prepared = prepare(data)
         total(prepared)
     origin = caught.value.finding.origin
-    assert origin.argument == "prepared[1]"
+    assert (origin.argument, origin.argument_leaf) == ("prepared[1]", "prepared")
     assert origin.made_by == "<lambda> (call 1)"
     assert origin.made_at.verdict == "placed"
 

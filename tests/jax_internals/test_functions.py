@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
+import sysconfig
 from typing import Any
 
 import jax
@@ -13,6 +15,9 @@ import pytest
 from flax import linen, nnx
 
 import jaxdbg
+from jaxdbg.jax_internals.functions import is_user_file
+from jaxdbg.records import source
+from jaxdbg.records.source import path_in_packages
 
 
 def loss(model: Any, x: Any) -> jax.Array:
@@ -146,3 +151,32 @@ def test_what_a_library_has_jitted_is_the_librarys(tmp_path, monkeypatch) -> Non
         jax.jit(library.plain)(jnp.ones(9))
     assert region.report.traces == {"plain": 1}
     monkeypatch.delitem(sys.modules, "a_library_that_jits")
+
+
+@pytest.mark.parametrize(
+    ("file", "path"),
+    [
+        ("/usr/local/lib/python3.11/dist-packages/flax/core.py", "flax/core.py"),
+        ("/usr/lib/python3/dist-packages/scipy/linalg.py", "scipy/linalg.py"),
+        ("/home/me/.venv/lib/python3.13/site-packages/optax/a.py", "optax/a.py"),
+        (r"C:\venv\Lib\site-packages\optax\a.py", r"optax\a.py"),
+        (os.path.join(sysconfig.get_path("purelib"), "optax", "a.py"), "optax/a.py"),
+        ("/home/me/my-site-packages-tool/train.py", ""),
+        ("<ipython-input-3>", ""),
+    ],
+)
+def test_a_file_of_an_installed_library_is_not_the_users(file: str, path: str) -> None:
+    assert path_in_packages(file) == path
+    assert is_user_file(file) is not bool(path)
+    assert is_user_file(f"{file}:12") is not bool(path)
+
+
+def test_a_folder_for_libraries_of_another_name(monkeypatch) -> None:
+    packages = source._package_folders
+    packages.cache_clear()
+    path_in_packages.cache_clear()
+    monkeypatch.setattr(source.sysconfig, "get_path", lambda _: "/opt/python/libs")
+    assert path_in_packages("/opt/python/libs/optax/a.py") == "optax/a.py"
+    assert path_in_packages("/opt/python/libs2/optax/a.py") == ""
+    packages.cache_clear()
+    path_in_packages.cache_clear()

@@ -19,7 +19,12 @@ import jaxdbg.checks.region
 from jaxdbg.compiles import listener as compiles
 from jaxdbg.frameworks.loaded import loaded
 from jaxdbg.jax_internals import requirements
-from jaxdbg.jax_internals.requirements import CAPABILITIES, REQUIREMENTS, Private
+from jaxdbg.jax_internals.requirements import (
+    CAPABILITIES,
+    REQUIREMENTS,
+    Private,
+    private,
+)
 
 loaded()  # NNX: it declares what is needed of it
 
@@ -44,6 +49,22 @@ def test_the_doctor_is_content():
     said = jaxdbg.doctor()
     assert "✓ jitted calls and eager ops are checked" in said
     assert "✗" not in said
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "is_due"),
+    [("", "", True), ("99", "", False), ("", "99", True), ("", "0.1", False)],
+)
+def test_a_name_is_due_in_the_versions_that_have_it(since, until, is_due):
+    name = Private("jax._src.core.gone", "search", "it", since=since, until=until)
+    assert name.is_due is is_due
+
+
+def test_an_old_name_and_its_new_one_are_missed_by_no_version(monkeypatch):
+    monkeypatch.setattr(requirements, "REQUIREMENTS", [])
+    private("jax._src.core.old_name", "search", until="0.9")
+    private("jax._src.core.Jaxpr", "search", since="0.9")
+    assert not requirements.all_missing()
 
 
 def test_each_capability_rests_on_something():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from jaxdbg.records import Operand, Origin, Reached, SourceFrame, Turn
 from jaxdbg.views import origin_brief_text, reached
 from jaxdbg.views.excerpt import excerpt
@@ -153,11 +155,23 @@ def test_turns():
     )
 
 
+@pytest.mark.parametrize("leaf", ["model.blocks[2].scale", 'opt["lr"]'])
+def test_the_whole_path_of_a_scalar_that_came_in(leaf):
+    came = Origin(
+        "came in", "nan", argument=leaf, argument_leaf=leaf, made_by="init (call 1)"
+    )
+    assert f"  {leaf} was made by init (call 1)" in short(came)
+
+
 def test_what_came_in():
     came = Origin("came in", "nan", argument="batch['x'][17, 3]")
     assert short(came) == ["  NaN came in through batch['x'][17, 3], and spread"]
     made = replace(
-        came, argument="h[2]", made_by="init_state (call 1)", made_at=BORN, steps=()
+        came,
+        argument="h[2]",
+        argument_leaf="h",
+        made_by="init_state (call 1)",
+        made_at=BORN,
     )
     assert short(made) == [
         "  NaN came in through h[2], and spread",

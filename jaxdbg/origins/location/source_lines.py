@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import linecache
-import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -11,12 +10,10 @@ from jaxdbg.jax_internals import source_info
 from jaxdbg.jax_internals.functions import is_user_file
 from jaxdbg.jax_internals.names import is_jax_file
 from jaxdbg.jax_internals.source_info import Frame
-from jaxdbg.records.source import SourceFrame, cell_number
+from jaxdbg.records.source import SourceFrame, cell_number, path_in_packages
 
 MAX_LINES = 12
 """Of a longer expression only the first line is shown."""
-
-_INSTALLED = f"{os.sep}site-packages{os.sep}"
 
 
 def frames_outward(eqns: Iterable[Any]) -> Iterator[Frame]:
@@ -45,7 +42,7 @@ def librarys(frames: Iterable[Frame]) -> SourceFrame | None:
     for frame in frames:
         if is_user_file(frame.file):
             break
-        if _INSTALLED in frame.file and not is_jax_file(frame.file):
+        if path_in_packages(frame.file) and not is_jax_file(frame.file):
             return source_frame(frame)
         if composed is None and source_info.is_composed(frame.file):
             composed = frame
