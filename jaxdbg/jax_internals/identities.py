@@ -1,9 +1,13 @@
-"""Objects equal only to themselves: a new one is another key to JAX's caches."""
+"""Which object it is, whatever it is equal to, and without keeping it alive.
+
+JAX's caches hold functions weakly: what keeps one alive keeps its traces.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FunctionType, MethodType
 from typing import Any
 
@@ -28,6 +32,36 @@ class Identity:
             return self._address == other._address
         mine = self._reference()
         return mine is not None and mine is other._reference()
+
+
+class Living:
+    """Objects, each as long as something else keeps it; none is hashed or compared.
+
+    What cannot be referred to weakly is left out: JAX caches nothing for it either.
+    """
+
+    def __init__(self) -> None:
+        self._references: dict[int, weakref.ref[Any]] = {}
+
+    def add(self, value: object) -> None:
+        """Adds an object."""
+        key, references = id(value), self._references
+        if value in self:
+            return
+        with contextlib.suppress(TypeError):
+            references[key] = weakref.ref(value, lambda _: references.pop(key, None))
+
+    def clear(self) -> None:
+        """Leaves all of them out."""
+        self._references.clear()
+
+    def __contains__(self, value: object) -> bool:
+        reference = self._references.get(id(value))
+        return reference is not None and reference() is value
+
+    def __iter__(self) -> Iterator[Any]:
+        found = [reference() for reference in list(self._references.values())]
+        return (value for value in found if value is not None)
 
 
 def identity_of(value: object) -> Identity | None:

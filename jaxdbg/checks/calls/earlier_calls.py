@@ -5,17 +5,19 @@ is noted with weak references to its arguments and results, so that the array le
 back to the call that made it, and, while the user still holds the arguments of that
 call, to the operation in it.
 
-What this holds of the user's program: nothing but the small results (a loss, a norm:
-`SMALL` elements at most) of the last `GROWTH` calls of each function. All else is weak,
-so that no array lives longer than without us. Notes are bounded too, by `MAX_CALLS`.
+What this holds of the user's program: nothing but the buffers of the small results (a loss, a norm:
+`SMALL` elements at most) of the last `GROWTH` calls of each of the `MAX_GROWING`
+functions that were called last. All else is weak, the jaxprs too: what closes over an
+array, and its executable, lives no longer than without us. Notes are bounded too, by
+`MAX_CALLS`.
 """
 
 from __future__ import annotations
 
 import threading
 import weakref
-from collections import deque
-from collections.abc import Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +41,10 @@ SMALL = 16
 """Elements of the results that are held for that."""
 
 
+MAX_GROWING = 32
+"""Of how many functions they are held."""
+
+
 @dataclass(frozen=True, slots=True)
 class Made:
     """How an array came to be.
@@ -48,7 +54,7 @@ class Made:
         output: which of its flat outputs it is.
         number: which call of the region that was, of any function, from 1; calls that
             came later have a higher one.
-        jaxpr: the closed jaxpr of the call; None for an AOT call.
+        jaxpr: the closed jaxpr of the call; None for an AOT call, and where it is gone.
         args: its flat arguments; None where one of them is gone since, or may have
             been written to: then the call cannot be evaluated again.
     """
@@ -70,7 +76,7 @@ class _Note:
 
     call: Call
     number: int
-    jaxpr: Any
+    jaxpr: Callable[[], Any]
     args: tuple[Any, ...]
     outs: dict[int, Any] | tuple[Any, ...]
 
@@ -94,7 +100,7 @@ class EarlierCalls:
         self._small: weakref.WeakKeyDictionary[Any, tuple[int, ...]] = (
             weakref.WeakKeyDictionary()
         )
-        self._grown: dict[Function, deque[dict[int, Any]]] = {}
+        self._grown: OrderedDict[Function, deque[dict[int, Any]]] = OrderedDict()
 
     def note(
         self, call: Call, jaxpr: Any, args: Sequence[Any], outs: Sequence[Any]
@@ -110,7 +116,8 @@ class EarlierCalls:
         Returns:
             Which call of the region it was, from 1.
         """
-        note = _Note(call, 0, jaxpr, _weak(args), _weak(outs))
+        traced = _nothing if jaxpr is None else weakref.ref(jaxpr)
+        note = _Note(call, 0, traced, _weak(args), _weak(outs))
         small = self._small_outputs(jaxpr) if jaxpr is not None else ()
         with self._lock:
             self._count += 1
@@ -119,9 +126,7 @@ class EarlierCalls:
             if len(self._recent) >= RECENT:
                 self._sift()
             if small and call.function.user:
-                if call.function not in self._grown:
-                    self._grown[call.function] = deque(maxlen=GROWTH)
-                self._grown[call.function].append({i: outs[i] for i in small})
+                self._hold(call.function, {i: _shared(outs[i]) for i in small})
         return note.number
 
     def made(self, array: object) -> Made | None:
@@ -132,7 +137,7 @@ class EarlierCalls:
         note, output = self._makers().get(id(array), (None, 0))
         if note is None or note.living().get(output, _nothing)() is not array:
             return None
-        return Made(note.call, output, note.number, note.jaxpr, _living(note.args))
+        return Made(note.call, output, note.number, note.jaxpr(), _living(note.args))
 
     def growth(self, function: Function) -> dict[int, tuple[float, ...]]:
         """How the small results of a function grew over its last calls.
@@ -156,6 +161,14 @@ class EarlierCalls:
         """The region has ended: lets go of the few results that were held."""
         with self._lock:
             self._grown.clear()
+
+    def _hold(self, function: Function, small: dict[int, Any]) -> None:
+        if function not in self._grown:
+            self._grown[function] = deque(maxlen=GROWTH)
+        self._grown[function].append(small)
+        self._grown.move_to_end(function)
+        if len(self._grown) > MAX_GROWING:
+            self._grown.popitem(last=False)
 
     def _makers(self) -> dict[int, tuple[_Note, int]]:
         """From the id of an array to the call that made it, and as which output."""
@@ -211,6 +224,13 @@ def _weak_or_not(value: Any) -> Any:
         return weakref.ref(value)
     except TypeError:
         return lambda: value
+
+
+def _shared(value: Any) -> Any:
+    """The buffer of an array in an object of its own: the user's dies as ever."""
+    if value.is_fully_addressable and value.is_fully_replicated:
+        return value.addressable_data(0)
+    return value
 
 
 def _nothing() -> None:

@@ -22,6 +22,7 @@ from typing import Any, Protocol
 from jaxdbg.checks.calls.call import Call
 from jaxdbg.checks.watch.watched_tree import Watched
 from jaxdbg.errors import Failure, did_you_mean
+from jaxdbg.jax_internals.identities import Living
 from jaxdbg.jax_internals.interpose import Invocation, our_own_work
 from jaxdbg.records import Finding, TreeHistory, TreeStats
 from jaxdbg.trees.finite_map import finite_map
@@ -82,7 +83,7 @@ class Watcher:
             name: Watched(name, lambda name=name: self._named(name))  # type: ignore[misc]
             for name in wanted
         }
-        self._met: dict[int, object] = {}
+        self._met, self._meetings = Living(), 0
         self._before: Call | None = None
         self._running: Call | None = None
         self._began = time.perf_counter()
@@ -184,11 +185,12 @@ class Watcher:
     def _meet(self, call: Invocation) -> None:
         """Begins to watch the modules and optimizers that a new function takes."""
         jaxpr = call.params["jaxpr"]
-        if id(jaxpr) in self._met or len(self._met) >= MAX_FUNCTIONS:
+        if jaxpr in self._met or self._meetings >= MAX_FUNCTIONS:
             return
         if self._searched > MAX_SEARCH:
             return
-        self._met[id(jaxpr)] = jaxpr
+        self._met.add(jaxpr)
+        self._meetings += 1
         began = time.perf_counter()
         left = {id(array) for array in call.args}
         for name, tree, is_given in self._names().modules():

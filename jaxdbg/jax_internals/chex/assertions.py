@@ -29,6 +29,7 @@ from jax.experimental import checkify
 
 from jaxdbg.jax_internals.chex import under_vmap
 from jaxdbg.jax_internals.closures import cells
+from jaxdbg.jax_internals.identities import Living
 from jaxdbg.jax_internals.interpose import is_ours
 from jaxdbg.jax_internals.names import evict_traces
 from jaxdbg.jax_internals.requirements import missing, private
@@ -77,8 +78,8 @@ class ChexMode:
 
     def __init__(self, failed_eagerly: Callable[[Any], None]) -> None:
         self.failed_eagerly = failed_eagerly
-        self._asserting: dict[int, Callable[..., Any]] = {}
-        self._traced: dict[int, Callable[..., Any]] = {}
+        # Held, a function would be found in JAX's caches by one that is equal to it.
+        self._asserting, self._traced = Living(), Living()
         self._conservative = False
 
     def emitted(self, frame: FrameType) -> None:
@@ -86,12 +87,12 @@ class ChexMode:
         _note_exception_type(frame)
         for fun in functions_traced(frame):
             if not is_stand_in(fun):
-                self._asserting[id(fun)] = fun
+                self._asserting.add(fun)
 
     def traced(self, fun: Callable[..., Any]) -> None:
         """A trace of `fun` began in the region."""
         if not is_stand_in(fun):
-            self._traced[id(fun)] = fun
+            self._traced.add(fun)
 
     def called_with_checks(self, frame: FrameType) -> None:
         """A jaxpr with checks arrived at the seam.
@@ -101,19 +102,18 @@ class ChexMode:
         traces of the region go.
         """
         called = list(functions_called(frame))
-        if not any(id(f) in self._asserting for f in called):
+        if not any(f in self._asserting for f in called):
             self._conservative = True
-        self._asserting.update((id(f), f) for f in called)
+        for fun in called:
+            self._asserting.add(fun)
 
     def evict(self) -> None:
         """Forgets every trace of the region that holds a chex assertion."""
-        doomed = dict(self._asserting)
-        if self._conservative:
-            doomed |= self._traced
-        for fun in doomed.values():
+        for fun in self._asserting:
             evict_traces(fun)
-        for fun in self._asserting.values():
             remember(fun)
+        for fun in self._traced if self._conservative else ():
+            evict_traces(fun)
         self._asserting.clear()
         self._traced.clear()
 

@@ -1,0 +1,306 @@
+"""Nothing lives longer in a region: functions, traces, executables and arrays.
+
+JAX's caches hold functions weakly. A region that keeps one alive changes what is traced
+again, and with it results; one that keeps a jaxpr keeps what that closes over.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import gc
+import weakref
+
+import chex
+import jax
+import jax.numpy as jnp
+import pytest
+from flax import nnx
+
+import jaxdbg
+
+MODES = {
+    "recorder": jaxdbg.record_compilations,
+    "default": jaxdbg.checked,
+    "record": lambda: jaxdbg.checked(record=True, errors=("index", "div")),
+    "async": lambda: jaxdbg.checked(async_=True, watch="agent"),
+    "every_op": lambda: _nested(jaxdbg.checked(), jaxdbg.checked(every_op=True)),
+}
+
+modes = pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
+REGIONS = {name: mode for name, mode in MODES.items() if name != "recorder"}
+in_regions = pytest.mark.parametrize("mode", REGIONS.values(), ids=REGIONS)
+
+
+@contextlib.contextmanager
+def _nested(*regions):
+    with contextlib.ExitStack() as stack:
+        for region in regions:
+            stack.enter_context(region)
+        yield
+
+
+# -- traces --------------------------------------------------------------------------
+
+
+class Agent:
+    """JAX reads `k` while it traces; bound methods of one agent are equal."""
+
+    def __init__(self):
+        self.k, self.traces = 0.0, 0
+
+    def loss(self, w):
+        self.traces += 1
+        return (w * self.k).sum()
+
+    def step(self, carry, x):
+        self.traces += 1
+        return carry + x * self.k, carry
+
+    def branch(self, x):
+        self.traces += 1
+        return x + self.k
+
+    def asserting(self, w):
+        chex.assert_tree_all_finite(w)
+        return self.loss(w)
+
+    def static(self, function, w):
+        return function(w)
+
+
+class Equal:
+    """A callable whose instances are all equal."""
+
+    def __init__(self, agent):
+        self.agent, self.k = agent, agent.k
+
+    def __eq__(self, other):
+        return type(other) is Equal
+
+    def __hash__(self):
+        return 1
+
+    def __call__(self, w):
+        return self.agent.loss(w)
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen:
+    """A callable that is equal to another by what it holds."""
+
+    agent: Agent
+
+    def __call__(self, w):
+        return self.agent.loss(w)
+
+
+def _take(agent, w):
+    return agent.loss(w)
+
+
+def _jitted_inside(agent, w):
+    return jax.jit(lambda x: jax.jit(agent.loss)(x))(w)
+
+
+def _static(agent, w):
+    return jax.jit(agent.static, static_argnums=0)(agent.loss, w)
+
+
+class Scale(nnx.Module):
+    """A module with one parameter."""
+
+    def __init__(self):
+        self.w = nnx.Param(jnp.ones(3))
+
+
+FRESH = {
+    "bound method": lambda a, w: jax.jit(a.loss)(w),
+    "equal": lambda a, w: jax.jit(Equal(a))(w),
+    "frozen dataclass": lambda a, w: jax.jit(Frozen(a))(w),
+    "partial": lambda a, w: jax.jit(functools.partial(_take, a))(w),
+    "lambda": lambda a, w: jax.jit(lambda x: a.loss(x))(w),
+    "nested jit": _jitted_inside,
+    "static argument": _static,
+    "nnx.jit": lambda a, w: nnx.jit(lambda m, x: a.loss(m.w * x))(Scale(), w),
+    "nnx.jit of equals": lambda a, w: nnx.jit(Equal(a))(w),
+    "scan": lambda a, w: jax.lax.scan(a.step, 0.0, w)[0],
+    "scan in jit": lambda a, w: jax.jit(lambda x: jax.lax.scan(a.step, 0.0, x)[0])(w),
+    "cond": lambda a, w: jax.lax.cond(w[0] > 0, a.branch, a.branch, w),
+    "checkpoint": lambda a, w: jax.grad(jax.checkpoint(a.loss))(w),
+    "checkpoint in jit": lambda a, w: jax.jit(jax.grad(jax.checkpoint(a.loss)))(w),
+    "vmap": lambda a, w: jax.jit(jax.vmap(a.branch))(w),
+    "grad": lambda a, w: jax.jit(jax.grad(a.loss))(w),
+    "eager grad": lambda a, w: jax.grad(a.loss)(w),
+    "eval_shape": lambda a, w: jax.eval_shape(a.branch, w),
+    "make_jaxpr": lambda a, w: str(jax.make_jaxpr(a.loss)(w)),
+    "lower": lambda a, w: jax.jit(a.loss).lower(w).as_text(),
+    "ahead of time": lambda a, w: jax.jit(a.loss).lower(w).compile()(w),
+    "custom_vjp": lambda a, w: jax.jit(_custom(a.loss))(w),
+}
+
+
+def _custom(fun):
+    custom = jax.custom_vjp(fun)
+    custom.defvjp(lambda w: (fun(w), w), lambda w, bar: (w * bar,))
+    return custom
+
+
+@functools.cache
+def _in_a_plain_loop(use):
+    return _in_a_loop(use)
+
+
+def _in_a_loop(use):
+    agent, results = Agent(), []
+    for i in range(3):
+        agent.k = float(i)
+        results.append(str(use(agent, jnp.ones(3))))
+    return results, agent.traces
+
+
+@modes
+@pytest.mark.parametrize("use", FRESH.values(), ids=FRESH)
+def test_fresh_equal_callables_are_traced_as_in_the_plain_program(use, mode):
+    plain = _in_a_plain_loop(use)
+    with mode():
+        assert _in_a_loop(use) == plain
+
+
+@in_regions
+def test_a_function_that_asserts_is_traced_for_each_new_value(mode):
+    plain = _in_a_plain_loop(FRESH["bound method"])
+    with mode():
+        assert _in_a_loop(lambda a, w: jax.jit(a.asserting)(w)) == plain
+
+
+def test_the_trace_of_a_function_that_asserts_is_gone_after_the_region():
+    agent = Agent()
+    held = jax.jit(agent.asserting)
+    with jaxdbg.checked():
+        jax.jit(agent.asserting)(jnp.ones(3))
+        held(jnp.ones(3))
+    with pytest.raises(RuntimeError, match="chexify"):
+        held(jnp.ones(3))
+
+
+# -- arrays --------------------------------------------------------------------------
+
+
+def _asserting(x):
+    chex.assert_tree_all_finite(x)
+    return x
+
+
+class Holder:
+    """Compared by identity; holds an array, and is a static argument."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def scaled(self, x):
+        return x * self.array
+
+
+CAPTURES = {
+    "jit": lambda a: jax.jit(lambda x: x + a)(1.0),
+    "constant": lambda a: jax.jit(lambda x: x + jnp.sin(a))(1.0),
+    "bound method": lambda a: jax.jit(Holder(a).scaled)(1.0),
+    "partial": lambda a: jax.jit(functools.partial(jnp.add, a))(1.0),
+    "static argument": lambda a: jax.jit(lambda h, x: h.scaled(x), static_argnums=0)(
+        Holder(a), 1.0
+    ),
+    "argument": lambda a: jax.jit(jnp.sin)(a),
+    "eager": lambda a: a + 1,
+    "grad": lambda a: jax.jit(jax.grad(lambda x: (x * a).sum()))(1.0),
+    "checkpoint": lambda a: jax.jit(jax.checkpoint(lambda x: x + a))(1.0),
+    "scan": lambda a: jax.lax.scan(lambda c, x: (c + a[0], x), 0.0, jnp.ones(3)),
+    "nested": lambda a: jax.jit(lambda x: jax.jit(lambda y: y + a)(x))(1.0),
+    "nnx.jit": lambda a: nnx.jit(lambda m, x: m.w[0] * x + a)(Scale(), 1.0),
+    "ahead of time": lambda a: jax.jit(lambda x: x + a).lower(1.0).compile()(1.0),
+    "traced only": lambda a: jax.eval_shape(lambda x: x + a, 1.0),
+}
+
+
+@functools.cache
+def _alive_in_the_plain_program(use):
+    use(jnp.ones(1000))  # what JAX compiles for itself
+    return _alive(use)
+
+
+def _alive(use):
+    """Of the arrays and results of two calls, how many live on: now, and swept."""
+    references = []
+    gc.collect()
+    gc.disable()
+    try:
+        for i in range(2):
+            array = jnp.ones(1000) + i
+            results = jax.tree.leaves(use(array))
+            references.append(weakref.ref(array))
+            references += [weakref.ref(r) for r in results if isinstance(r, jax.Array)]
+            del array, results
+        now = [reference() is not None for reference in references]
+        gc.collect()
+        return now, [reference() is not None for reference in references]
+    finally:
+        gc.enable()
+
+
+@modes
+@pytest.mark.parametrize("use", CAPTURES.values(), ids=CAPTURES)
+def test_what_a_call_takes_makes_and_captures_dies_as_in_the_plain_program(use, mode):
+    plain = _alive_in_the_plain_program(use)
+    with mode():
+        assert _alive(use) == plain
+
+
+@in_regions
+def test_what_an_asserting_function_captures_dies(mode):
+    with mode():
+        _, swept = _alive(lambda a: jax.jit(lambda x: _asserting(x + a))(1.0))
+    assert not any(swept)
+
+
+# -- executables ---------------------------------------------------------------------
+
+
+def _executables():
+    """Executables after a call, and after `clear_cache`; both less those before."""
+    function = jax.jit(lambda x, y: x + y)
+    client = jax.devices()[0].client
+    gc.collect()
+    before = len(client.live_executables())
+    function(1, 2).block_until_ready()
+    gc.collect()
+    called = len(client.live_executables())
+    function.clear_cache()
+    gc.collect()
+    return called - before, len(client.live_executables()) - before
+
+
+@modes
+def test_clear_cache_frees_the_executable(mode):
+    with mode():
+        _executables()  # what compiles for jaxdbg itself
+    with mode():
+        assert _executables() == (1, 0)
+
+
+# -- afterwards ----------------------------------------------------------------------
+
+
+@modes
+def test_a_thousand_fresh_functions_leave_nothing(mode):
+    references = []
+    with mode():
+        for i in range(1000):
+            array = jnp.ones(2)
+            fun = functools.partial(jnp.add, array)
+            if i % 50:
+                jax.eval_shape(fun, 1.0)
+            else:
+                jax.jit(fun)(1.0)
+            references += [weakref.ref(array), weakref.ref(fun)]
+        del array, fun
+        gc.collect()
+        assert not any(reference() for reference in references)
