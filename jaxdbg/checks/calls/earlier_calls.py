@@ -5,11 +5,11 @@ is noted with weak references to its arguments and results, so that the array le
 back to the call that made it, and, while the user still holds the arguments of that
 call, to the operation in it.
 
-What this holds of the user's program: nothing but the buffers of the small results (a loss, a norm:
-`SMALL` elements at most) of the last `GROWTH` calls of each of the `MAX_GROWING`
-functions that were called last. All else is weak, the jaxprs too: what closes over an
-array, and its executable, lives no longer than without us. Notes are bounded too, by
-`MAX_CALLS`.
+What this holds of the user's program: nothing but the buffers of small results (a
+loss, a norm: `SMALL` elements at most), of the last `GROWTH` calls of each of the
+`MAX_GROWING` functions that were called last. All else is weak, the jaxprs too: what
+closes over an array, and its executable, lives no longer than without us. Notes are
+bounded too, by `MAX_CALLS`.
 """
 
 from __future__ import annotations
