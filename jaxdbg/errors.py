@@ -106,13 +106,21 @@ def broken(doing: str, error: BaseException, outcome: str = "") -> str:
     """
     if isinstance(error, NotOffered):
         return f"{error}."
-    where = traceback.extract_tb(error.__traceback__)[-1]
     what = f"{doing}; {outcome}" if outcome else doing
     return (
-        f"a part of jaxdbg broke while {what} "
-        f"({type(error).__name__}: {error}, at {where.filename}:{where.lineno}). "
+        f"a part of jaxdbg broke while {what} ({cause(error)}). "
         "Please report this; your program was not touched."
     )
+
+
+def cause(error: BaseException) -> str:
+    """What an error says, and where it was raised: `KeyError: 'x', at a.py:3`."""
+    try:
+        text = f"{type(error).__name__}: {error}"
+    except Exception:  # its own __str__ raises
+        text = type(error).__name__
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{text}, at {frames[-1].filename}:{frames[-1].lineno}" if frames else text
 
 
 def is_of_ours(error: BaseException) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 
+from jaxdbg.checks.calls.aot_call import AotCall
 from jaxdbg.checks.calls.call import Call, Layout, Run, UserPlace
 from jaxdbg.checks.judge import Judge
 from jaxdbg.checks.judgement import Judgement
@@ -24,6 +25,18 @@ from jaxdbg.jax_internals.interpose import Invocation, our_own_work
 from jaxdbg.trees import finiteness
 from jaxdbg.trees.copies import copied_at, is_gone
 from jaxdbg.trees.names import Names
+
+BROKE = "a part of jaxdbg broke"
+"""Why a call was not checked; the notice says which part."""
+
+FAILED = "failed while running"
+"""Why a call was not checked whose results are an error, met where they are used."""
+
+PENDING = "pending when the region ended"
+"""Why a call was not checked that `--async` had left."""
+
+INTERRUPTED = "interrupted"
+"""Why a call was not checked, or a region did not run to its end."""
 
 MAX_PENDING = 16
 """How many calls `--async` leaves unchecked at most; each keeps its inputs alive."""
@@ -46,7 +59,7 @@ class Checker:
         lost = self._is_bad_and_lost(given, plan.layout)
         began = time.perf_counter()
         outs, error, ops = plan.execute(invocation, args)
-        number = self._session.earlier.note(call, params["jaxpr"], kept, outs)
+        number = self._noted(call, params["jaxpr"], kept, outs)
         layout = plan.layout
         run = Run(call, number, layout, params, kept, given, outs, lost, error, ops)
         if self._options.async_:
@@ -57,31 +70,28 @@ class Checker:
         _donate(given, args, layout.donated)
         return outs
 
-    def compiled(
-        self,
-        execute: Callable[[Sequence[Any]], Any],
-        call: Call,
-        args: Sequence[Any],
-        donated: Sequence[int],
-    ) -> Any:
+    def compiled(self, aot: AotCall, call: Call, donated: Sequence[int]) -> Any:
         """Runs a call of an AOT-compiled function and checks its result.
 
         There is no jaxpr to look into: a bad result counts as born in the call if all
         inputs are good.
         """
+        args = aot.leaves
         donated = tuple(i for i in donated if _is_there(args[i]))
         keep = self._options.keep_donation
         lost = keep and _is_any_bad([args[i] for i in donated])
         copies = args if keep else copied_at(args, donated)
-        result = execute(copies)
+        result = aot.execute(copies)
         try:
             outs = jax.tree.leaves(result)
-            number = self._session.earlier.note(call, None, args, outs)
-            run = Run(call, number, Layout(donated=donated), None, args, args, outs)
+            number = self._noted(call, None, args, outs)
+            layout = Layout(donated=donated)
+            run = Run(call, number, layout, None, args, args, outs, lost)
             with our_own_work():
-                judgement = None if lost else self._judge.opaque(run)
+                judgement = self._judge.opaque(run)
         except Exception as error:
             self._session.broke("checking an AOT call", error)
+            self._session.unchecked(BROKE)
             return result
         if judgement is not None:
             raise_unless_recorded(self._session, [judgement])
@@ -94,14 +104,30 @@ class Checker:
         Arguments:
             wait: also wait for calls that have not finished.
         """
-        judgements = []
-        while self._queue and (wait or _ready(self._queue[0])):
-            ran = self._queue.popleft()
-            judgement = self._judged(ran) if _is_computed(ran.run) else None
-            if judgement is not None:
-                judgements.append(judgement)
-        if judgements:
-            raise_unless_recorded(self._session, judgements)
+        judgements: list[Judgement] = []
+        try:
+            while self._queue and (wait or _ready(self._queue[0])):
+                judgements += self._settled(self._queue[0])
+                self._queue.popleft()
+        finally:  # an interrupt loses no failure that is known
+            if judgements:
+                raise_unless_recorded(self._session, judgements)
+
+    def end(self) -> None:
+        """Gives up the calls that are left."""
+        if self._queue:
+            self._session.unchecked(PENDING, len(self._queue))
+            self._queue.clear()
+
+    def _noted(
+        self, call: Call, jaxpr: Any, args: Sequence[Any], outs: Sequence[Any]
+    ) -> int:
+        """The number of a call among all of the region; it is checked without, too."""
+        try:
+            return self._session.earlier.note(call, jaxpr, args, outs)
+        except Exception as error:
+            self._session.broke(f"noting a call of {call.function.name}", error)
+            return 0
 
     def _arguments(
         self, args: tuple[Any, ...], layout: Layout
@@ -131,12 +157,19 @@ class Checker:
 
     def _settle(self, ran: Ran, began: float) -> None:
         # Waits, so that the seconds of the check are ours and not the user's.
-        if not _is_computed(ran.run):
-            return
-        self._session.ran(ran.run.call, began, time.perf_counter())
+        judgements = self._settled(ran, began)
+        if judgements:
+            raise_unless_recorded(self._session, judgements)
+
+    def _settled(self, ran: Ran, began: float | None = None) -> list[Judgement]:
+        """Waits for a call and judges it: one judgement, or none."""
+        if not _wait(ran.run):
+            self._session.unchecked(FAILED)
+            return []
+        if began is not None:
+            self._session.ran(ran.run.call, began, time.perf_counter())
         judgement = self._judged(ran)
-        if judgement is not None:
-            raise_unless_recorded(self._session, [judgement])
+        return [] if judgement is None else [judgement]
 
     def _judged(self, ran: Ran) -> Judgement | None:
         began = time.perf_counter()
@@ -146,6 +179,7 @@ class Checker:
                 judgement = self._judge.judged(ran)
         except Exception as error:
             self._session.broke(f"checking {ran.run.call.function.name}", error)
+            self._session.unchecked(BROKE)
         took = time.perf_counter() - began
         self._session.spent(took, failed=judgement is not None)
         return judgement
@@ -158,19 +192,15 @@ def _is_any_bad(arrays: Sequence[Any]) -> bool:
         return bool(finiteness.suspects(arrays))
 
 
-def _is_computed(run: Run) -> bool:
+def _wait(run: Run) -> bool:
     """Waits for a call; False if it failed, which the user meets where they look."""
     try:
         for out in run.outs[-1:]:
-            _wait(out)
+            if _is_there(out):
+                out.block_until_ready()
     except Exception:
         return False
     return True
-
-
-def _wait(out: Any) -> None:
-    if _is_there(out):
-        out.block_until_ready()
 
 
 def _ready(ran: Ran) -> bool:

@@ -82,14 +82,18 @@ class Verdict:
         failure: None if the call is no failure, or one that need not be reported.
         bad: its bad results.
         follows: whether the call only passed on a value of an earlier failure.
+        doubt: why it is not known whether the call is a failure; empty if it is.
     """
 
     failure: Failure | None = None
     bad: Bad | None = None
     follows: bool = False
+    doubt: str = ""
 
 
 NO_FAILURE = Verdict()
+
+NOT_REPRODUCED = "a second evaluation did not reproduce it"
 
 
 def of_outputs(case: Case, kinds: Kinds) -> Verdict:
@@ -112,7 +116,10 @@ def of_check(case: Case, exception: Any) -> Verdict:
 
 def inside(case: Case) -> Verdict:
     """The verdict on a call in which the result of some operation is bad."""
-    origin = _Diagnosis(case).of_first_birth()
+    try:
+        origin = _Diagnosis(case).of_first_birth()
+    except (OutOfTime, NotReplayable, NotOffered) as reason:
+        return Verdict(doubt=str(reason))
     if origin is None:
         return NO_FAILURE
     return Verdict(failure_messages.inside(case.run.call, origin))
@@ -160,11 +167,14 @@ class _Diagnosis:
             origin = self._origin(found[output], output)
             return _failure(self._case, origin, kinds, follows)
         doubtful = [i for i in kinds if _is_in_doubt(found.get(i), kinds[i])]
-        if not doubtful or not self._was_good():
+        if not doubtful:
             return NO_FAILURE
         first = doubtful[0]
         notes = found[first].notes if first in found else ()
-        origin = describe.not_reproduced(kinds[first][0], why or "; ".join(notes))
+        why = why or "; ".join(notes)
+        if not self._was_good():
+            return Verdict(doubt=why or NOT_REPRODUCED)
+        origin = describe.not_reproduced(kinds[first][0], why)
         return _failure(self._case, origin, kinds)
 
     def of_first_birth(self) -> Origin | None:

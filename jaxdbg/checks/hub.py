@@ -9,11 +9,10 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
-import jax
-
 from jaxdbg.checks.budgets import exceeded
+from jaxdbg.checks.calls.aot_call import AotCall
 from jaxdbg.checks.calls.call import Call
-from jaxdbg.checks.checker import Checker
+from jaxdbg.checks.checker import BROKE, INTERRUPTED, Checker
 from jaxdbg.checks.failure_messages import failed_check
 from jaxdbg.checks.judgement import Judgement
 from jaxdbg.checks.raising import raise_unless_recorded
@@ -31,6 +30,12 @@ from jaxdbg.jax_internals.interpose import Invocation
 from jaxdbg.jax_internals.names import executable_name
 from jaxdbg.jax_internals.requirements import all_missing, missing
 from jaxdbg.jax_internals.stack import function_called
+
+ELSEWHERE = "called by threads that ran before the region"
+"""Why calls were not checked that are not of the region."""
+
+UNCHECKED_WITHOUT = ("interpose", "aot", "chex")
+"""The capabilities without which something goes unchecked."""
 
 AOT = "<ahead of time>"
 """The source of a function that is known by the name of its executable only."""
@@ -64,6 +69,8 @@ def _reported_as_ours(listener: _M) -> _M:
             raise
         except Exception as error:
             hub.broke("counting traces and compilations", error)
+            for region in hub.regions():
+                region.session.unchecked(BROKE, calls=0)
 
     return safe  # type: ignore[return-value]
 
@@ -86,6 +93,7 @@ class Hub:
                     self._install(region)
                 except Exception as error:  # then the program runs on unchecked
                     self.broke("installing its hooks", error)
+                    region.session.unchecked(BROKE, calls=0)
 
     def close(self, region: OpenRegion) -> None:
         """Removes a region; the last one removes the hooks."""
@@ -108,6 +116,8 @@ class Hub:
             loaded()  # a library that is loaded declares what is needed of it
             for lost in all_missing():
                 region.session.notice(f"{lost}.")
+                if lost.capability in UNCHECKED_WITHOUT:
+                    region.session.unchecked(lost.lost, calls=0)
             if not missing("interpose"):
                 hooks.enter_context(interpose.interposed(self))
             hooks.enter_context(recorder().running(self))
@@ -120,45 +130,72 @@ class Hub:
     # -- the handler of calls --------------------------------------------------------
 
     def jitted(self, call: Invocation) -> list[Any]:
-        try:
-            return self._checked(call)
-        except Failure:
-            raise
-        except Exception as error:
-            if error is call.error:
-                raise
-            self.broke(f"checking {call.params.get('name')}", error)
-            return call.answer()
-
-    def _checked(self, call: Invocation) -> list[Any]:
         watching = self._watching()
         if not watching:
+            self._not_watched()
             return call.execute(call.args)
-        jaxpr = call.params["jaxpr"]
-        if has_checks(jaxpr):
-            self._chex.called_with_checks(sys._getframe())
-        function = function_called(jaxpr.jaxpr.debug_info, sys._getframe())
-        which = _counted(watching, function)
-        watching[-1].watcher.begins(which, call)
-        return watching[-1].checker.jitted(call, which)
+        which = None
+        try:
+            which = _counted(watching, self._function(call.params["jaxpr"]))
+            watching[-1].watcher.begins(which, call)
+            return watching[-1].checker.jitted(call, which)
+        except Failure:
+            raise
+        except BaseException as error:
+            name = str(call.params.get("name"))
+            if not self._broke_at(name, call, watching, which, error):
+                raise
+        return call.answer()
 
     def compiled(
         self, run: Callable[..., Any], compiled: Any, args: Any, kwargs: Any
     ) -> Any:
         watching = self._watching()
         if not watching:
+            self._not_watched()
             return run(*args, **kwargs)
-        name = executable_name(compiled) or "AOT function"
-        function = Function(bare(name), AOT)
-        which = _counted(watching, function)
-        leaves, tree = jax.tree.flatten((args, kwargs))
+        which, call = None, AotCall(run, args, kwargs)
+        try:
+            name = executable_name(compiled) or "AOT function"
+            which = _counted(watching, Function(bare(name), AOT))
+            donated = compiled.donate_argnums
+            return watching[-1].checker.compiled(call, which, donated)
+        except Failure:
+            raise
+        except BaseException as error:
+            if not self._broke_at("an AOT call", call, watching, which, error):
+                raise
+        return call.answer()
 
-        def run_with(copies: Sequence[Any]) -> Any:
-            args, kwargs = jax.tree.unflatten(tree, copies)
-            return run(*args, **kwargs)
+    def _function(self, jaxpr: Any) -> Function:
+        frame = sys._getframe(1)
+        if has_checks(jaxpr):
+            self._chex.called_with_checks(frame)
+        return function_called(jaxpr.jaxpr.debug_info, frame)
 
-        donated = compiled.donate_argnums
-        return watching[-1].checker.compiled(run_with, which, leaves, donated)
+    def _broke_at(
+        self,
+        name: str,
+        call: Invocation | AotCall,
+        watching: Sequence[OpenRegion],
+        which: Call | None,
+        error: BaseException,
+    ) -> bool:
+        """Whether a part of jaxdbg raised at a call; notes what that means."""
+        is_exception = isinstance(error, Exception)
+        if is_exception and error is call.error:
+            return False
+        why = BROKE if is_exception else INTERRUPTED
+        for region in watching:
+            region.session.unchecked(why, beside=which is None)
+        if is_exception:
+            self.broke(f"checking {name}", error)
+        return is_exception
+
+    def _not_watched(self) -> None:
+        """A call that no open region watches."""
+        for region in self._open:
+            region.session.unchecked(ELSEWHERE, beside=True)
 
     def _check_failed_eagerly(self, exception: Any) -> None:
         watching = self._watching()
@@ -186,7 +223,7 @@ class Hub:
         for region in self._watching():
             region.session.ended(phase)
 
-    def broke(self, doing: str, error: Exception) -> None:
+    def broke(self, doing: str, error: BaseException) -> None:
         """A part of jaxdbg broke: each open region says so."""
         for region in self._open:
             region.session.broke(doing, error)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxdbg.checks import diagnosis
+from jaxdbg.checks import diagnosis, undiagnosed
 from jaxdbg.checks.afterwards.bad_outputs import Limits
 from jaxdbg.checks.afterwards.kept_calls import KeptCall
 from jaxdbg.checks.calls.call import Call, Run, UserPlace
@@ -17,11 +17,17 @@ from jaxdbg.checks.diagnosis import NO_FAILURE, Case, Verdict
 from jaxdbg.checks.judgement import Judgement
 from jaxdbg.checks.plan import Plan, Ran, outputs_again
 from jaxdbg.checks.session import Session
+from jaxdbg.errors import Failure, broken, cause
 from jaxdbg.jax_internals.functions import Function
 from jaxdbg.origins.bad_elements import codes_of, kinds_in, kinds_of
 from jaxdbg.trees import finiteness
 from jaxdbg.trees.copies import is_gone
 from jaxdbg.trees.names import Names
+
+
+def doubt(why: str) -> str:
+    """The reason why a call is not checked whose bad values may be no failure."""
+    return f"whether bad values spread in it is not known: {why}"
 
 
 class Judge:
@@ -39,34 +45,35 @@ class Judge:
     def judged(self, ran: Ran) -> Judgement | None:
         """The judgement on a call; None if it is no failure."""
         suspects = ran.suspects
-        verdict = self._verdict(ran, suspects)
+        error = ran.run.error
+        exception = error.get_exception() if error is not None else None
+        try:
+            verdict = self._verdict(ran, suspects, exception)
+        except (Exception, KeyboardInterrupt) as broke:
+            verdict = self._undiagnosed(ran.run, suspects, exception, broke)
         if verdict.failure is None:
             return None
-        return Judgement(
-            verdict.failure,
-            self._inputs(ran.run, suspects),
-            self._outputs(verdict),
-            verdict.follows,
-        )
+        inputs, outputs = self._inputs(ran.run, suspects), self._outputs(verdict)
+        return Judgement(verdict.failure, inputs, outputs, verdict.follows)
 
     def opaque(self, run: Run) -> Judgement | None:
         """The judgement on a call of an AOT-compiled function, which has no jaxpr."""
-        kinds = {i: kinds_in(run.outs[i]) for i in finiteness.suspects(run.outs)}
-        bad = {i: held for i, held in kinds.items() if set(held) != {"-inf"}}
-        if not bad or any(kinds_in(a) for a in run.args if not is_gone(a)):
+        suspects = finiteness.suspects(run.outs)
+        if not suspects:
             return None
-        case = self._case(Ran(Plan(run.layout), run, UserPlace()))
-        verdict = diagnosis.without_jaxpr(case, bad)
+        try:
+            verdict = self._of_opaque(run, suspects)
+        except (Exception, KeyboardInterrupt) as broke:
+            verdict = self._undiagnosed(run, suspects, None, broke)
         if verdict.failure is None:
             return None
         return Judgement(verdict.failure, outputs=self._outputs(verdict))
 
     # -- the verdict -----------------------------------------------------------------
 
-    def _verdict(self, ran: Ran, suspects: list[int]) -> Verdict:
+    def _verdict(self, ran: Ran, suspects: list[int], exception: Any) -> Verdict:
         """The checks first: the user asked for them."""
         run = ran.run
-        exception = run.error.get_exception() if run.error is not None else None
         if exception is not None:
             verdict = diagnosis.of_check(self._case(ran), exception)
             self._failed.add(run.call)
@@ -77,6 +84,33 @@ class Judge:
         if verdict.failure is None and run.ops is not None:
             verdict = self._of_operations(ran)
         return verdict
+
+    def _of_opaque(self, run: Run, suspects: Sequence[int]) -> Verdict:
+        kinds = {i: kinds_in(run.outs[i]) for i in suspects}
+        bad = {i: held for i, held in kinds.items() if set(held) != {"-inf"}}
+        if not bad:
+            return NO_FAILURE
+        if run.lost or any(kinds_in(a) for a in run.args if not is_gone(a)):
+            self._session.unchecked(doubt("it was compiled ahead of time"))
+            return NO_FAILURE
+        case = self._case(Ran(Plan(run.layout), run, UserPlace()))
+        return diagnosis.without_jaxpr(case, bad)
+
+    def _undiagnosed(
+        self, run: Run, suspects: Sequence[int], exception: Any, broke: BaseException
+    ) -> Verdict:
+        """The verdict without a diagnosis, which broke or was interrupted."""
+        if exception is not None:
+            failure: Failure | None = undiagnosed.check(run.call, exception, broke)
+        else:
+            failure = undiagnosed.non_finite(run, suspects, broke)
+        if failure is None:
+            self._session.unchecked(doubt(cause(broke)))
+        self._failed.add(run.call)
+        if not isinstance(broke, KeyboardInterrupt):
+            name = run.call.function.name
+            self._session.notice(broken(f"looking into a failure of {name}", broke))
+        return Verdict(failure)
 
     def _of_outputs(self, ran: Ran, suspects: list[int]) -> Verdict:
         run, masks = ran.run, ran.plan.masks
@@ -92,6 +126,9 @@ class Judge:
                 self._learn(run.call, verdict)
                 return verdict
             masks.learn(bad, inputs)
+            ran.plan.doubt = verdict.doubt or ran.plan.doubt
+        if ran.plan.doubt:
+            self._session.unchecked(doubt(ran.plan.doubt))
         self._note_placed(ran, suspects)
         return NO_FAILURE
 
@@ -100,7 +137,9 @@ class Judge:
         if not bad or bad in ran.plan.benign:
             return NO_FAILURE
         verdict = diagnosis.inside(self._case(ran))
-        if verdict.failure is None:
+        if verdict.doubt:
+            self._session.unchecked(doubt(verdict.doubt))
+        elif verdict.failure is None:
             ran.plan.benign.add(bad)
         return verdict
 
@@ -160,7 +199,7 @@ class Judge:
                 self._session.earlier,
                 copy=options.record and not options.async_,
             )
-        except Exception as error:
+        except (Exception, KeyboardInterrupt) as error:
             name = run.call.function.name
             self._session.broke(f"keeping what {name} was given", error)
             return None
@@ -178,6 +217,7 @@ class Judge:
             )
             runs_on = self._options.record or self._options.async_
             return self._session.kept.fitting(bad.arrays, copy=runs_on)
-        except Exception as error:
-            self._session.broke("keeping the bad results of a call", error)
+        except (Exception, KeyboardInterrupt) as error:
+            doing = "keeping the bad results of a call"
+            self._session.broke(doing, error)
             return {}

@@ -43,6 +43,7 @@ class Plan:
         every_op: the jaxpr with an output that flags each operation, if asked for.
         masks: bad elements of the outputs that have proved to be no failure.
         benign: operations with bad results that have proved to be no failure.
+        doubt: why of some of these masks it is not known whether they are a failure.
     """
 
     layout: Layout
@@ -50,6 +51,7 @@ class Plan:
     every_op: every_op.Instrumented | None = None
     masks: Masks = field(default_factory=Masks)
     benign: set[tuple[int, ...]] = field(default_factory=set)
+    doubt: str = ""
 
     def execute(self, invocation: Invocation, args: tuple[Any, ...]) -> Outcome:
         """Runs a call, and separates the user's outputs from those we added."""

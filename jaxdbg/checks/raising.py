@@ -11,10 +11,14 @@ from jaxdbg.checks.session import Session
 def raise_unless_recorded(session: Session, judgements: Sequence[Judgement]) -> None:
     """Adds failures to the session; raises the first, with notes of the others."""
     first, *others = judgements
-    for other in others:
-        first.failure.add_note(f"and {_note(other)}")
-    session.failed(judgements)
-    first.failure.report = session.report()
+    try:
+        session.failed(judgements)
+        for other in others:
+            first.failure.add_note(f"and {_note(other)}")
+        first.failure.report = session.report()
+    except (Exception, KeyboardInterrupt) as error:
+        # What failed is to note the failure, and it is a failure all the same.
+        session.broke("noting a failure", error)
     if not session.options.record:
         raise first.failure
 

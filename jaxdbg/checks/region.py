@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 from jaxdbg.checks.afterwards import kept_calls, rewind
 from jaxdbg.checks.afterwards.last import remember
 from jaxdbg.checks.afterwards.rewind import Rewound
-from jaxdbg.checks.checker import Checker
+from jaxdbg.checks.checker import BROKE, INTERRUPTED, Checker
 from jaxdbg.checks.decorator import decorated
 from jaxdbg.checks.hub import hub
 from jaxdbg.checks.session import Session
@@ -22,7 +22,7 @@ from jaxdbg.checks.watch.watcher import Watcher
 from jaxdbg.compiles.recorder import recorder
 from jaxdbg.errors import Failure, UsageError
 from jaxdbg.options import OPTIONS, Options
-from jaxdbg.records import Finding, Report
+from jaxdbg.records import Finding, Remark, Report
 from jaxdbg.trees.names import Names, frame_namespaces
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -149,9 +149,19 @@ class Region:
 
     def _close(self, exc: BaseException | None) -> Report:
         hub.close(self)
+        self.checker.end()
+        if exc is not None and not isinstance(exc, Exception | GeneratorExit):
+            self.session.unchecked(INTERRUPTED, calls=0)
         self.watcher.ends(exc)
-        self.session.close(recorder().stale())
+        self.session.close(self._stale())
         return remember(self.session.report())
+
+    def _stale(self) -> tuple[Remark, ...]:
+        try:
+            return recorder().stale()
+        except Exception as error:
+            self.session.broke("comparing what functions closed over", error)
+            return ()
 
     def __call__(self, function: _F) -> _F:
         """As a decorator: each call of the function is a region of its own."""
@@ -225,6 +235,7 @@ class Region:
             return failure if exc is None else None
         except Exception as error:
             session.broke("ending the region", error)
+            session.unchecked(BROKE, calls=0)
         unseen = session.in_threads if exc is None and not self._options.record else []
         return unseen[0] if unseen else None
 

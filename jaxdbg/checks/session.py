@@ -10,6 +10,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from jaxdbg.checks.afterwards.kept_calls import KeptCalls, moved_on
 from jaxdbg.checks.calls.call import Call
@@ -32,6 +33,9 @@ MAX_RETRACES = 50
 """How many retraces a report lists."""
 
 
+_T = TypeVar("_T")
+
+
 class Session:
     """The raw records of one region, while it is open.
 
@@ -48,7 +52,7 @@ class Session:
         self.histories: Callable[[], tuple[TreeHistory, ...]] = tuple
         self.kept = KeptCalls()
         self._thread = threading.current_thread()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.latest: tuple[str, int] = ("", 0)
         self._calls: Counter[Function] = Counter()
         self._call_times = CallLog()
@@ -57,6 +61,8 @@ class Session:
         self._remarks: list[Remark] = []
         self._phases: deque[Phase] = deque(maxlen=MAX_EVENTS)
         self._placed_leaves: dict[str, None] = {}
+        self._unchecked: Counter[str] = Counter()
+        self._beside = 0
         self._notices: dict[str, None] = {}
         self._compile_seconds = 0.0
         self._check_seconds = 0.0
@@ -153,6 +159,18 @@ class Session:
         """Notes that a part of jaxdbg itself broke."""
         self.notice(broken(doing, error, "that went unchecked"))
 
+    def unchecked(self, why: str, calls: int = 1, beside: bool = False) -> None:
+        """Counts calls of the region that were not checked.
+
+        Arguments:
+            why: the reason, for the report.
+            calls: how many; 0 where that is not known.
+            beside: whether they are not among those that `called` has counted.
+        """
+        with self._lock:
+            self._unchecked[why] += calls
+            self._beside += calls if beside else 0
+
     def failed(self, judgements: Sequence[Judgement]) -> None:
         """Adds the findings of failures that were found together."""
         now = time.time()
@@ -162,18 +180,21 @@ class Session:
         with self._lock:
             self.findings += [j.failure.finding for j in judgements]
             first = judgements[0].failure
+            if threading.current_thread() is not self._thread:
+                self.in_threads.append(first)
             self._call_times.failed(first.finding.function, first.finding.call)
             for judgement in judgements:
                 self._keep(judgement)
-            if threading.current_thread() is not self._thread:
-                self.in_threads.append(first)
 
     def _keep(self, judgement: Judgement) -> None:
         finding = judgement.failure.finding
-        if judgement.inputs is not None:
-            self.kept.add(finding, judgement.inputs)
-        if judgement.outputs:
-            self.kept.add_outputs(finding, judgement.outputs)
+        try:
+            if judgement.inputs is not None:
+                self.kept.add(finding, judgement.inputs)
+            if judgement.outputs:
+                self.kept.add_outputs(finding, judgement.outputs)
+        except (Exception, KeyboardInterrupt) as error:
+            self.broke(f"keeping the arrays of {finding.function}", error)
 
     def close(self, remarks: Iterable[Remark] = ()) -> None:
         """Stops the clock, and lets go of what was held for the open region only.
@@ -190,13 +211,15 @@ class Session:
         """What was collected up to now, frozen."""
         histories = self.histories()
         with self._lock:
+            compilations = self._part("compilations", lambda: frozen(self._phases))
+            retraces = self._part("retraces", self._retraces)
             return Report(
-                calls=sum(n for f, n in self._calls.items() if f.user),
+                calls=sum(n for f, n in self._calls.items() if f.user) + self._beside,
                 eager_ops=sum(n for f, n in self._calls.items() if not f.user),
                 calls_by_function=_by_name(self._calls),
                 traces=_by_name(self._traces),
                 compiles=_by_name(self._compiles),
-                retraces=self._retraces(),
+                retraces=retraces,
                 library_compiles=sum(
                     n for f, n in self._compiles.items() if not f.user
                 ),
@@ -209,12 +232,21 @@ class Session:
                 origin_seconds=self._origin_seconds,
                 cell=self.cell,
                 options=str(self.options),
-                compilations=frozen(self._phases),
+                compilations=compilations,
                 remarks=tuple(self._remarks),
                 began=self._start_time,
                 histories=histories,
                 call_times=self._call_times.frozen(),
+                unchecked=ReadOnly(self._unchecked),
             )
+
+    def _part(self, name: str, of: Callable[[], tuple[_T, ...]]) -> tuple[_T, ...]:
+        """A part of the report; one that breaks is left out, and said to be."""
+        try:
+            return of()
+        except Exception as error:
+            self.broke(f"freezing the {name} of a report", error)
+            return ()
 
     def _retraces(self) -> tuple[str, ...]:
         """Each trace of a user function that ran again, with its reason."""

@@ -454,7 +454,7 @@ def show(shell: InteractiveShell, report: Report) -> None:
 def _is_idle(report: Report) -> bool:
     """Whether there is nothing to say about a cell that nobody asked about."""
     busy = report.calls or report.eager_ops or report.findings or report.notices
-    return not busy
+    return not (busy or report.unchecked)
 
 
 def _ends_in_expression(module: ast.Module) -> bool:

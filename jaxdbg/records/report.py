@@ -30,8 +30,9 @@ class Report(ShownAsHtml):
     """What a checked region saw, frozen.
 
     Attributes:
-        calls: how many calls of jitted functions were checked.
-        eager_ops: how many operations outside any jitted function were checked.
+        calls: how many calls of jitted functions ran in the region; all were checked
+            but those that `unchecked` has.
+        eager_ops: the same of operations outside any jitted function.
         calls_by_function: the calls, by name of the function.
         traces: for each function the user wrote, or has jitted, how often Python
             traced it.
@@ -58,6 +59,8 @@ class Report(ShownAsHtml):
         began: when the region began, in seconds since the epoch; 0 where that is not
             known.
         call_times: when the calls of the user's functions ran.
+        unchecked: by reason, how many calls were not checked, or not to the end; 0
+            where that is not known.
     """
 
     VIEW: ClassVar[str] = "report"
@@ -83,11 +86,12 @@ class Report(ShownAsHtml):
     began: float = 0.0
     origin_seconds: float = 0.0
     call_times: CallTimes = field(default_factory=CallTimes)
+    unchecked: Mapping[str, int] = field(default_factory=_no_counts)
 
     @property
     def ok(self) -> bool:
-        """Whether nothing went wrong."""
-        return not self.findings
+        """Whether everything was checked, and nothing went wrong."""
+        return not (self.findings or self.unchecked)
 
     def to_json(self) -> str:
         """The report as JSON text; `Report.from_json` reads it back."""

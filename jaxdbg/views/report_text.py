@@ -25,14 +25,37 @@ def text(report: Report) -> str:
 
 def _headline(report: Report) -> str:
     parts = [_calls(report), _counts(report), _seconds(report)]
-    findings = len(report.findings)
-    mark = f"✗ {count(findings, 'finding')}," if findings else "✓"
-    return f"{mark} {' · '.join(part for part in parts if part)}"
+    return f"{_mark(report)} {' · '.join(part for part in parts if part)}"
+
+
+def _mark(report: Report) -> str:
+    if report.findings:
+        return f"✗ {count(len(report.findings), 'finding')},"
+    return "!" if report.unchecked else "✓"
 
 
 def _calls(report: Report) -> str:
+    if report.unchecked:
+        return f"{unchecked(report)}: {_reasons(report.unchecked)}"
     eager = f" and {count(report.eager_ops, 'eager op')}" if report.eager_ops else ""
     return f"{count(report.calls, 'call')}{eager} checked"
+
+
+def unchecked(report: Report) -> str:
+    """`3 of 6 calls were not checked`; empty where all were."""
+    left_out, calls = sum(report.unchecked.values()), report.calls + report.eager_ops
+    if left_out:
+        was = "was" if left_out == 1 else "were"
+        return f"{left_out:,} of {count(calls, 'call')} {was} not checked"
+    return "not everything was checked" if report.unchecked else ""
+
+
+def _reasons(unchecked: Mapping[str, int]) -> str:
+    """The reasons, the most frequent first; with numbers where there are several."""
+    reasons = sorted(unchecked.items(), key=lambda item: -item[1])
+    is_counted = len(reasons) > 1
+    texts = [f"{why} ({n:,})" if is_counted and n else why for why, n in reasons]
+    return listed(texts, MAX_NAMED)
 
 
 def _counts(report: Report) -> str:

@@ -170,6 +170,7 @@ export interface Report {
   options: string;
   remarks: Remark[];
   began: number;
+  unchecked: Record<string, number>;
 }
 
 /**

@@ -2,7 +2,7 @@
 
 import type { Live } from "./contract";
 import type { Store } from "./store/store";
-import { count, seconds, some } from "./text";
+import { count, seconds, some, unchecked } from "./text";
 
 export function Header({ store }: { store: Store }) {
   const report = store.data.report.value;
@@ -42,6 +42,15 @@ function Verdict({ store }: { store: Store }) {
   if (live?.running) return <b class="jd-chip jd-running">● running</b>;
   if (bad) {
     return <b class="jd-chip jd-wrong">✗ {count(bad)} bad {bad === 1 ? "leaf" : "leaves"}</b>;
+  }
+  const report = store.data.report.value;
+  if (report && unchecked(report)) {
+    const why = Object.keys(report.unchecked).join("; ");
+    return (
+      <b class="jd-chip jd-unsure" title={why}>
+        ! {unchecked(report)}
+      </b>
+    );
   }
   if (!store.data.report.value && store.data.compilations.value.length) return null;
   if (!store.data.report.value && !store.shown.trees.value.length) {

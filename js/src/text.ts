@@ -1,6 +1,6 @@
 // Numbers and places as a person reads them.
 
-import type { Finding, Real, SourceFrame } from "./contract";
+import type { Finding, Real, Report, SourceFrame } from "./contract";
 
 /** A number with four digits: 0.001234, 1.20e−9. No 12.3k, which hides digits. */
 export function number(value: Real | null | undefined): string {
@@ -45,6 +45,14 @@ export function seconds(value: number): string {
   if (value < 1) return `${(value * 1000).toPrecision(value < 0.0995 ? 2 : 3)} ms`;
   if (value < 120) return `${value.toFixed(value < 10 ? 2 : 1)} s`;
   return `${Math.floor(value / 60)} min ${Math.round(value % 60)} s`;
+}
+
+/** `3 of 6 calls were not checked`; empty where all were. */
+export function unchecked(report: Report): string {
+  const left = Object.values(report.unchecked).reduce((n, calls) => n + calls, 0);
+  const calls = some(report.calls + report.eager_ops, "call");
+  if (left) return `${count(left)} of ${calls} ${left === 1 ? "was" : "were"} not checked`;
+  return Object.keys(report.unchecked).length ? "not everything was checked" : "";
 }
 
 export function place(frame: SourceFrame): string {

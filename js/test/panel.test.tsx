@@ -27,3 +27,17 @@ test("a running cell says how far it is", async () => {
   expect(text(".jd-header")).toContain("● running");
   expect(text(".jd-facts")).toBe("44 callstrain_step call 4112.5 calls/s3.00 s");
 });
+
+test("what was not checked is not clean", async () => {
+  const store = await open("clean");
+  expect(text(".jd-header")).toContain("✓ clean");
+  const report = store.data.report.value!;
+  await act(() => {
+    store.data.report.value = { ...report, unchecked: { "a part of jaxdbg broke": 2 } };
+  });
+  expect(text(".jd-header")).toContain("! 2 of 3 calls were not checked");
+  await act(() => {
+    store.data.report.value = { ...report, unchecked: { interrupted: 0 } };
+  });
+  expect(text(".jd-header")).toContain("! not everything was checked");
+});
