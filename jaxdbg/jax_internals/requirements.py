@@ -22,6 +22,7 @@ from types import CodeType, FrameType, FunctionType
 from typing import Any, NamedTuple, ParamSpec, TypedDict, TypeVar, Unpack, cast
 
 from jaxdbg.errors import NotOffered
+from jaxdbg.jax_internals.frame_variables import variables_of
 
 
 class Capability(NamedTuple):
@@ -193,7 +194,7 @@ class Private:
         """The declared variables of a frame; None where it is not of this function."""
         if frame.f_code not in self.codes():
             return None
-        local = frame.f_locals
+        local = variables_of(frame)
         return {name: local[name] for name in self.variables if name in local}
 
 

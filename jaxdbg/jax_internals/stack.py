@@ -15,6 +15,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 from jaxdbg.jax_internals import libraries
+from jaxdbg.jax_internals.frame_variables import variables_of
 from jaxdbg.jax_internals.functions import (
     Function,
     as_called,
@@ -260,8 +261,8 @@ def _stack(
         executing=_jit_call(_EXECUTE, found.get(Seen.EXECUTING)),
         function=calling.get("fun"),
         compiled=_compiled(found.get(Seen.COMPILING)),
-        derived=deriving.f_locals["self"] if deriving is not None else None,
-        library_call=library.f_locals if library is not None else None,
+        derived=variables_of(deriving)["self"] if deriving is not None else None,
+        library_call=variables_of(library) if library is not None else None,
         role=role,
         source=source_frame(users[0]) if users else None,
         cell=next((n for n in cells if n is not None), None),
@@ -367,7 +368,7 @@ def library_calls(
         if parameters is not None and not _RESULT_TREE.absent:
             out_tree = _RESULT_TREE.of(parameters)
         if one.f_code in of_libraries:
-            yield one.f_code, one.f_locals, out_tree
+            yield one.f_code, variables_of(one), out_tree
 
 
 # -- traces that run -----------------------------------------------------------------

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 import itertools
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
+from jaxdbg.jax_internals.frame_variables import variables_of
 from jaxdbg.jax_internals.functions import is_user_file
 from jaxdbg.jax_internals.source_info import Frame
 from jaxdbg.records.source import SourceFrame, cell_number, source_line
@@ -85,8 +85,9 @@ def namespaces_of(
 ) -> list[Mapping[str, object]]:
     """The local and the global names of a frame, without globals that are known."""
     found: list[Mapping[str, object]] = []
-    if frame.f_locals is not frame.f_globals:
-        found.append(_locals(frame))
+    local = variables_of(frame)
+    if local is not frame.f_globals:
+        found.append(_own_names(frame.f_code, local))
     if not any(frame.f_globals is k for k in known):
         found.append(frame.f_globals)
     return found
@@ -94,21 +95,13 @@ def namespaces_of(
 
 def local_names(frame: FrameType) -> Mapping[str, Any]:
     """The local names of a frame; the global ones for a module."""
-    return frame.f_locals
+    return variables_of(frame)
 
 
-def _locals(frame: FrameType) -> dict[str, object]:
-    code = frame.f_code
+def _own_names(code: CodeType, local: Mapping[str, Any]) -> dict[str, object]:
     flags = (inspect.CO_VARARGS, inspect.CO_VARKEYWORDS)
     stars = sum(bool(code.co_flags & flag) for flag in flags)
     first = code.co_argcount + code.co_kwonlyargcount
     # A wrapper's `args[0]` has a better name where the wrapper was called.
     passed_on = code.co_varnames[first : first + stars]
-    snapshot = frame.f_locals
-    found = {k: v for k, v in snapshot.items() if k not in passed_on}
-    is_function = code.co_flags & inspect.CO_OPTIMIZED
-    if is_function and isinstance(snapshot, dict) and sys.getrefcount(snapshot) <= 3:
-        # Before Python 3.13 the frame keeps it, and with it what the user deletes: the
-        # first parameters of a training loop, to its end. Nobody else holds it.
-        snapshot.clear()
-    return found
+    return {k: v for k, v in local.items() if k not in passed_on}

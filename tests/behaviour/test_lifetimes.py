@@ -304,3 +304,57 @@ def test_a_thousand_fresh_functions_leave_nothing(mode):
         del array, fun
         gc.collect()
         assert not any(reference() for reference in references)
+
+
+# -- what is read of frames ----------------------------------------------------------
+
+
+def _trained(lr=0.1):
+    config = locals()  # the usual way to log hyperparameters
+    step = jax.jit(lambda x: x + 1)
+    model = Scale()
+    for _ in range(2):
+        (step if config else nnx.jit(step))(model.w[...])
+        lr += 1
+    return dict(config)
+
+
+@modes
+def test_the_dict_that_locals_returned_is_not_written_to(mode):
+    plain = _trained()
+    with mode():
+        assert _trained() == plain
+
+
+@in_regions
+def test_a_failing_call_does_not_write_to_it_either(mode):
+    config = locals()
+    before = dict(config)
+    with contextlib.suppress(jaxdbg.NonFiniteError), mode():
+        jax.jit(jnp.log)(jnp.float32(-1))
+    assert dict(config) == before
+
+
+@modes
+def test_no_tracer_leaks(mode):
+    def leaves_none(x):
+        return jax.jit(lambda y: jnp.sin(y) + 1)(x) * 2
+
+    with mode(), jax.checking_leaks():
+        jax.jit(leaves_none)(jnp.ones(2))
+
+
+@in_regions
+def test_no_tracer_of_a_function_that_asserts_leaks(mode):
+    with mode(), jax.checking_leaks():
+        jax.jit(lambda x: _asserting(x) + 1)(jnp.ones(2))
+
+
+@modes
+def test_what_the_user_deletes_dies_where_frames_are_read(mode):
+    with mode():
+        array = jnp.ones(1000)
+        reference = weakref.ref(array)
+        jax.jit(lambda x: x + 1)(array)
+        del array
+        assert reference() is None

@@ -16,7 +16,7 @@ PACKAGE = Path(jaxdbg.__file__).parent
 INTERNALS = "jax_internals"
 
 READERS = {
-    "f_locals": ("requirements.py", "stack.py", "user_frames.py"),
+    "f_locals": ("frame_variables.py",),
     "__closure__": ("closures.py",),
     "cell_contents": ("closures.py", "chex/assertions.py"),
 }
@@ -66,7 +66,7 @@ def test_a_frame_that_is_read_is_found(tmp_path: Path) -> None:
             "a.py": "def f(frame):\n    return frame.f_locals",
             "b.py": "def f(g):\n    return [c.cell_contents for c in g.__closure__]",
             "c.py": "def f(g):\n    return getattr(g, 'f_locals')",
-            "jax_internals/stack.py": "def f(frame):\n    return frame.f_locals",
+            "jax_internals/frame_variables.py": "def f(g):\n    return g.f_locals",
             "jax_internals/names.py": "def f(frame):\n    return frame.f_locals",
         },
     )

@@ -62,12 +62,14 @@ class Watched:
         tree: finds it; returns None if it is not there.
         found: whether it was ever there.
         rows: what it held, call by call.
+        nbytes: the size of its arrays when it was last looked at.
     """
 
     name: str
     tree: Callable[[], Any]
     found: bool = False
     rows: list[Row] = field(default_factory=list)
+    nbytes: int = 0
     _paths: tuple[str, ...] = ()
     _way: Way | None = None
     _looks: int = 0
@@ -90,6 +92,7 @@ class Watched:
         if not all(map(is_ready, arrays)):
             return
         self._held = [weakref.ref(array) for array in arrays]
+        self.nbytes = sum(array.nbytes for array in arrays)
         self.rows.append(_row(call, arrays))
         most = min(MAX_CALLS, max(16, MAX_NUMBERS // max(1, len(self._paths))))
         if len(self.rows) > most:
@@ -100,12 +103,6 @@ class Watched:
         """Whether the tree is there, and computed."""
         tree = self.tree()
         return tree is not None and all(map(is_ready, self._arrays(tree, False)))
-
-    @property
-    def nbytes(self) -> int:
-        """The size of the arrays when the tree was last looked at."""
-        arrays = [held() for held in self._held]
-        return sum(array.nbytes for array in arrays if array is not None)
 
     def history(self, failed: Sequence[Finding]) -> TreeHistory:
         """The rows as a record, with the results of calls that failed."""
