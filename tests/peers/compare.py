@@ -91,5 +91,9 @@ def _announced_only(a: Mapping[str, int], b: Mapping[str, int]) -> bool:
 
 
 def _counts(a: Mapping[str, int], b: Mapping[str, int]) -> str:
-    changed = [n for n in {**a, **b} if a.get(n, 0) != b.get(n, 0)]
-    return ", ".join(f"{n}: {a.get(n, 0)} → {b.get(n, 0)}" for n in changed)
+    pairs = {n: (a.get(n, 0), b.get(n, 0)) for n in {**a, **b}}
+    return ", ".join(
+        f"{'more' if y > x else 'fewer'} {name}: {x} → {y}"
+        for name, (x, y) in pairs.items()
+        if x != y
+    )

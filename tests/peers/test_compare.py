@@ -72,7 +72,7 @@ def test_what_our_programs_have_compiled_is_not_compiled_again() -> None:
     assert [d.test for d in differences(plain, {**other, "a": Result("a")}, "x")]
 
 
-RUNS = Difference("pkg/a_test.py::A::test_x", "record", "runs", "f:1: 1 → 2")
+RUNS = Difference("pkg/a_test.py::A::test_x", "record", "runs", "more f:1: 1 → 2")
 
 
 @pytest.mark.parametrize(
@@ -80,8 +80,8 @@ RUNS = Difference("pkg/a_test.py::A::test_x", "record", "runs", "f:1: 1 → 2")
     [
         (Allowed("pkg/a_test.py::A::test_x", "runs", "why"), []),
         (Allowed("pkg/*", "runs phases", "why"), []),
-        (Allowed("pkg/*", "runs", "why", says="f:*"), []),
-        (Allowed("pkg/*", "runs", "why", says="g:*"), [RUNS]),
+        (Allowed("pkg/*", "runs", "why", says="more f:*"), []),
+        (Allowed("pkg/*", "runs", "why", says="fewer *"), [RUNS]),
         (Allowed("pkg/*", "values", "why"), [RUNS]),
         (Allowed("pkg/b*", "runs", "why"), [RUNS]),
         (Allowed("pkg/*", "runs", "why", modes="every_op"), [RUNS]),
