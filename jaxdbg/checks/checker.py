@@ -16,11 +16,13 @@ import jax
 
 from jaxdbg.checks.calls.aot_call import AotCall
 from jaxdbg.checks.calls.call import Call, Layout, Run, UserPlace
+from jaxdbg.checks.failure_messages import failed_check
 from jaxdbg.checks.judge import Judge
 from jaxdbg.checks.judgement import Judgement
 from jaxdbg.checks.plan import Plan, Ran, plan_of
 from jaxdbg.checks.raising import raise_unless_recorded
 from jaxdbg.checks.session import Session
+from jaxdbg.jax_internals.chex import chexified
 from jaxdbg.jax_internals.interpose import Invocation, our_own_work
 from jaxdbg.trees import finiteness
 from jaxdbg.trees.copies import copied_at, is_gone
@@ -112,6 +114,19 @@ class Checker:
         finally:  # an interrupt loses no failure that is known
             if judgements:
                 raise_unless_recorded(self._session, judgements)
+
+    def wait_for_chex(self) -> None:
+        """Raises what a function that the user has chexified has found by now.
+
+        Such a function checks after its call has returned, so this is for the begin of
+        the next call and the end of the region.
+        """
+        if self._options.async_:
+            return
+        exception = chexified.failure()
+        if exception is not None:
+            judgement = Judgement(failed_check(exception, None))
+            raise_unless_recorded(self._session, [judgement])
 
     def end(self) -> None:
         """Gives up the calls that are left."""

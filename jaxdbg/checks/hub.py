@@ -136,6 +136,7 @@ class Hub:
             return call.execute(call.args)
         which = None
         try:
+            watching[-1].checker.wait_for_chex()
             which = _counted(watching, self._function(call.params["jaxpr"]))
             watching[-1].watcher.begins(which, call)
             return watching[-1].checker.jitted(call, which)

@@ -229,7 +229,10 @@ class Region:
         """What is known only now: of pending calls, or from a worker thread."""
         try:
             # After an interrupt nobody wants to wait.
-            self.checker.drain(wait=exc is None or isinstance(exc, Exception))
+            wait = exc is None or isinstance(exc, Exception)
+            self.checker.drain(wait)
+            if wait:
+                self.checker.wait_for_chex()
         except Failure as failure:
             # The user's own error, or an interrupt, must not be hidden by ours.
             return failure if exc is None else None

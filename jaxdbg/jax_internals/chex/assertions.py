@@ -42,7 +42,6 @@ _CHECK_PRIMITIVE = private("jax._src.checkify.check_p", "chex")
 _ERROR = private("jax._src.checkify.JaxRuntimeError", "chex")
 _STORAGE = private("chex._src.asserts_internal.CHEXIFY_STORAGE", "chex")
 _LEVEL = private("chex._src.asserts_internal.CHEXIFY_STORAGE.level", "chex")
-_WAIT = private("chex._src.asserts_internal.CHEXIFY_STORAGE.wait_fns", "chex")
 _TEXT = private("chex._src.asserts_internal.get_chexify_err_message", "chex")
 _ASSERTION = private(
     "chex._src.asserts_internal.chex_assertion.<locals>._chex_assert_fn",
