@@ -42,7 +42,7 @@ class Failure(Exception):
 
 
 class NonFiniteError(Failure, FloatingPointError):
-    """A NaN or an Inf left a jitted call whose inputs were good."""
+    """A jitted call returned a NaN or an Inf, which was born or has spread in it."""
 
 
 class CheckError(Failure, AssertionError):
@@ -50,7 +50,10 @@ class CheckError(Failure, AssertionError):
 
 
 class TraceBudgetError(Failure, AssertionError):
-    """A function was traced or compiled more often than the region allows."""
+    """A function was traced or compiled more often than its budget allows.
+
+    The budget is that of a region, or of the function itself (`jaxdbg.max_traces`).
+    """
 
 
 def of_type(failure: type[_F], wanted: type[Exception]) -> type[_F]:
@@ -83,7 +86,7 @@ def _again(
 
 
 class UsageError(ValueError):
-    """An option that jaxdbg does not know, or with a value it cannot take."""
+    """A call of jaxdbg that cannot be carried out as written."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -13,14 +13,17 @@ import jaxdbg.checks.region  # noqa: F401
 from jaxdbg.frameworks.loaded import loaded
 from jaxdbg.jax_internals.requirements import CAPABILITIES, is_as_new_as, missing
 
-_PACKAGES = ("jax", "jaxlib", "chex", "flax", "numpy", "ipython", "anywidget")
+_PACKAGES = (
+    *("jax", "jaxlib", "chex", "flax", "equinox", "numpy", "ipython", "anywidget"),
+)
 
 
 def doctor() -> str:
     """A report on the installation, as text.
 
-    Names the versions, the devices, and for each capability whether the installed JAX
-    and chex offer what it needs, and what is lost where they do not.
+    Names the versions, the devices, and for each capability whether the installed JAX,
+    chex and libraries of models offer what it needs, and what is lost where one does
+    not.
     """
     lines = [f"Python {platform.python_version()} on {platform.system()}"]
     lines += [f"jaxdbg {_version('jaxdbg')}, in {Path(__file__).parents[1]}"]

@@ -118,7 +118,7 @@ class Checked(Installed):
           %checked off               stop doing so
           %checked status            say what is on
 
-        A NaN or an Inf that a jitted call made out of good values, and a failing
+        A NaN or an Inf that was born or has spread in a jitted call, and a failing
         value assertion of chex or checkify inside jitted code, fail the call. At the
         end of the cell one line says what was checked, traced and compiled.
         """

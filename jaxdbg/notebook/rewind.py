@@ -39,6 +39,7 @@ class Rewind(Installed):
         if word not in ("", *FLAGS):
             raise unknown("option of %rewind", word, FLAGS)
         from jaxdbg.checks.afterwards import kept_calls, last
+        from jaxdbg.views import words
 
         if not word:
             try:
@@ -48,7 +49,7 @@ class Rewind(Installed):
             return
         size = kept_calls.nbytes([call.args for _, call in kept_calls.latest()])
         kept_calls.forget()
-        print(f"forgot the inputs of failing calls: {size:,} bytes")
+        print(f"forgot the inputs of failing calls: {words.size(size)}")
 
     def candidates(self, text: str) -> tuple[tuple[str, ...], str]:
         """Our option, after our magic."""

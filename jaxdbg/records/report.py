@@ -38,8 +38,8 @@ class Report(ShownAsHtml):
             traced it.
         compiles: the same, how often XLA compiled it.
         retraces: for a function that was traced again, what has changed since the
-            earlier trace in the region that is most like it, as `f: x: float32[8] →
-            float32[5]`; nothing where no argument has changed.
+            earlier trace in the region that is most like it, as `f: x f32[8] → f32[5]`;
+            nothing where no argument has changed.
         library_compiles: compilations of eager ops and library functions.
         findings: what went wrong, in the order it happened.
         placed: leaves that held NaN or Inf without being a failure (a mask, missing

@@ -1,7 +1,7 @@
 """The words that all views share, and the messages that other modules write.
 
-Each thing is spelled in one way. The panel has its own in `js/src/text.ts`: counts and
-places alike, times and bytes as fine as its axes need.
+Each thing is spelled in one way. The panel has words of its own in `js/src/text.ts`:
+counts alike, places shorter, times and bytes as fine as its axes need.
 """
 
 from __future__ import annotations

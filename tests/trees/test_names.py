@@ -22,6 +22,7 @@ import optax
 import pytest
 from flax import nnx
 
+import jaxdbg
 from jaxdbg.frameworks.nnx.calls import NnxCall
 from jaxdbg.trees.call_names import input_names, output_names
 from jaxdbg.trees.names import Names, frame_namespaces
@@ -605,3 +606,47 @@ def test_names_in_frames() -> None:
 def test_ref() -> None:
     ref = jax.new_ref(jnp.ones(2))
     assert Names({"state": {"ref": ref}}).of(ref) == 'state["ref"]'
+
+
+def scaled(net: Any, scale: Any, x: Any, y: Any = 1.0) -> Any:
+    scale[...] = jnp.log(x[0, 0])
+    return (net(x) * y).sum()
+
+
+def partial_step() -> Any:
+    if not hasattr(nnx, "jit_partial"):
+        pytest.skip("flax has no jit_partial yet")
+    net, scale = nnx.Linear(2, 2, rngs=nnx.Rngs(0)), nnx.Param(jnp.ones(()))
+    return nnx.jit_partial(scaled, net, scale, graph=False), scale
+
+
+def test_what_a_partial_jit_of_nnx_updates_has_the_users_name() -> None:
+    step, scale = partial_step()
+    with pytest.raises(jaxdbg.NonFiniteError) as caught, jaxdbg.checked():
+        step(-jnp.ones((3, 2)))
+    assert caught.value.finding.paths == ("scale",)
+    assert scale.shape == ()  # the name is held to the end
+
+
+@pytest.mark.parametrize("keywords", [False, True])
+def test_an_argument_of_a_partial_jit_of_nnx_has_its_own_name(keywords: bool) -> None:
+    step, _ = partial_step()
+    with pytest.raises(jaxdbg.NonFiniteError) as caught, jaxdbg.checked():
+        if keywords:
+            step(np.ones((3, 2)), y=np.full(2, np.nan))
+        else:
+            step(np.ones((3, 2)), np.full(2, np.nan))
+    assert caught.value.finding.origin.argument_leaf == "y"
+
+
+def test_a_variable_of_a_partial_jit_of_nnx_that_nobody_holds() -> None:
+    partial_step()
+    reads = nnx.jit_partial(
+        lambda net, scale, x: net(x) * scale[...],
+        nnx.Linear(2, 2, rngs=nnx.Rngs(0)),
+        nnx.Param(jnp.nan),
+        graph=False,
+    )
+    with pytest.raises(jaxdbg.NonFiniteError) as caught, jaxdbg.checked():
+        reads(np.ones((3, 2)))
+    assert caught.value.finding.origin.argument == "variable 3 of net, scale"

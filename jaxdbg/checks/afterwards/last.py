@@ -183,7 +183,7 @@ def _left_out(finding: Finding, path: str) -> str:
     size = f" ({words.size(leaf.nbytes)})" if leaf is not None else ""
     return (
         f"{path}{size}, as {_call(finding)} gave it, is not kept: of the bad results "
-        f"of a region {kept_calls.OUTPUTS >> 20} MiB are, the worst leaf first. What "
+        f"of a region {words.size(kept_calls.OUTPUTS)} are, the worst leaf first. What "
         "it held is in `finding.outputs`; `finding.pictures` and the panel show where."
     )
 

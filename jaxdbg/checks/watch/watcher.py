@@ -1,8 +1,8 @@
 """A few numbers of each leaf of a watched tree, over the calls of a region.
 
 A tree is looked at when the next call begins: only then does it hold the results of
-the last one (`nnx.jit` writes to a module after the call). Looking may take a
-twentieth of a second, and beyond that two percent of the time of the region. So the
+the last one (`nnx.jit` writes to a module after the call). Looking may take
+`ALLOWANCE` seconds, and beyond that a `SHARE` of the time of the region. So the
 first calls are all seen, then a quick loop is sampled, and a slow one is seen call by
 call. What is still being computed is not waited for.
 

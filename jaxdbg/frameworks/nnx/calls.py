@@ -23,6 +23,7 @@ from jaxdbg.frameworks.jitted_calls import (
     positional_names,
     typed,
 )
+from jaxdbg.frameworks.nnx.jitted import jit_class, partial_count
 from jaxdbg.records import tree_name
 
 _OPAQUE = re.compile(r"(.*\.states\[\d+\])\[(\d+)\]")
@@ -32,7 +33,7 @@ _UPDATE = re.compile(r"(result\[\d+\]\[\d+\]\._values\[\d+\])(.*)")
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class ResultLayout:
     """Where the flat results of a call come from, as prefixes of their paths.
 
     Attributes:
@@ -45,9 +46,9 @@ class Layout:
     keyword: str = ""
 
 
-_PLAIN = Layout()
-_GRAPH = Layout("result[2]", "result[0]", "result[1]")
-_TREE = Layout("result[0]", "result[1][0]", "result[1][1]")
+_PLAIN = ResultLayout()
+_GRAPH = ResultLayout("result[2]", "result[0]", "result[1]")
+_TREE = ResultLayout("result[0]", "result[1][0]", "result[1][1]")
 """`nnx.jit` returns (args, kwargs, result); with `graph=False` or
 `graph_updates=False` it returns (result, updates)."""
 
@@ -64,7 +65,7 @@ class NnxPaths(CallPaths):
         updated: for paths of `flax.nnx.extract.Updates`, JAX's name of what changed.
     """
 
-    layout: Layout
+    layout: ResultLayout
     positional: Sequence[str] | None = None
     keyword: Mapping[str, str] = field(default_factory=dict)
     updated: Mapping[str, str] = field(default_factory=dict)
@@ -129,13 +130,36 @@ class NnxPaths(CallPaths):
         return head + "".join(keys) + inside
 
 
+@dataclass(frozen=True)
+class PartialPaths(NnxPaths):
+    """The paths of one call of an `nnx.jit_partial` function.
+
+    Attributes:
+        names: from what JAX calls an argument of the call to its parameter.
+        variables_of: the parameters whose variables are in JAX's first argument.
+    """
+
+    names: Mapping[str, str] = field(default_factory=dict)
+    variables_of: str = ""
+
+    def argument(self, path: str) -> str:
+        """As the user types it; of the list only `variable 3 of model` is known."""
+        head = re.match(r"(?:args|kwargs)\[[^]]*\]|\w+", path)
+        name, steps = (head[0], path[head.end() :]) if head else (path, "")
+        if name in self.names:
+            return super().argument(self.names[name] + steps)
+        if listed := re.match(r"\[(\d+)\]", steps):
+            return f"variable {int(listed[1]) + 1} of {self.variables_of}"
+        return super().argument(path)
+
+
 class NnxCall(RunningCall):
     """A running call of an `nnx.jit` function: from parameter names to arguments."""
 
     def __init__(self, fun: Any, args: Any, kwargs: Any, graph: bool, out_tree: Any):
         signature = inspect.signature(fun)
         super().__init__(signature.bind(*args, **kwargs).arguments)
-        self.function = getattr(fun, "func", fun).__name__
+        self.function = _name(fun)
         positional = positional_names(signature, len(args))
         keyword = keyword_names(signature, kwargs)
         self.paths = NnxPaths(
@@ -146,25 +170,72 @@ class NnxCall(RunningCall):
         )
 
     @classmethod
-    def of_frame(cls, local: Mapping[str, Any], out_tree: Any) -> NnxCall | None:
+    def of_frame(cls, local: Mapping[str, Any], out_tree: Any) -> RunningCall | None:
         """From the locals of flax's `__call__`; None where they are not as known."""
         try:
-            jitted = local["self"]
-            graph = type(jitted).__name__ == "JitWrapped"
-            return cls(jitted.fun, local["args"], local["kwargs"], graph, out_tree)
+            known, fun = jit_class(local), local["self"].fun
+            args, kwargs = local["args"], local["kwargs"]
+            if known is None:
+                return None
+            if known.is_partial:
+                return NnxPartialCall(fun, args, kwargs, out_tree)
+            return cls(fun, args, kwargs, known.has_graphs, out_tree)
         except Exception:
             return None
 
 
+class NnxPartialCall(RunningCall):
+    """A running call of an `nnx.jit_partial` function.
+
+    JAX sees one list of variables in place of the first arguments, and so calls the
+    others after parameters that are not theirs.
+    """
+
+    def __init__(self, fun: Any, args: Any, kwargs: Any, out_tree: Any):
+        signature, count = inspect.signature(fun), partial_count(fun)
+        names = positional_names(signature, count + len(args))
+        super().__init__({**dict(zip(names[count:], args, strict=True)), **kwargs})
+        self.function = _name(fun)
+        positional, keyword = _as_jax_names(signature, args, kwargs)
+        self.paths = PartialPaths(
+            _TREE,
+            positional,
+            keyword,
+            _partial_updates(out_tree, positional[0]),
+            names={
+                **dict(zip(positional[1:], names[count:], strict=True)),
+                **{name: key for key, name in keyword.items()},
+            },
+            variables_of=", ".join(names[:count]),
+        )
+
+
+def _as_jax_names(
+    signature: inspect.Signature, args: Any, kwargs: Any
+) -> tuple[list[str], dict[str, str]]:
+    """What JAX calls the list of variables and the arguments after it."""
+    count = 1 + len(args)
+    try:
+        signature.bind(None, *args, **kwargs)
+    except TypeError:  # as a rule: fewer arguments than the signature says
+        named = {key: f"kwargs['{key}']" for key in kwargs}
+        return [f"args[{i}]" for i in range(count)], named
+    return positional_names(signature, count), keyword_names(signature, kwargs)
+
+
+def _name(fun: Any) -> str:
+    return str(getattr(fun, "func", fun).__name__)
+
+
 def recognised(arguments: Sequence[str], results: Sequence[str]) -> NnxPaths | None:
     """The paths of a call by what flax has done to the arguments; None for no flax."""
-    layout = _layout(arguments, results)
+    layout = _result_layout(arguments, results)
     if layout is _PLAIN and not any(map(_OPAQUE.fullmatch, results)):
         return None
     return NnxPaths(layout)
 
 
-def _layout(arguments: Sequence[str], results: Sequence[str]) -> Layout:
+def _result_layout(arguments: Sequence[str], results: Sequence[str]) -> ResultLayout:
     updates = [p for p in results if not p.startswith(_GRAPH.result)]
     graph = [*map(_OPAQUE.match, updates)]
     if any(map(_OPAQUE.match, arguments)) and graph and all(graph):
@@ -192,6 +263,20 @@ def _updates(
                     head = keyword[argument.key]
                 path = f"result[1][{group}]._values[{i}]"
                 found[path] = head + jax.tree_util.keystr(tuple(rest))
+    except Exception:
+        return {}  # An older or newer flax, which names updates otherwise.
+    return found
+
+
+def _partial_updates(out_tree: Any, listed: str) -> dict[str, str]:
+    """The variables of the list that flax's `Updates` are the new values of."""
+    found = {}
+    try:
+        for group, tree in enumerate(out_tree.children()[1].children()):
+            _, (keys,) = tree.node_data()
+            for i, key in enumerate(keys):
+                path = f"result[1][{group}]._values[{i}]"
+                found[path] = f"{listed}[{int(key)}].value"
     except Exception:
         return {}  # An older or newer flax, which names updates otherwise.
     return found

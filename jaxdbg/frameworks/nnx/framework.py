@@ -8,31 +8,14 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from jaxdbg.frameworks.jitted_calls import CallPaths, RunningCall
-from jaxdbg.frameworks.nnx import calls, modules, signatures
-from jaxdbg.frameworks.nnx.tracing import NnxScopes
+from jaxdbg.frameworks.nnx import calls, jitted, modules, signatures
+from jaxdbg.frameworks.nnx.module_scopes import NnxScopes
 from jaxdbg.frameworks.protocol import Argument, CallArguments, Framework
 from jaxdbg.frameworks.reading import Reader, is_a
 from jaxdbg.jax_internals.closures import closed_over
 from jaxdbg.jax_internals.functions import attributes_of
-from jaxdbg.jax_internals.requirements import Private, private
 
 _TRANSFORMS = os.path.join("flax", "nnx", "transforms", "")
-
-
-def _call(name: str, since: str = "") -> Private:
-    return private(
-        f"flax.nnx.transforms.compilation.{name}.__call__",
-        "libraries",
-        variables=("self", "args", "kwargs"),
-        since=since,
-    )
-
-
-_CALLS = (
-    _call("JitWrapped"),
-    _call("SimpleJitWrapped"),
-    _call("SimpleJitPartialWrapped", since="0.12.8"),
-)
 
 
 class Nnx(Framework):
@@ -86,12 +69,13 @@ class Nnx(Framework):
 
     def call_codes(self) -> frozenset[CodeType]:
         """The code of `__call__` of what `nnx.jit` returns."""
-        return frozenset().union(*(call.codes() for call in _CALLS))
+        return jitted.call_codes()
 
     def call_arguments(self, local: Mapping[str, Any]) -> CallArguments | None:
         """The arguments with the attributes of their modules."""
-        if not signatures.is_call(local):
-            return None
+        known = jitted.jit_class(local)
+        if known is None or known.is_partial:
+            return None  # of variables in a list JAX's own names say as much
         attributes = signatures.of_call(local)
         return CallArguments(local["args"], local["kwargs"], attributes)
 

@@ -26,12 +26,6 @@ MAX_ATTRIBUTES = 50_000
 """How many values a walk looks at."""
 
 
-def is_call(local: Mapping[str, Any]) -> bool:
-    """Whether these are the locals of flax's `__call__` of an `nnx.jit` function."""
-    name = type(local.get("self")).__name__
-    return name in ("JitWrapped", "SimpleJitWrapped") and "args" in local
-
-
 def of_call(local: Mapping[str, Any]) -> dict[str, Attribute]:
     """By path, all that the arguments of a call are made of."""
     names = _argument_names(local["self"].fun, local["args"], local["kwargs"])

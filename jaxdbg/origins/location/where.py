@@ -75,7 +75,8 @@ class Context:
             while the call is on the stack; None where it is not known.
         names: what the user calls arrays.
         function: name of the jitted function.
-        broke: is words where a part of jaxdbg breaks; it is raised by default.
+        broke: called with what was being done when a part of jaxdbg broke, and the
+            error; None lets the error rise.
         fresh_trace: the function traced afresh, or why it could not be; made when first
             needed.
     """

@@ -18,8 +18,7 @@ _COLUMNS = (
 def frame(events: Sequence[CompileEvent]) -> Any:
     """A row for each phase.
 
-    The columns are the attributes of `CompileEvent`, with `file` and `line` of its
-    source, and those of its `Reason`; `start` is a time stamp (UTC).
+    What its columns are is said in `Compilations.to_pandas`.
 
     Raises:
         ImportError: pandas is not installed.

@@ -1,4 +1,4 @@
-"""Traces afresh what `nnx.jit` gives to JAX: a wrapper that puts modules together."""
+"""Names NNX modules on the name stack of a fresh trace, inside what `nnx.jit` wraps."""
 
 from __future__ import annotations
 
