@@ -265,7 +265,7 @@ class _Diagnosis:
             self._case.broke("telling where a value was born", error)
             return Origin(found.verdict, found.kind, notes=found.notes)
 
-    def _case_of_origin(self) -> describe.Case:
+    def _case_of_origin(self) -> describe.OriginCase:
         case, run = self._case, self._run
         fails, why_not = self._fails()
         context = Context(
@@ -276,7 +276,7 @@ class _Diagnosis:
             run.call.function.name,
             case.broke,
         )
-        return describe.Case(
+        return describe.OriginCase(
             jaxpr=run.jaxpr,
             args=run.args,
             inputs=self._inputs,
@@ -298,7 +298,9 @@ class _Diagnosis:
             return where
         source = source_lines.source_frame(line)
         name = str(site.eqn.primitive.name)
-        expression, direct = wording.in_source(name, source_lines.marked(source))
+        expression, direct = wording.in_source(
+            name, source_lines.expression_text(source)
+        )
         library = where.library_source
         return replace(
             where,
@@ -327,7 +329,7 @@ class _Diagnosis:
             return str(made), None
         context = Context(made.jaxpr, args, None, names, function)
         earlier = self._case.earlier
-        case = describe.Case(
+        case = describe.OriginCase(
             jaxpr=made.jaxpr,
             args=args,
             inputs=input_names(function, args, info, names),

@@ -37,7 +37,7 @@ class Recording:
     """A stretch of time in which compilations are recorded."""
 
     def __init__(self) -> None:
-        self._mark = recorder().mark()
+        self._position = recorder().position()
         self._stopped: Compilations | None = None
         recorder().want()
 
@@ -45,7 +45,7 @@ class Recording:
         """What was traced, lowered and compiled in it, up to now or to its end."""
         if self._stopped is not None:
             return self._stopped
-        return Compilations(recorder().events(self._mark), "in this recording")
+        return Compilations(recorder().events(self._position), "in this recording")
 
     def stop(self) -> None:
         """Ends it; others record on. A second time changes nothing."""

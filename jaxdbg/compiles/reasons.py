@@ -38,7 +38,7 @@ MISSING = "(not there)"
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class CallDifference:
     """One thing that differs between two calls.
 
     Attributes:
@@ -134,13 +134,13 @@ def explain(now: Signature, earlier: Sequence[Signature]) -> Reason:
 
 def closest(
     now: Signature, earlier: Sequence[Signature]
-) -> tuple[Signature, list[Difference]]:
+) -> tuple[Signature, list[CallDifference]]:
     """The earlier call that differs least, of several the last, and how it differs."""
     compared = [(s, _folded(differences(now, s))) for s in reversed(earlier)]
     return min(compared, key=lambda pair: len(pair[1]))
 
 
-def differences(now: Signature, before: Signature) -> Iterator[Difference]:
+def differences(now: Signature, before: Signature) -> Iterator[CallDifference]:
     """All that differs between two calls, what explains the rest first."""
     yield from _functions(now, before)
     yield from _contexts(now, before)
@@ -155,11 +155,11 @@ def differences(now: Signature, before: Signature) -> Iterator[Difference]:
     yield from _options(now, before)
 
 
-def _folded(differing: Iterable[Difference]) -> list[Difference]:
+def _folded(differing: Iterable[CallDifference]) -> list[CallDifference]:
     """Differences that read the same as one: `x and 41 more: f32 → bf16`."""
     differing = list(differing)
     count = Counter((d.cause, d.before, d.after) for d in differing)
-    folded: dict[Any, Difference] = {}
+    folded: dict[Any, CallDifference] = {}
     for i, d in enumerate(differing):
         alike = (d.cause, d.before, d.after)
         if count[alike] <= MAX_ALIKE:
@@ -173,7 +173,7 @@ def _folded(differing: Iterable[Difference]) -> list[Difference]:
 # --- what differs -------------------------------------------------------------------
 
 
-def _functions(now: Signature, before: Signature) -> Iterator[Difference]:
+def _functions(now: Signature, before: Signature) -> Iterator[CallDifference]:
     """The same code in a new function object: JAX's caches go by the object."""
     if now.made is None or before.made is None or now.made.same(before.made):
         return
@@ -183,12 +183,12 @@ def _functions(now: Signature, before: Signature) -> Iterator[Difference]:
     where = "the function"
     if now.outer:
         text = f"made again while {now.outer} was traced"
-        yield Difference("nested", where, what, f"{what} {text}")
+        yield CallDifference("nested", where, what, f"{what} {text}")
     elif _cell_run_again(now, before):
-        yield Difference("cell run again", where, what, "defined again")
+        yield CallDifference("cell run again", where, what, "defined again")
     else:
         again = f"another {now.kind} of the same code"
-        yield Difference("new function", where, what, again)
+        yield CallDifference("new function", where, what, again)
 
 
 def _article(noun: str) -> str:
@@ -205,24 +205,24 @@ def _cell_run_again(now: Signature, before: Signature) -> bool:
     return now.code is not before.code
 
 
-def _contexts(now: Signature, before: Signature) -> Iterator[Difference]:
+def _contexts(now: Signature, before: Signature) -> Iterator[CallDifference]:
     if not (now.context and before.context):
         return
     for name, old, new in _changed(before.context, now.context):
         if "mesh" in name:
-            yield Difference("mesh", "the mesh", old or "none", new or "none")
+            yield CallDifference("mesh", "the mesh", old or "none", new or "none")
         else:
-            yield Difference("config", name, old or MISSING, new or MISSING)
+            yield CallDifference("config", name, old or MISSING, new or MISSING)
 
 
-def _structures(now: Signature, before: Signature) -> Iterator[Difference]:
+def _structures(now: Signature, before: Signature) -> Iterator[CallDifference]:
     missing = set(now.leaves) ^ set(before.leaves)
     for path, old, new in _changed(before.nodes, now.nodes):
         if path in missing:
             continue  # a leaf has come in its place
         if any(_within(m, [path]) for m in missing) and _type(old) == _type(new):
             continue  # the leaf that was added says it better
-        yield Difference("pytree", path, old or MISSING, new or MISSING)
+        yield CallDifference("pytree", path, old or MISSING, new or MISSING)
 
 
 def _type(node: str | None) -> str:
@@ -234,7 +234,7 @@ def _within(path: str, others: Iterable[str]) -> bool:
     return any(path.startswith((f"{o}.", f"{o}[")) for o in others)
 
 
-def _leaves(now: Signature, before: Signature) -> Iterator[Difference]:
+def _leaves(now: Signature, before: Signature) -> Iterator[CallDifference]:
     nodes = _changed(before.nodes, now.nodes)
     replaced = [p for p, old, new in nodes if _type(old) != _type(new)]
     for path, old, new in _changed(before.leaves, now.leaves):
@@ -246,12 +246,12 @@ def _leaves(now: Signature, before: Signature) -> Iterator[Difference]:
             was = str(old or before.nodes.get(path, MISSING))
             now_is = str(new or now.nodes.get(path, MISSING))
             types = _array_type(old), _array_type(new)
-            yield Difference("pytree", path, was, now_is, *types)
+            yield CallDifference("pytree", path, was, now_is, *types)
 
 
-def _between(cause: str, path: str, old: Leaf, new: Leaf) -> Difference:
+def _between(cause: str, path: str, old: Leaf, new: Leaf) -> CallDifference:
     types = _array_type(old), _array_type(new)
-    return Difference(cause, path, str(old), str(new), *types)
+    return CallDifference(cause, path, str(old), str(new), *types)
 
 
 def _array_type(leaf: Leaf | None) -> ArrayType | None:
@@ -270,7 +270,7 @@ def _of_leaves(old: Leaf, new: Leaf) -> str:
     return "weak type" if old.weak != new.weak else "sharding"
 
 
-def _attributes(now: Signature, before: Signature) -> Iterator[Difference]:
+def _attributes(now: Signature, before: Signature) -> Iterator[CallDifference]:
     replaced: set[str] = set()
     for path in dict.fromkeys((*now.attributes, *before.attributes)):
         old, new = before.attributes.get(path), now.attributes.get(path)
@@ -284,11 +284,11 @@ def _attributes(now: Signature, before: Signature) -> Iterator[Difference]:
         if cause == "NNX structure":
             replaced.add(path)
         if old is not None and new is not None and old.leaf == new.leaf:
-            yield Difference(cause, path, old.text, new.text)
+            yield CallDifference(cause, path, old.text, new.text)
         elif old is not None and new is not None and old.leaf and new.leaf:
             yield _between(cause, path, old.leaf, new.leaf)
         else:
-            yield Difference(cause, path, str(old or MISSING), str(new or MISSING))
+            yield CallDifference(cause, path, str(old or MISSING), str(new or MISSING))
 
 
 def _ancestors(path: str) -> Iterator[str]:
@@ -305,7 +305,7 @@ def _of_attributes(old: Attribute | None, new: Attribute | None) -> str:
     return "NNX attribute" if old.kind == "static" else "NNX structure"
 
 
-def _statics(now: Signature, before: Signature) -> Iterator[Difference]:
+def _statics(now: Signature, before: Signature) -> Iterator[CallDifference]:
     cause = "static value" if now.function.user else "shape"
     for path in dict.fromkeys((*now.statics, *before.statics)):
         old, new = before.statics.get(path), now.statics.get(path)
@@ -313,30 +313,30 @@ def _statics(now: Signature, before: Signature) -> Iterator[Difference]:
             was, now_is = before.leaves.get(path), now.leaves.get(path)
             before_text = str(old or was or MISSING)
             after_text = str(new or now_is or MISSING)
-            yield Difference(cause, path, before_text, after_text)
+            yield CallDifference(cause, path, before_text, after_text)
         elif old.text != new.text:
-            yield Difference(cause, path, old.text, new.text)
+            yield CallDifference(cause, path, old.text, new.text)
         elif are_two(old.identity, new.identity):
             yield _two_objects(path, new.text)
 
 
-def _two_objects(path: str, text: str) -> Difference:
+def _two_objects(path: str, text: str) -> CallDifference:
     after = f"another {text}, equal only to itself"
-    return Difference("static identity", path, f"a {text}", after)
+    return CallDifference("static identity", path, f"a {text}", after)
 
 
-def _forms(now: Signature, before: Signature) -> Iterator[Difference]:
+def _forms(now: Signature, before: Signature) -> Iterator[CallDifference]:
     for name, old, new in _changed(before.form, now.form):
         if old is not None and new is not None:  # else its leaves say so
-            yield Difference("call form", name, f"passed {old}", f"passed {new}")
+            yield CallDifference("call form", name, f"passed {old}", f"passed {new}")
 
 
-def _placements(now: Signature, before: Signature) -> Iterator[Difference]:
+def _placements(now: Signature, before: Signature) -> Iterator[CallDifference]:
     if not (now.placed and before.placed):
         return
     for name, old, new in _changed(before.placed, now.placed):
         if old is not None and new is not None and _runs_elsewhere(old, new):
-            yield Difference(_of_places(old, new), name, _place(old), _place(new))
+            yield CallDifference(_of_places(old, new), name, _place(old), _place(new))
 
 
 def _runs_elsewhere(old: Placed, new: Placed) -> bool:
@@ -355,10 +355,10 @@ def _place(place: Placed) -> str:
     return " ".join(filter(None, (place.sharding, "on", place.devices)))
 
 
-def _options(now: Signature, before: Signature) -> Iterator[Difference]:
+def _options(now: Signature, before: Signature) -> Iterator[CallDifference]:
     for name, old, new in _changed(before.options, now.options):
         if old is not None and new is not None:
-            yield Difference("jit options", name, old, new)
+            yield CallDifference("jit options", name, old, new)
 
 
 def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Any]:
@@ -399,11 +399,11 @@ def _where(call: Signature) -> str:
 
 
 def _seen_together(
-    differing: Sequence[Difference],
+    differing: Sequence[CallDifference],
     now: Signature,
     before: Signature,
     earlier: Sequence[Signature],
-) -> tuple[Difference, str, bool | None]:
+) -> tuple[CallDifference, str, bool | None]:
     """What the differences, or the earlier calls, are together.
 
     Returns:
@@ -463,7 +463,7 @@ def _is_partial(now: Signature, before: Signature) -> bool:
     return isinstance(was, int) and isinstance(size, int) and 0 < size < was
 
 
-def _avoidable(first: Difference) -> bool | None:
+def _avoidable(first: CallDifference) -> bool | None:
     if first.cause in ("NNX attribute", "static value"):
         # Train and eval are two programs; a number that changes makes many.
         if {first.before, first.after} <= {"True", "False"}:

@@ -129,7 +129,7 @@ class Recorder:
 
     # -- what is known ---------------------------------------------------------------
 
-    def mark(self) -> int:
+    def position(self) -> int:
         """How many phases were recorded so far, ever."""
         return self._count
 
@@ -231,9 +231,9 @@ def stale() -> tuple[Remark, ...]:
     return _recorder.stale()
 
 
-def mark() -> int:
+def position() -> int:
     """A point in the log, for `events(since=...)`."""
-    return _recorder.mark()
+    return _recorder.position()
 
 
 def forget() -> None:

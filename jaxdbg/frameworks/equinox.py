@@ -135,11 +135,11 @@ class Equinox(Framework):
         self,
         argument_of: Callable[[Any], Argument | None],
         argument_named: Callable[[str], Argument | None],
-        may_mark: bool,
+        may_set_attribute: bool,
     ) -> ModuleScopes:
         """Equinox puts classes of layers on the name stack, and no paths."""
         root = _equinox().Module
-        return ModuleScopes(self, root, argument_of, argument_named, may_mark)
+        return ModuleScopes(self, root, argument_of, argument_named, may_set_attribute)
 
 
 class FilterJitPaths(CallPaths):

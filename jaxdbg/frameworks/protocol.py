@@ -151,13 +151,13 @@ class Framework:
         self,
         argument_of: Callable[[Any], Argument | None],
         argument_named: Callable[[str], Argument | None],
-        may_mark: bool,
+        may_set_attribute: bool,
     ) -> Scopes | None:
         """Puts the paths of its modules on the name stack; None where JAX has them.
 
         Arguments:
             argument_of: the argument of the call that a value in a module is, or None.
             argument_named: the argument of the call with a name, or None.
-            may_mark: whether objects made by the trace may get an attribute.
+            may_set_attribute: whether objects made by the trace may get an attribute.
         """
         return None

@@ -40,8 +40,8 @@ class ModuleScopes:
         root: the class that all modules derive from.
         argument_of: the argument of the call that a value in a variable is, or None.
         argument_named: the argument of the call with a name, or None.
-        may_mark: whether objects made by the trace may get an attribute; the library's
-            transformations may then see a change that the user did not make.
+        may_set_attribute: whether objects made by the trace may get an attribute; the
+            library's transformations may then see a change that the user did not make.
     """
 
     def __init__(
@@ -50,40 +50,40 @@ class ModuleScopes:
         root: type,
         argument_of: Callable[[Any], Argument | None],
         argument_named: Callable[[str], Argument | None],
-        may_mark: bool,
+        may_set_attribute: bool,
     ):
         self._framework = framework
         self._root = root
         self._argument_of = argument_of
         self._argument_named = argument_named
-        self._may_mark = may_mark
+        self._may_set_attribute = may_set_attribute
         self._thread = threading.get_ident()
         self._running: list[tuple[Any, str, str]] = []
-        self._marked: list[Any] = []
+        self._named: list[Any] = []
 
     def naming(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The function, with the modules among its arguments named by their paths."""
 
         def run(*args: Any, **kwargs: Any) -> Any:
-            self._mark_all((args, kwargs))
+            self._name_all((args, kwargs))
             try:
                 return function(*args, **kwargs)
             finally:
-                self._unmark_all()
+                self._unname_all()
 
         return run
 
-    def _mark_all(self, values: Any) -> None:
+    def _name_all(self, values: Any) -> None:
         for _, value in _inside(values):
             if self._is_module(value) and _PATH not in vars(value):
                 path = self._by_variables(value)
                 if path is not None:
                     self._mark(value, path)
 
-    def _unmark_all(self) -> None:
-        for module in self._marked:
+    def _unname_all(self) -> None:
+        for module in self._named:
             vars(module).pop(_PATH, None)
-        self._marked.clear()
+        self._named.clear()
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
@@ -165,12 +165,12 @@ class ModuleScopes:
         return any(isinstance(v, jax.core.Tracer) for _, v in _inside(module))
 
     def _mark(self, module: Any, path: str) -> None:
-        if not self._may_mark:
+        if not self._may_set_attribute:
             return
         for step, value in [("", module), *_inside(module)]:
             if self._is_module(value) and _PATH not in vars(value):
                 object.__setattr__(value, _PATH, path + step)
-                self._marked.append(value)
+                self._named.append(value)
 
     def _module_classes(self) -> Iterator[Any]:
         """The classes of modules, all but those that the library is made of."""

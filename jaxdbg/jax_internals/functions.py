@@ -75,7 +75,7 @@ def as_called(function: Function, fun: Any, frame: FrameType | None) -> Function
         fun: the callable that was passed to jit; None where it is not known.
         frame: from where to look for the line that calls it, from inside out.
     """
-    found = seen_through(function, fun)
+    found = _seen_through(function, fun)
     if found.user or found.eager or fun is None:
         return found
     if _is_jitted_where_written(fun) or not _is_called_by_user(frame):
@@ -136,7 +136,7 @@ _PMAP = ("_fun", "call_wrapped")
 """What the function that `pmap` gives to jit is called, instead of the user's."""
 
 
-def seen_through(function: Function, fun: Any) -> Function:
+def _seen_through(function: Function, fun: Any) -> Function:
     """The user's function that a library's wraps; `function` itself where none is.
 
     Arguments:

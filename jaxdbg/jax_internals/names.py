@@ -32,7 +32,7 @@ _WRITE = private("jax._src.state.types.WriteEffect", "search")
 _ACCUMULATE = private("jax._src.state.types.AccumEffect", "search")
 _USER_CONTEXT = private(
     "jax._src.source_info_util.user_context",
-    "origins",
+    "shard_map origins",
 )
 _UNSPECIFIED = private(
     "jax._src.sharding_impls.UNSPECIFIED",

@@ -84,7 +84,7 @@ CAPABILITIES = {
         "the forward and the backward pass are distinguished",
         "whether a bad value was born in the backward pass is not known",
     ),
-    "origins": Capability(
+    "shard_map origins": Capability(
         "a value born inside shard_map is followed into it",
         "a value born inside shard_map is not followed into it",
     ),

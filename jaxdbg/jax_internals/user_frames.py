@@ -76,11 +76,11 @@ def user_namespaces(frame: FrameType | None) -> list[Mapping[str, object]]:
     namespaces: list[Mapping[str, object]] = []
     for one in outward(frame):
         if _is_users(one):
-            namespaces += namespaces_of(one, namespaces)
+            namespaces += _namespaces_of(one, namespaces)
     return namespaces
 
 
-def namespaces_of(
+def _namespaces_of(
     frame: FrameType, known: Sequence[Mapping[str, object]] = ()
 ) -> list[Mapping[str, object]]:
     """The local and the global names of a frame, without globals that are known."""

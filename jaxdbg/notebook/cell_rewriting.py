@@ -31,7 +31,7 @@ if {cell}.failure is not None:
 """
 
 
-def options_in_line(line: str) -> str | None:
+def _options_in_line(line: str) -> str | None:
     """What follows `%%checked` in such a line; None for any other line."""
     match = _MAGIC.fullmatch(line)
     return match and (match["options"] or "")
@@ -43,7 +43,7 @@ def mark(lines: Sequence[str]) -> list[str]:
     A cell without a body is left as it is: that such a magic has nothing to do is
     IPython's to say.
     """
-    options = options_in_line(lines[0]) if lines else None
+    options = _options_in_line(lines[0]) if lines else None
     empty = not "".join(lines[1:]).strip()
     if options is None or (empty and not _ASKS_HELP.search(options)):
         return list(lines)
@@ -54,7 +54,7 @@ def marked(module: ast.Module) -> str | None:
     """The options of a marked cell; None for a cell that is not marked."""
     match module.body:
         case [ast.Expr(ast.Constant(str(line))), *_]:
-            return options_in_line(line)
+            return _options_in_line(line)
     return None
 
 

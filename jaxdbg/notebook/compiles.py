@@ -60,7 +60,7 @@ class Compiles(Installed):
     def __init__(self, shell: InteractiveShell):
         super().__init__(shell)
         self._warned: set[tuple[str, str]] = set()
-        self._mark = 0
+        self._position = 0
         self._report: object = None
         self._cells: dict[str, list[int]] = {}
 
@@ -187,14 +187,14 @@ class Compiles(Installed):
     # What happens around each cell.
 
     def _before_cell(self, info: Any) -> None:
-        self._mark = recorder.mark()
+        self._position = recorder.position()
         self._report = last_report()
 
     def _after_cell(self, result: Any) -> None:
         self._remember(result)
         checked = last_report() is not self._report
         if self.warn_after and not checked:
-            events = recorder.events(since=self._mark)
+            events = recorder.events(since=self._position)
             for cost in often(events, self.warn_after):
                 self._warn(cost)
             for remark in recorder.stale():

@@ -1,4 +1,4 @@
-"""Which rows of the batch are guilty: found with the very step that failed.
+"""Which rows of the batch fail: found with the very step that failed.
 
 The other rows are replaced by copies of a good one, so that shapes, and with them the
 executable, stay as they are; half of the rows at a time, a few runs in all.
@@ -24,7 +24,7 @@ MAX_SECONDS = 5.0
 """How long that may take; the run that is under way then is the last."""
 
 MAX_NAMED = 8
-"""More guilty rows than this are many."""
+"""More failing rows than this are many."""
 
 _TYPICAL = re.compile(
     r"batch|data|x\b|xs\b|inputs?|images?|tokens?|obs|examples?|features?"
@@ -51,7 +51,7 @@ class Rows:
     """What was found out.
 
     Attributes:
-        rows: the guilty rows, in their order; empty where there is no telling.
+        rows: the failing rows, in their order; empty where there is no telling.
         note: "row 17 alone", "rows 3, 17", "many", or why there are none.
     """
 
@@ -134,7 +134,7 @@ def _groups(
     return groups
 
 
-def guilty_rows(
+def failing_rows(
     batch: Batch,
     args: Sequence[Any],
     fails: Callable[[Sequence[Any]], bool],
@@ -146,7 +146,7 @@ def guilty_rows(
         batch: which arguments hold the rows.
         args: the flat arguments of the failing call.
         fails: runs the step with other arguments, and says whether it fails.
-        hint: a row that is likely to be guilty, or None.
+        hint: a row that is likely to fail, or None.
     """
     search = _Search(batch, args, fails)
     try:
@@ -186,7 +186,7 @@ class _Search:
         return self._result(found)
 
     def _halve(self, rows: list[int], found: list[int]) -> None:
-        """Adds the guilty among rows that fail together."""
+        """Adds those that fail among rows that fail together."""
         if len(rows) == 1 or len(found) > MAX_NAMED:
             found += rows
             return

@@ -1,6 +1,6 @@
 """The classic causes of a NaN or an Inf, each with what to do about it.
 
-A cause is recognised by the operation, by the values of its operands at the guilty
+A cause is recognised by the operation, by the values of its operands at the bad
 element, by what produced these, and by the user's line. A cause that only the line
 speaks for is likely, not certain.
 

@@ -47,7 +47,7 @@ MAX_FUNCTION = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class OriginCase:
     """A failing call, as far as its origin needs it.
 
     Attributes:
@@ -92,7 +92,7 @@ class _Known:
     """
 
     found: Found
-    case: Case
+    case: OriginCase
     output: int | None
     origin: Origin
     where: Where = field(default_factory=Where)
@@ -117,7 +117,7 @@ _Step = tuple[str, Callable[[_Known], _Known]]
 """What a step does, as a message says it, and the step."""
 
 
-def describe(found: Found, case: Case, output: int | None = None) -> Origin:
+def describe(found: Found, case: OriginCase, output: int | None = None) -> Origin:
     """The record of what a search has found.
 
     Arguments:
@@ -143,7 +143,7 @@ def _steps(found: Found) -> list[_Step]:
             ("trying a wider type", _wider),
             *turns,
             ("looking for a cause", _cause),
-            ("looking for the guilty rows", _rows_of_birth),
+            ("looking for the failing rows", _rows_of_birth),
         ]
     if found.argument >= 0:
         return [
@@ -151,7 +151,7 @@ def _steps(found: Found) -> list[_Step]:
             ("looking for what made it", _made),
             *turns,
             ("looking for a cause", _cause_of_argument),
-            ("looking for the guilty rows", _rows_of_argument),
+            ("looking for the failing rows", _rows_of_argument),
         ]
     return []
 
@@ -232,10 +232,10 @@ def _words(where: Where) -> str:
     """The user's expression, where it is the operation itself."""
     if where.source is None or where.direction == "backward":
         return ""
-    return source_lines.marked(where.source)
+    return source_lines.expression_text(where.source)
 
 
-def _name_of_argument(operand: Variable, case: Case) -> str:
+def _name_of_argument(operand: Variable, case: OriginCase) -> str:
     """The name of an operand that is an argument of the call."""
     atom = producers.source(operand).atom
     pairs = zip(forms.body(case.jaxpr).invars, case.inputs, strict=False)
@@ -359,7 +359,7 @@ def _rows_of_argument(known: _Known) -> _Known:
     return _with_rows(known, batch, found.element, known.case.args[found.argument])
 
 
-def _batch(case: Case) -> batch_rows.Batch | None:
+def _batch(case: OriginCase) -> batch_rows.Batch | None:
     return batch_rows.batch_of(case.args, case.inputs, case.outs)
 
 
@@ -382,7 +382,7 @@ def _with_rows(
     hint = None
     if element and getattr(array, "shape", ())[:1] == (batch.size,):
         hint = element[0]
-    rows = batch_rows.guilty_rows(batch, case.args, case.fails, hint)
+    rows = batch_rows.failing_rows(batch, case.args, case.fails, hint)
     named = tuple((batch.name, row) for row in rows.rows)
     return known.having(rows=named, rows_note=rows.note)
 

@@ -11,7 +11,7 @@ from typing import Any
 from jaxdbg.jax_internals.jaxprs.site import Site
 
 Element = tuple[int, ...] | None
-"""Index of one element of an array; None if no single one is guilty."""
+"""Index of one element of an array; None if no single one is bad."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Birth:
         site: the equation.
         operands: their values, one for each of the equation's inputs.
         result: the output that is non-finite.
-        element: the first guilty element of the result.
+        element: the first bad element of the result.
         operand_elements: for each operand, the element from which it was made.
     """
 

@@ -130,7 +130,7 @@ def stats(
 
     Arguments:
         array: as `numbers.host` gives it.
-        element: the guilty one, or None.
+        element: the bad one, or None.
         name, role, dtype: what is known of it; `dtype` as it was before `host`.
     """
     value = numbers.at(array, element)

@@ -104,7 +104,7 @@ def step_before(operand: Variable) -> Producer | None:
     return None
 
 
-def steps_before(operand: Variable) -> Iterator[Producer]:
+def _steps_before(operand: Variable) -> Iterator[Producer]:
     """The equations a value was moved through, and last the one that produced it."""
     for _ in range(MAX_STEPS):
         step = step_before(operand)
@@ -118,13 +118,13 @@ def steps_before(operand: Variable) -> Iterator[Producer]:
 
 def producer(operand: Variable) -> Producer | None:
     """The equation that produced a value, seen through all that only moved it."""
-    *_, last = (None, *steps_before(operand))
+    *_, last = (None, *_steps_before(operand))
     return last if last is not None and last.name not in MOVES_ONE else None
 
 
 def source(operand: Variable) -> Variable:
     """The value itself, before it was moved: a literal, an argument or a result."""
-    for step in steps_before(operand):
+    for step in _steps_before(operand):
         if step.name in MOVES_ONE:
             operand = step.operands[0]
     return operand

@@ -47,7 +47,7 @@ class Moment:
         return any("transpose" in source_info.transforms(eqn) for eqn in eqns)
 
     def value(self, n: int) -> float | None:
-        """What operand `n` is at the guilty element; None if that is not known."""
+        """What operand `n` is at the bad element; None if that is not known."""
         birth = self.birth
         if n >= len(birth.operands):
             return None
@@ -62,16 +62,16 @@ class Moment:
         return float(value)
 
     def is_zero(self, n: int) -> bool:
-        """Whether operand `n` is 0 at the guilty element."""
+        """Whether operand `n` is 0 at the bad element."""
         return self.value(n) == 0
 
     def is_infinite(self, n: int) -> bool:
-        """Whether operand `n` is Inf or -Inf at the guilty element."""
+        """Whether operand `n` is Inf or -Inf at the bad element."""
         value = self.value(n)
         return value is not None and math.isinf(value)
 
     def is_finite(self, n: int) -> bool:
-        """Whether operand `n` is known to be finite at the guilty element."""
+        """Whether operand `n` is known to be finite at the bad element."""
         value = self.value(n)
         return value is not None and math.isfinite(value)
 
@@ -136,7 +136,7 @@ class Scene(Moment):
 
     @property
     def argument(self) -> str:
-        """The first operand at the guilty element, as text."""
+        """The first operand at the bad element, as text."""
         value = self.value(0)
         return "?" if value is None else numbers.said(value)
 

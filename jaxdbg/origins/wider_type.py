@@ -1,6 +1,6 @@
 """Would the operation be finite in a wider type? It is done again, in NumPy's widest.
 
-Only the guilty element is computed, or a small array: the answer needs no more.
+Only the bad element is computed, or a small array: the answer needs no more.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _range(dtype: str) -> str:
 
 
 def _again(birth: Birth) -> float | None:
-    """The value at the guilty element, in float64; None where that is not known."""
+    """The value at the bad element, in float64; None where that is not known."""
     eqn, element = birth.site.eqn, birth.element
     name = str(eqn.primitive.name)
     ins = [numbers.host(v) for v in birth.operands]

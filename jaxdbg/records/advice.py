@@ -13,7 +13,7 @@ from jaxdbg.records.compile_event import CompileEvent, Reason
 from jaxdbg.records.retrace_causes import (
     CHANGING_NUMBER,
     GROWING_SHAPE,
-    Cause,
+    RetraceCause,
     cause_named,
 )
 
@@ -68,7 +68,7 @@ def judged(reason: Reason) -> Reason:
     )
 
 
-def _cause(reason: Reason) -> Cause:
+def _cause(reason: Reason) -> RetraceCause:
     if reason.cause == "shape" and _grew_by_one(reason):
         return GROWING_SHAPE
     if reason.cause == "NNX attribute" and reason.avoidable:

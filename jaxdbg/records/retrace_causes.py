@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Cause:
+class RetraceCause:
     """What is known of a cause.
 
     Attributes:
@@ -31,89 +31,97 @@ class Cause:
 _ONE_DTYPE = "make it an array of one dtype: jnp.asarray({name}, jnp.{dtype})"
 
 _CAUSES = (
-    Cause("shape", None, "pad it to few sizes: each shape is a program of its own"),
+    RetraceCause(
+        "shape", None, "pad it to few sizes: each shape is a program of its own"
+    ),
     # A guess, which `Reason.note` calls one: only the first axis became smaller.
-    Cause(
+    RetraceCause(
         "partial batch",
         True,
         "drop the last batch, or pad it to the full size and mask what was added",
     ),
-    Cause("dtype", True, _ONE_DTYPE),
-    Cause("weak type", True, _ONE_DTYPE),
-    Cause("Python scalar", True, _ONE_DTYPE),
-    Cause(
+    RetraceCause("dtype", True, _ONE_DTYPE),
+    RetraceCause("weak type", True, _ONE_DTYPE),
+    RetraceCause("Python scalar", True, _ONE_DTYPE),
+    RetraceCause(
         "static value",
         None,
         "pass it as an array, if it may be one: what is in static_argnames (or "
         "static_argnums) compiles once for each value",
     ),
-    Cause(
+    RetraceCause(
         "static identity",
         True,
         "use one object, or compare it by what it holds: @dataclass(frozen=True)",
     ),
-    Cause(
+    RetraceCause(
         "pytree",
         True,
         "give it the same keys and types in each call: zeros in place of None",
     ),
-    Cause("call form", True, "pass it in one way in all calls: by position or by name"),
-    Cause(
+    RetraceCause(
+        "call form", True, "pass it in one way in all calls: by position or by name"
+    ),
+    RetraceCause(
         "new function",
         True,
         "make and jit the function once, outside the loop, and pass what changes as "
         "an argument",
         described="a new function object of the same code",
     ),
-    Cause("cell run again", False, described="its cell was run again"),
-    Cause("config", None, "set it once, before the first call"),
-    Cause("mesh", None, "enter the mesh once, around all calls"),
-    Cause(
+    RetraceCause("cell run again", False, described="its cell was run again"),
+    RetraceCause("config", None, "set it once, before the first call"),
+    RetraceCause("mesh", None, "enter the mesh once, around all calls"),
+    RetraceCause(
         "sharding",
         True,
         "place it before the first call too: jax.device_put({name}, sharding)",
     ),
-    Cause(
+    RetraceCause(
         "committed",
         True,
         "place it before the first call too: jax.device_put({name}, device)",
     ),
-    Cause("device", None, "keep it on one device: jax.device_put({name}, device)"),
-    Cause(
+    RetraceCause(
+        "device", None, "keep it on one device: jax.device_put({name}, device)"
+    ),
+    RetraceCause(
         "jit options",
         True,
         "jit the function once, with one set of options, and call that",
     ),
-    Cause(
+    RetraceCause(
         "NNX structure",
         True,
         "make every variable before the first call (what sow adds, too, or nnx.pop it "
         "after each), and nnx.split and nnx.merge the module in one way",
     ),
-    Cause(
+    RetraceCause(
         "NNX attribute",
         False,
         "give train and eval a jitted function each, with a model.eval() view",
     ),
-    Cause(
+    RetraceCause(
         "cleared cache",
         None,
         "leave out jax.clear_caches(), or what else has made JAX forget it",
         described="JAX had forgotten it",
     ),
-    Cause("failed before", False, described="an earlier attempt raised"),
+    RetraceCause("failed before", False, described="an earlier attempt raised"),
     # A function made again inside another that was traced again.
-    Cause("nested", False, described="another function that calls it was traced"),
-    Cause(
+    RetraceCause(
+        "nested", False, described="another function that calls it was traced"
+    ),
+    RetraceCause(
         "eager loop",
         True,
         "collect in a list and jnp.stack it once, or fill an array with x.at[i].set",
     ),
     # It makes no function run again: only a `Remark` has it.
-    Cause(
+    RetraceCause(
         "stale closure", None, "pass it as an argument: what is closed over is frozen"
     ),
-    Cause("unknown", None, described="the reason is not known"),
+    RetraceCause("unknown", None, described="the reason is not known"),
 )
 
 CAUSES = {cause.name: cause for cause in _CAUSES}
@@ -123,14 +131,14 @@ A static argument that cannot be hashed is no cause: JAX refuses the call before
 phase begins, and says so itself.
 """
 
-GROWING_SHAPE = Cause(
+GROWING_SHAPE = RetraceCause(
     "shape",
     True,
     "give it its final size from the start, or pad it to few sizes (powers of two)",
 )
 """A shape of which one axis grows with each call."""
 
-CHANGING_NUMBER = Cause(
+CHANGING_NUMBER = RetraceCause(
     "NNX attribute",
     True,
     "keep it in a variable, nnx.Variable(jnp.asarray(...)): a plain attribute is a "
@@ -139,6 +147,6 @@ CHANGING_NUMBER = Cause(
 """An attribute of a module that is not one of two, as train and eval are."""
 
 
-def cause_named(name: str) -> Cause:
+def cause_named(name: str) -> RetraceCause:
     """The cause; what a later version may have named is unknown here."""
-    return CAUSES.get(name, Cause(name, None, described=name))
+    return CAUSES.get(name, RetraceCause(name, None, described=name))

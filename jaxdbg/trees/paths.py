@@ -55,12 +55,12 @@ def write(namespace: Mapping[str, object], path: str, new: Any) -> None:
     put = _with(value, steps, new)
     if put is value:
         return
-    if not isinstance(namespace, MutableMapping) or not is_writable(namespace):
+    if not isinstance(namespace, MutableMapping) or not _is_writable(namespace):
         raise CannotWrite(f"{root} is a local variable, which only its function sets")
     namespace[root] = put
 
 
-def is_writable(namespace: Mapping[str, object]) -> bool:
+def _is_writable(namespace: Mapping[str, object]) -> bool:
     """Whether a name can be set there: globals can, a copy of locals cannot."""
     return "__builtins__" in namespace or "__name__" in namespace
 

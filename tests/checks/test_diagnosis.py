@@ -233,7 +233,7 @@ def test_an_interrupt_leaves_the_plain_failure(monkeypatch):
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    for module, name in ((diagnosis, "search"), (batch_rows, "guilty_rows")):
+    for module, name in ((diagnosis, "search"), (batch_rows, "failing_rows")):
         with monkeypatch.context() as patch:
             patch.setattr(module, name, interrupted)
             finding = failure(jax.jit(lambda x: jnp.log(x).sum(1)), -np.ones((4, 2)))
@@ -325,7 +325,7 @@ def batch(*blank):
         (tuple(range(1, 32)), "many", ()),
     ],
 )
-def test_rows_to_blame(blank, note, found):
+def test_rows_that_fail(blank, note, found):
     origin = failure(jax.jit(step_on), *batch(*blank)).origin
     assert origin.rows_note == note
     assert origin.rows == tuple(("x", row) for row in found)

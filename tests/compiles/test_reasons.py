@@ -104,7 +104,9 @@ def test_each_cause_that_is_detected_is_in_the_table() -> None:
 
 
 def test_a_cause_that_is_not_in_the_table_is_found() -> None:
-    source = 'yield Difference("shape", x)\nreplace(d, cause="slow")\nReason("late")'
+    source = (
+        'yield CallDifference("shape", x)\nreplace(d, cause="slow")\nReason("late")'
+    )
     assert [cause for cause in causes(source) if cause not in CAUSES] == [
         "slow",
         "late",
@@ -113,14 +115,14 @@ def test_a_cause_that_is_not_in_the_table_is_found() -> None:
 
 def causes(source: str) -> list[str]:
     """The causes that a module writes as text."""
-    pattern = r'(?:Difference|Reason|_between)\(\s*"([^"]+)"|\bcause="([^"]+)"'
+    pattern = r'(?:CallDifference|Reason|_between)\(\s*"([^"]+)"|\bcause="([^"]+)"'
     return [a or b for a, b in re.findall(pattern, source)]
 
 
 @pytest.fixture
 def recording() -> Iterator[int]:
     recorder.start()
-    yield recorder.mark()
+    yield recorder.position()
     recorder.stop()
 
 

@@ -24,7 +24,7 @@ def log():
     """Records during a test; gives what the user's functions did since it began."""
     recorder.recorder().forget()  # what other tests of this process have left
     recorder.start()
-    since = recorder.mark()
+    since = recorder.position()
     yield lambda: tuple(e for e in recorder.events(since) if e.user)
     recorder.stop()
 
@@ -182,8 +182,8 @@ def test_the_log_is_bounded(log, monkeypatch):
     events = own.events()
     assert len(events) == recorder.MAX_EVENTS
     assert sum(bool(e.signature) for e in events) == 5
-    assert own.mark() == recorder.MAX_EVENTS + 100
-    assert len(own.events(since=own.mark() - 3)) == 3
+    assert own.position() == recorder.MAX_EVENTS + 100
+    assert len(own.events(since=own.position() - 3)) == 3
     own.forget()
     assert own.events() == ()
 

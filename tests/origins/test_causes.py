@@ -1,6 +1,6 @@
 """The classic causes, each recognised in a program as people write it.
 
-Each row is a program, the cause it has, and what is said of the guilty operand.
+Each row is a program, the cause it has, and what is said of the bad operand.
 """
 
 from __future__ import annotations

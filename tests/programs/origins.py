@@ -1,6 +1,6 @@
 """Short models and losses that go wrong, with the truth beside each of them.
 
-The guilty line is marked with a comment, `# <- origin`; what it is, where in
+The bad line is marked with a comment, `# <- origin`; what it is, where in
 the model, in which step of which loop and in which pass stands in the decorator. Some
 programs, at the end, look as if they went wrong and do not.
 """

@@ -95,11 +95,11 @@ class Nnx(Framework):
         self,
         argument_of: Callable[[Any], Argument | None],
         argument_named: Callable[[str], Argument | None],
-        may_mark: bool,
+        may_set_attribute: bool,
     ) -> NnxScopes:
         """NNX puts nothing on the name stack."""
         root = modules.nnx().Module
-        return NnxScopes(self, root, argument_of, argument_named, may_mark)
+        return NnxScopes(self, root, argument_of, argument_named, may_set_attribute)
 
 
 def _is_flax(module: object) -> bool:

@@ -73,7 +73,7 @@ def _characters(line: str, column: int) -> int:
     return len(line.encode()[:column].decode(errors="ignore"))
 
 
-def marked(source: SourceFrame) -> str:
+def expression_text(source: SourceFrame) -> str:
     """The text of the exact expression; empty where only the line is known."""
     lines = source.code.splitlines()
     if not source.end_line or not lines:

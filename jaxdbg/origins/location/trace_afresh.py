@@ -65,9 +65,9 @@ def trace_afresh(
         Exception: a part of jaxdbg broke.
     """
     why = ""
-    for may_mark in (True, False):
+    for may_set_attribute in (True, False):
         try:
-            new = _traced(call, jaxpr, inputs, name_of, may_mark)
+            new = _traced(call, jaxpr, inputs, name_of, may_set_attribute)
         except _TheirError as raised:
             error = raised.__cause__
             why = f"tracing it again failed ({type(error).__name__}: {error})"
@@ -83,14 +83,14 @@ def _traced(
     jaxpr: ClosedJaxpr,
     inputs: Sequence[str],
     name_of: Callable[[Any], str | None],
-    may_mark: bool,
+    may_set_attribute: bool,
 ) -> FreshTrace:
     dynamic, rebuild = _flat(call)
     avals = list(jaxpr.in_avals)
     if len(dynamic) != len(avals) or len(inputs) != len(avals):
         raise NotTraced("its arguments are not those of the trace")
     arguments = _Arguments(inputs, avals, name_of)
-    scopes = _scopes(arguments.of, arguments.named, may_mark)
+    scopes = _scopes(arguments.of, arguments.named, may_set_attribute)
 
     def program(*leaves: Any) -> Any:
         arguments.traced(leaves)
@@ -179,8 +179,8 @@ def _primal(value: Any) -> Any:
 def _scopes(
     argument_of: Callable[[Any], Argument | None],
     argument_named: Callable[[str], Argument | None],
-    may_mark: bool,
+    may_set_attribute: bool,
 ) -> list[Scopes]:
     """Of each library of models that is loaded, what names its modules."""
-    found = (f.scopes(argument_of, argument_named, may_mark) for f in loaded())
+    found = (f.scopes(argument_of, argument_named, may_set_attribute) for f in loaded())
     return [scopes for scopes in found if scopes is not None]

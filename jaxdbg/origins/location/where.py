@@ -231,12 +231,14 @@ def _expression(
     """The operation in words, and whether the user's line says it directly."""
     name = eqn.primitive.name
     words, direct = (
-        wording.in_source(name, source_lines.marked(source)) if source else ("", False)
+        wording.in_source(name, source_lines.expression_text(source))
+        if source
+        else ("", False)
     )
     if words:
         return words, direct
     if library is not None:
-        below, said = wording.in_source(name, source_lines.marked(library))
+        below, said = wording.in_source(name, source_lines.expression_text(library))
         if said:
             return below, False
     return wording.of_primitive(eqn), False

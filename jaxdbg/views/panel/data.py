@@ -69,20 +69,20 @@ def panel_data(
     what = ""
     if compilations is not None:
         events, what = compilations.events, compilations.what
-    known = trees_data(trees, report.histories if report else ())
+    known = _trees_data(trees, report.histories if report else ())
     shown = {path for tree in known for path in (*tree["paths"], *tree["also"])}
     results = [_tree(tree, None, known=False) for tree in _results(report, shown)]
     return {
         "jaxdbg_panel": FORMAT,
         "title": title or (name_of(report) if report else ""),
-        "report": report and report_data(report),
+        "report": report and _report_data(report),
         "trees": known + results,
         "timeline": timeline_data(report, events, what),
-        "outputs": outputs_data(report) if report else [],
+        "outputs": _outputs_data(report) if report else [],
     }
 
 
-def report_data(report: Report) -> Json:
+def _report_data(report: Report) -> Json:
     """A report without its histories and outputs, which go with the trees.
 
     Its compilations and calls go with the timeline.
@@ -98,7 +98,7 @@ def report_data(report: Report) -> Json:
     return data
 
 
-def outputs_data(report: Report) -> list[Json]:
+def _outputs_data(report: Report) -> list[Json]:
     """The results of failing calls, each as a tree of its bad leaves."""
     outputs = ((i, f, _outputs(f)) for i, f in enumerate(report.findings))
     return [
@@ -138,7 +138,7 @@ def _picture(picture: LeafPicture) -> Json:
     return {**data, "largest": column(picture.largest)}
 
 
-def trees_data(
+def _trees_data(
     trees: Iterable[TreeStats], histories: Sequence[TreeHistory] = ()
 ) -> list[Json]:
     """The trees, each with its history; a history without a tree is one of its own."""

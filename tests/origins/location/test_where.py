@@ -72,7 +72,7 @@ def test_line_and_expression(primitive, mark, marked, expression):
     assert where.source.line == line_of(program, mark)
     assert where.source.file == __file__
     assert where.source.function == "program"
-    assert source_lines.marked(where.source) == marked
+    assert source_lines.expression_text(where.source) == marked
     assert where.expression == expression
     assert where.direction == "forward"
 

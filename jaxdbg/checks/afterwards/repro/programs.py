@@ -46,7 +46,7 @@ def exported(fun: Callable[..., list[Any]], avals: Sequence[Any]) -> Program:
 
     def on_words(*words: Any) -> list[Any]:
         args = [_from_words(w, a) for w, a in zip(words, avals, strict=True)]
-        return [to_words(out) for out in fun(*args)]
+        return [_to_words(out) for out in fun(*args)]
 
     words = [_words(aval) for aval in avals]
     platforms = sorted({jax.default_backend(), "cpu"})
@@ -75,16 +75,16 @@ def _export(fun: Any, avals: Sequence[Any], platforms: Sequence[str]) -> Any:
 def host(value: Any, aval: Any) -> Host:
     """An argument as NumPy has it: of a typed key its words."""
     if isinstance(value, jax.Array):
-        return np.asarray(jax.device_get(to_words(value)))
+        return np.asarray(jax.device_get(_to_words(value)))
     return np.asarray(value, aval.dtype)  # a number of Python's
 
 
-def to_words(array: Any) -> Any:
+def _to_words(array: Any) -> Any:
     """Of a typed key its words, any other array as it is."""
-    return jax.random.key_data(array) if is_key(array) else array
+    return jax.random.key_data(array) if _is_key(array) else array
 
 
-def is_key(array: Any) -> bool:
+def _is_key(array: Any) -> bool:
     """Whether an array, or an abstract one, is of typed PRNG keys."""
     return bool(jnp.issubdtype(array.dtype, jax.dtypes.prng_key))
 
@@ -92,14 +92,14 @@ def is_key(array: Any) -> bool:
 def _words(aval: Any) -> Any:
     shaped: Any = jax.ShapeDtypeStruct
     here = shaped(aval.shape, aval.dtype)
-    if not is_key(aval):
+    if not _is_key(aval):
         return here
     words = jax.eval_shape(jax.random.key_data, here)
     return shaped(words.shape, words.dtype)
 
 
 def _from_words(words: Any, aval: Any) -> Any:
-    if not is_key(aval):
+    if not _is_key(aval):
         return words
     impl = jax.random.key_impl(jnp.empty((), aval.dtype))
     return jax.random.wrap_key_data(words, impl=impl)
