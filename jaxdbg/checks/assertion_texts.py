@@ -14,13 +14,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxdbg.jax_internals.arrays import can_be_non_finite
+from jaxdbg.jax_internals.arrays import Host, can_be_non_finite
 from jaxdbg.views import words
 
 FEW = 8
 """Elements of an array that are still written out."""
-
-Host = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True, slots=True)

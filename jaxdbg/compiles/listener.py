@@ -5,7 +5,7 @@ JAX's own test hook (`jax_internals.events` says why), and the
 function in which jit traces is wrapped, so that the end of a trace is seen too. Nothing
 here runs in a call that finds everything cached.
 
-JAX calls listeners bare: what a sink raises as a phase begins stops that phase.
+JAX calls listeners bare: what a watcher raises as a phase begins stops that phase.
 """
 
 from __future__ import annotations
@@ -120,17 +120,17 @@ class Phase:
         self.signature = signatures.of_name(self.function)
 
 
-class Sink(Protocol):
-    """What hears of each phase."""
+class PhaseWatcher(Protocol):
+    """Hears of phases as they happen."""
 
     def began(self, phase: Phase) -> None:
-        """A phase begins; may raise to stop it."""
+        """A phase begins; a `Failure` raised here stops it."""
 
     def ended(self, phase: Phase) -> None:
         """A phase that began has ended, well or not."""
 
     def broke(self, doing: str, error: Exception) -> None:
-        """A part of ours broke; the user's program goes on."""
+        """A part of jaxdbg broke; the user's program runs on."""
 
 
 class _Here(threading.local):
@@ -153,14 +153,14 @@ _signatures: weakref.WeakKeyDictionary[Any, Signature] = weakref.WeakKeyDictiona
 
 
 class Listener:
-    """Tells a sink of each trace, lowering and compilation of every thread.
+    """Tells a watcher of each trace, lowering and compilation of every thread.
 
     From `start` to `stop`; once only. Both take some microseconds in all: a function
     with a budget does that at each call.
     """
 
-    def __init__(self, sink: Sink):
-        self._sink = sink
+    def __init__(self, watcher: PhaseWatcher):
+        self._watcher = watcher
         self._here = _Here()
         # Bound methods are made anew each time: JAX unregisters by identity.
         self._listeners = (
@@ -204,7 +204,7 @@ class Listener:
             except _Stop as stop:
                 raise stop.error from None
             except Exception as error:
-                self._sink.broke("recording compilations", error)
+                self._watcher.broke("recording compilations", error)
 
         return safe
 
@@ -314,7 +314,7 @@ class Listener:
         phase = Phase(kind, signature, around, stack[-1] if stack else None)
         phase.fun = fun
         try:
-            self._sink.began(phase)
+            self._watcher.began(phase)
         except Exception as error:
             raise _Stop(error) from None
         finally:
@@ -339,13 +339,13 @@ class Listener:
         if phase.parent is not None:
             phase.parent.inside += phase.duration
         try:
-            self._sink.ended(phase)
+            self._watcher.ended(phase)
         except Exception as error:
-            self._sink.broke("recording compilations", error)
+            self._watcher.broke("recording compilations", error)
 
 
 class _Stop(BaseException):
-    """Carries what a sink raises out to JAX; nothing of ours may catch it."""
+    """Carries what a watcher raises out to JAX; nothing of ours may catch it."""
 
     def __init__(self, error: Exception):
         super().__init__()

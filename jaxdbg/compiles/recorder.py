@@ -13,10 +13,9 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Protocol
 
 from jaxdbg.compiles import reasons
-from jaxdbg.compiles.listener import Listener, Phase
+from jaxdbg.compiles.listener import Listener, Phase, PhaseWatcher
 from jaxdbg.compiles.stale_closures import Closures
 from jaxdbg.errors import broken
 from jaxdbg.records import CompileEvent, Remark
@@ -30,19 +29,6 @@ MAX_SIGNATURES = 500
 """Of how many phases the log keeps the signature."""
 
 
-class Watcher(Protocol):
-    """Hears of phases as they happen."""
-
-    def began(self, phase: Phase) -> None:
-        """A phase begins, its reason is known; a `Failure` raised here stops it."""
-
-    def ended(self, phase: Phase) -> None:
-        """A phase has ended."""
-
-    def broke(self, doing: str, error: Exception) -> None:
-        """A part of jaxdbg broke."""
-
-
 class Recorder:
     """Records while it is wanted; watchers hear of each phase."""
 
@@ -54,7 +40,7 @@ class Recorder:
         self._listener: Listener | None = None
         self._history = reasons.History()
         self._closures = Closures()
-        self._watchers: tuple[Watcher, ...] = ()
+        self._watchers: tuple[PhaseWatcher, ...] = ()
         self._notices: dict[str, None] = {}
 
     # -- on and off ------------------------------------------------------------------
@@ -82,7 +68,7 @@ class Recorder:
         return self._listener is not None
 
     @contextlib.contextmanager
-    def running(self, watcher: Watcher) -> Iterator[None]:
+    def running(self, watcher: PhaseWatcher) -> Iterator[None]:
         """Records, and lets `watcher` hear, while this is open."""
         self.want()
         with self._lock:
@@ -94,7 +80,7 @@ class Recorder:
                 self._watchers = tuple(w for w in self._watchers if w is not watcher)
             self.unwant()
 
-    # -- the sink --------------------------------------------------------------------
+    # -- a watcher -------------------------------------------------------------------
 
     def began(self, phase: Phase) -> None:
         try:

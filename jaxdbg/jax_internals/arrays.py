@@ -9,6 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+Host = np.ndarray[Any, np.dtype[Any]]
+"""An array in the memory of the host."""
+
 REF: Any = getattr(jax, "Ref", ())
 """The class of mutable arrays."""
 

@@ -9,10 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdbg.jax_internals.arrays import REF
+from jaxdbg.jax_internals.arrays import REF, Host
 from jaxdbg.trees.copies import is_gone
-
-Host = np.ndarray[Any, np.dtype[Any]]
 
 
 def host(value: Any) -> Host | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jaxdbg.jax_internals.arrays import Host
 from jaxdbg.origins import numbers, producers
 from jaxdbg.origins.found import Birth, Element
 from jaxdbg.origins.producers import Variable
@@ -120,7 +121,7 @@ def describe(
 
 
 def stats(
-    array: numbers.Host,
+    array: Host,
     element: Element,
     name: str = "",
     role: str = "",
@@ -164,7 +165,7 @@ def stats(
 _TINY = {"bfloat16": 2.0**-126, "float16": 2.0**-14}
 
 
-def _subnormal(array: numbers.Host, dtype: str) -> Any:
+def _subnormal(array: Host, dtype: str) -> Any:
     tiny = _TINY.get(dtype)
     if tiny is None:
         if array.dtype.itemsize == 4 and dtype not in ("", "float32"):
@@ -174,7 +175,7 @@ def _subnormal(array: numbers.Host, dtype: str) -> Any:
     return (magnitude > 0) & (magnitude < tiny)
 
 
-def _out_of_range(eqn: JaxprEqn, index: numbers.Host, of: Any) -> tuple[Element, str]:
+def _out_of_range(eqn: JaxprEqn, index: Host, of: Any) -> tuple[Element, str]:
     """The first index of a gather that is out of range, and what it is an index of."""
     numbering, sizes = eqn.params["dimension_numbers"], eqn.params["slice_sizes"]
     axes = numbering.start_index_map
@@ -187,8 +188,8 @@ def _out_of_range(eqn: JaxprEqn, index: numbers.Host, of: Any) -> tuple[Element,
 
 
 def _before_broadcast(
-    array: numbers.Host, element: Element, variable: Variable | None
-) -> tuple[numbers.Host, Element]:
+    array: Host, element: Element, variable: Variable | None
+) -> tuple[Host, Element]:
     """An operand as the user had it, where it was broadcast for the operation.
 
     Counts are then of the user's array: 3 zeros in 512, not 192 in 32,768.

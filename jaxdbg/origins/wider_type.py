@@ -12,6 +12,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdbg.jax_internals.arrays import Host
 from jaxdbg.origins import numbers
 from jaxdbg.origins.found import Birth
 
@@ -97,7 +98,7 @@ def _again(birth: Birth) -> float | None:
     return None
 
 
-def _elements(birth: Birth, arrays: Sequence[numbers.Host]) -> list[Any] | None:
+def _elements(birth: Birth, arrays: Sequence[Host]) -> list[Any] | None:
     elements = birth.operand_elements or (None,) * len(arrays)
     found = [
         a[()] if a.ndim == 0 else numbers.at(a, e)
@@ -106,23 +107,21 @@ def _elements(birth: Birth, arrays: Sequence[numbers.Host]) -> list[Any] | None:
     return None if any(v is None for v in found) else [np.float64(v) for v in found]
 
 
-def _sum(a: numbers.Host, axes: tuple[int, ...], element: tuple[int, ...]) -> float:
+def _sum(a: Host, axes: tuple[int, ...], element: tuple[int, ...]) -> float:
     rest = iter(element)
     row = tuple(slice(None) if d in axes else next(rest) for d in range(a.ndim))
     return float(a[row].astype(np.float64).sum())
 
 
-def _dot(
-    a: numbers.Host, b: numbers.Host, dimensions: Any, element: tuple[int, ...]
-) -> float:
+def _dot(a: Host, b: Host, dimensions: Any, element: tuple[int, ...]) -> float:
     (contract_a, contract_b), (batch_a, batch_b) = dimensions
     batch, rest = element[: len(batch_a)], list(element[len(batch_a) :])
 
-    def row(x: numbers.Host, contract: Any, batched: Any) -> numbers.Host:
+    def row(x: Host, contract: Any, batched: Any) -> Host:
         free = [d for d in range(x.ndim) if d not in (*contract, *batched)]
         fixed = dict(zip(batched, batch, strict=True))
         fixed |= {d: rest.pop(0) for d in free}
-        cut: numbers.Host = x[tuple(fixed.get(d, slice(None)) for d in range(x.ndim))]
+        cut: Host = x[tuple(fixed.get(d, slice(None)) for d in range(x.ndim))]
         return cut.transpose([sorted(contract).index(c) for c in contract])
 
     left, right = row(a, contract_a, batch_a), row(b, contract_b, batch_b)

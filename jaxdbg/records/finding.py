@@ -57,6 +57,11 @@ class Finding:
     pictures: tuple[LeafPicture, ...] = field(default=(), repr=False)
     detail: str = ""
 
+    @property
+    def headline(self) -> str:
+        """The first line of the message: what is wrong, and where."""
+        return self.message.partition("\n")[0]
+
     def output(self, path: str | None = None) -> Any:
         """The array that the failing call returned, with its bad elements.
 

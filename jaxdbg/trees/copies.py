@@ -17,7 +17,7 @@ import jax.numpy as jnp
 
 from jaxdbg.jax_internals.interpose import our_own_work
 
-SMALL = 1 << 16
+MAX_SMALL = 1 << 16
 """Bytes up to which a jitted copy is the quicker one."""
 
 
@@ -61,7 +61,7 @@ def _is_small(a: Any) -> bool:
     return (
         isinstance(a, jax.Array)
         and not jnp.issubdtype(a.dtype, jax.dtypes.extended)
-        and a.nbytes <= SMALL
+        and a.nbytes <= MAX_SMALL
         and not a.weak_type
         and len(a.sharding.device_set) == 1
     )

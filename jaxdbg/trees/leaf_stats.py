@@ -12,17 +12,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdbg.jax_internals.arrays import REF
 from jaxdbg.records import LeafStats
 from jaxdbg.trees import statistics
 from jaxdbg.trees.copies import is_gone
-from jaxdbg.trees.finiteness import REF
 from jaxdbg.trees.leaves import Leaf
 from jaxdbg.trees.measuring import Measured
 
-DETAIL_UP_TO = 1 << 26
+MAX_DETAILED_BYTES = 1 << 26
 """Bytes up to which a tree is measured in detail unasked: some tenths of a second."""
 
-DETAIL_LEAVES = 20_000
+MAX_DETAILED_LEAVES = 20_000
 """Up to how many leaves a tree is measured in detail unasked."""
 
 ARRAYS: Any = (jax.Array, np.ndarray, np.generic, REF)
@@ -115,7 +115,7 @@ def _measures(
     readable = [i for i, array in enumerate(arrays) if array is not None]
     if detail is None:
         nbytes = sum(fixed[i].nbytes for i in readable)
-        detail = nbytes <= DETAIL_UP_TO and len(readable) <= DETAIL_LEAVES
+        detail = nbytes <= MAX_DETAILED_BYTES and len(readable) <= MAX_DETAILED_LEAVES
     wanted = readable
     if not detail:
         found = statistics.suspects([arrays[i] for i in readable])

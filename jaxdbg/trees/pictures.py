@@ -16,10 +16,10 @@ import jax
 import numpy as np
 
 from jaxdbg.errors import UsageError
+from jaxdbg.jax_internals.arrays import Host
 from jaxdbg.trees import finiteness
 from jaxdbg.trees.measuring import computable
 
-Host = finiteness.Host
 Slices = Sequence[slice | int]
 
 MAX_TILES = 256

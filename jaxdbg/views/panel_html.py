@@ -12,7 +12,6 @@ from html import escape
 
 from jaxdbg.records import (
     Compilations,
-    Finding,
     PanelContent,
     Report,
     TreeStats,
@@ -81,19 +80,15 @@ def _findings(report: Report) -> Iterator[str]:
     stories = [f for f in report.findings if f.origin is not None][:MAX_STORIES]
     head, *lines = str(report).split("\n")
     for finding in stories:
-        if (line := f"  {_headline(finding)}") in lines:
+        if (line := f"  {finding.headline}") in lines:
             lines.remove(line)
     yield _text(head)
     for i, finding in enumerate(stories):
         assert finding.origin is not None
         origin = replace(finding.origin, headline="")
-        yield details(_headline(finding), origin_html.html(origin), is_open=not i)
+        yield details(finding.headline, origin_html.html(origin), is_open=not i)
     if lines:
         yield _text("\n".join(lines))
-
-
-def _headline(finding: Finding) -> str:
-    return finding.message.partition("\n")[0]
 
 
 def _tree(tree: TreeStats, is_older: bool) -> str:

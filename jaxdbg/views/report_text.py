@@ -15,7 +15,7 @@ MAX_NAMED = 4
 def text(report: Report) -> str:
     """The report, without a line break at its end."""
     lines = [_headline(report)]
-    lines += [f"  {_first_line(f.message)}" for f in report.findings]
+    lines += [f"  {f.headline}" for f in report.findings]
     lines += [f"  {line}" for line in growth.lines(report)]
     lines += [_placed(report.placed)] if report.placed else []
     lines += [f"  {remark}" for remark in report.remarks]
@@ -84,7 +84,3 @@ def _seconds(report: Report) -> str:
 def _placed(placed: tuple[str, ...]) -> str:
     paths = listed(placed, MAX_NAMED)
     return f"  NaN or Inf that was placed or came in, no failure: {paths}"
-
-
-def _first_line(message: str) -> str:
-    return message.partition("\n")[0]

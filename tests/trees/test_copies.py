@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
-from jaxdbg.trees.copies import SMALL, copied
+from jaxdbg.trees.copies import MAX_SMALL, copied
 
 DEVICES = jax.devices()[:2]
 SPLIT = NamedSharding(jax.make_mesh((2,), ("d",), devices=DEVICES), PartitionSpec("d"))
 
 ARRAYS = {
     "small": lambda: jnp.arange(6.0).reshape(2, 3),
-    "large": lambda: jnp.zeros(SMALL),
+    "large": lambda: jnp.zeros(MAX_SMALL),
     "scalar": lambda: jnp.float32(1) + 1,
     "weakly typed": lambda: jax.jit(lambda: 1.0)(),
     "integers": lambda: jnp.arange(3),
@@ -44,5 +44,5 @@ def test_a_copy_is_alike_and_its_own(name):
 
 
 def test_copies_keep_their_order():
-    arrays = [jnp.full(n, n) for n in (1, SMALL, 2, 2 * SMALL)]
-    assert [int(c[0]) for c in copied(arrays)] == [1, SMALL, 2, 2 * SMALL]
+    arrays = [jnp.full(n, n) for n in (1, MAX_SMALL, 2, 2 * MAX_SMALL)]
+    assert [int(c[0]) for c in copied(arrays)] == [1, MAX_SMALL, 2, 2 * MAX_SMALL]

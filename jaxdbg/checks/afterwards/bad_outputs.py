@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jaxdbg.jax_internals.arrays import REF
 from jaxdbg.records import LeafPicture, LeafStats
 from jaxdbg.trees import pictures
-from jaxdbg.trees.finiteness import REF
 from jaxdbg.trees.leaf_stats import ARRAYS, stats_of
 from jaxdbg.trees.leaves import Leaf
 

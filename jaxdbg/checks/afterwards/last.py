@@ -102,8 +102,7 @@ def output(finding: Finding, path: str | None = None) -> Any:
     """What `Finding.output` does; see there."""
     if not finding.paths:
         raise UsageError(
-            "This finding names no bad result: "
-            f"{finding.message.splitlines()[0] if finding.message else finding.kind}"
+            f"This finding names no bad result: {finding.headline or finding.kind}"
         )
     path = finding.path if path is None else path
     if path not in finding.paths:
@@ -193,5 +192,5 @@ def _call(finding: Finding) -> str:
 
 
 def _without(finding: Finding) -> str:
-    about, first = kind_of(finding.kind).about, finding.message.splitlines()[0]
+    about, first = kind_of(finding.kind).about, finding.headline
     return f"This finding has no origin, it is about {about}: {first}"

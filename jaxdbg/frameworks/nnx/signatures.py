@@ -15,8 +15,9 @@ import jax
 import numpy as np
 
 from jaxdbg.frameworks.attributes import Attribute
+from jaxdbg.frameworks.jitted_calls import positional_names
 from jaxdbg.frameworks.nnx import modules
-from jaxdbg.frameworks.reading import own
+from jaxdbg.frameworks.reading import own, quoted
 from jaxdbg.jax_internals import array_types
 from jaxdbg.jax_internals.array_types import Leaf
 from jaxdbg.jax_internals.descriptions import described, plain
@@ -34,21 +35,10 @@ def of_call(local: Mapping[str, Any]) -> dict[str, Attribute]:
 
 def _argument_names(fun: Any, args: Any, kwargs: Any) -> list[tuple[str, Any]]:
     try:
-        bound = inspect.signature(fun).bind_partial(*args, **kwargs).arguments
-        parameters = inspect.signature(fun).parameters
+        names = positional_names(inspect.signature(fun), len(args))
     except (TypeError, ValueError):
-        named = [(f"argument {i + 1}", a) for i, a in enumerate(args)]
-        return [*named, *kwargs.items()]
-    found: list[tuple[str, Any]] = []
-    for name, value in bound.items():
-        kind = parameters[name].kind
-        if kind is inspect.Parameter.VAR_POSITIONAL:
-            found += [(f"{name}[{i}]", v) for i, v in enumerate(value)]
-        elif kind is inspect.Parameter.VAR_KEYWORD:
-            found += list(value.items())
-        else:
-            found.append((name, value))
-    return found
+        names = [f"argument {i + 1}" for i in range(len(args))]
+    return [*zip(names, args, strict=False), *kwargs.items()]
 
 
 class _Walk:
@@ -92,7 +82,7 @@ class _Walk:
             children = [
                 (_step(path, name), v)
                 for name, v in own(value)
-                if not name.startswith(("_pytree_", "_object_"))
+                if not name.startswith(modules.HIDDEN)
             ]
             return _node(kind.__name__), children
         text, identity = described(value), identity_of(value)
@@ -100,9 +90,8 @@ class _Walk:
 
     def _look_at_variable(self, value: Any) -> Attribute:
         kind, more = type(value).__name__, _metadata(value)
-        try:
-            raw = value.get_raw_value()
-        except Exception:
+        raw = modules.raw(value)
+        if raw is None:
             return Attribute("array", f"{kind} without a value")
         if hasattr(raw, "shape") and hasattr(raw, "dtype"):
             return Attribute("array", more, array_types.of_array(raw, kind))
@@ -139,7 +128,7 @@ def _step(path: str, name: str) -> str:
 
 
 def _key(key: Any) -> str:
-    return f'"{key}"' if type(key) is str else described(key)
+    return quoted(key) if type(key) is str else described(key)
 
 
 def _is_module(kind: type) -> bool:

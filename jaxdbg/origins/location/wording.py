@@ -6,6 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from jaxdbg.frameworks.loaded import loaded
+from jaxdbg.jax_internals.primitives import OPERATORS
 
 if TYPE_CHECKING:
     from jaxdbg.jax_internals.types import JaxprEqn
@@ -42,28 +43,21 @@ _LIBRARIES = frozenset(
 """Names under which libraries of functions are imported; see `_is_library`."""
 
 _WORDS = {
-    "add": "x + y",
-    "add_any": "x + y",
+    **{name: f"x {sign} y" for name, sign in OPERATORS.items()},
     "conv_general_dilated": "conv",
-    "div": "x / y",
-    "dot_general": "x @ y",
     "gather": "x[index]",
     "integer_pow": "x ** n",
     "logistic": "sigmoid",
-    "mul": "x * y",
     "neg": "-x",
-    "pow": "x ** y",
     "reduce_max": "max",
     "reduce_min": "min",
     "reduce_prod": "prod",
     "reduce_sum": "sum",
-    "rem": "x % y",
     "rsqrt": "1 / sqrt(x)",
     "scatter": "x.at[index].set",
     "scatter-add": "x.at[index].add",
     "scatter_add": "x.at[index].add",
     "square": "x ** 2",
-    "sub": "x - y",
 }
 
 _ALSO = {

@@ -35,7 +35,7 @@ from jaxdbg.origins.search.time_limit import TimeLimit
 if TYPE_CHECKING:
     from jaxdbg.jax_internals.types import Atom, JaxprEqn, Var
 
-STEPPED = 20_000
+MAX_STEPPED = 20_000
 """A loop of fewer equations in all is evaluated step by step at once; a longer one
 first as a whole, and step by step only if a result of it is non-finite."""
 
@@ -184,7 +184,7 @@ class Recorder(Visitor[Value]):
             return self.bind(frame, n, ins)
         eqn = frame.eqns[n]
         writes = any(map(is_write, eqn.effects))  # must not be done twice
-        if not self.everything and not writes and _size(inner) > STEPPED:
+        if not self.everything and not writes and _size(inner) > MAX_STEPPED:
             outs = self._outputs(eqn, ins)
             if all(out.codes is None for out in outs):
                 return outs

@@ -161,7 +161,7 @@ def _findings(report: Report, zero: float) -> Iterator[Event]:
             yield {
                 "ph": "i",
                 "s": "g",
-                "name": finding.message.partition("\n")[0],
+                "name": finding.headline,
                 "cat": "finding",
                 "pid": PROCESS,
                 "tid": CELLS,

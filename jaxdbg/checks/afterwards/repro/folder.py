@@ -15,6 +15,7 @@ import numpy as np
 from jaxdbg.checks.afterwards import kept_calls
 from jaxdbg.checks.afterwards.kept_calls import KeptCall
 from jaxdbg.checks.afterwards.repro import operations, programs, script
+from jaxdbg.jax_internals.arrays import Host
 from jaxdbg.jax_internals.chex.functionalise import functionalise
 from jaxdbg.jax_internals.chex.under_vmap import has_checks
 from jaxdbg.jax_internals.interpose import our_own_work
@@ -120,7 +121,7 @@ class _Folder:
     def write(self) -> Written:
         """Writes all of it."""
         finding, call = self._finding, self._call
-        title = finding.message.partition("\n")[0]
+        title = finding.headline
         operation = None if self._kind.subject == "check" else self._operation()
         call_text = self._whole()
         if operation is None and not call_text:
@@ -249,7 +250,7 @@ class _Folder:
 
     # -- files -----------------------------------------------------------------------
 
-    def _save(self, name: str, arrays: Sequence[programs.Host]) -> None:
+    def _save(self, name: str, arrays: Sequence[Host]) -> None:
         dtypes = np.array([str(a.dtype) for a in arrays], "U32")
         named: dict[str, Any] = {f"a{i}": a for i, a in enumerate(arrays)}
         np.savez(self._folder / name, dtypes=dtypes, **named)
@@ -283,5 +284,5 @@ def _call_text(call: KeptCall) -> str:
     return "\n".join([*lines, "", "its jaxpr:", "", str(jaxpr), ""])
 
 
-def _type(array: programs.Host) -> str:
+def _type(array: Host) -> str:
     return words.array(str(array.dtype), array.shape)

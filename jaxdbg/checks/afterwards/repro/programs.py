@@ -16,7 +16,7 @@ import jax.export
 import jax.numpy as jnp
 import numpy as np
 
-Host = np.ndarray[Any, np.dtype[Any]]
+from jaxdbg.jax_internals.arrays import Host
 
 
 @dataclass(frozen=True, slots=True)
