@@ -24,8 +24,8 @@ from jaxdbg.compiles.arguments import (
 from jaxdbg.compiles.callables import code_of, kind_of
 from jaxdbg.compiles.placement import Placed, asked, options, placed
 from jaxdbg.frameworks.attributes import Attribute
+from jaxdbg.frameworks.framework import CallArguments
 from jaxdbg.frameworks.loaded import loaded
-from jaxdbg.frameworks.protocol import CallArguments
 from jaxdbg.jax_internals.array_types import Leaf, of_aval
 from jaxdbg.jax_internals.config import trace_context
 from jaxdbg.jax_internals.descriptions import described

@@ -18,6 +18,7 @@ from typing import Any
 
 import jax
 
+from jaxdbg.frameworks.framework import Argument, CallArguments, Framework
 from jaxdbg.frameworks.jitted_calls import (
     CallPaths,
     RunningCall,
@@ -25,8 +26,14 @@ from jaxdbg.frameworks.jitted_calls import (
     positional_names,
     typed,
 )
-from jaxdbg.frameworks.protocol import Argument, CallArguments, Framework
-from jaxdbg.frameworks.reading import Children, Reader, is_a, items, own, package_of
+from jaxdbg.frameworks.reader_parts import (
+    Children,
+    Reader,
+    is_a,
+    items,
+    own,
+    package_of,
+)
 from jaxdbg.frameworks.scopes import ModuleScopes
 from jaxdbg.jax_internals.functions import attributes_of
 from jaxdbg.jax_internals.requirements import private

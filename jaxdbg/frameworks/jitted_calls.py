@@ -12,7 +12,7 @@ import inspect
 import re
 from collections.abc import Iterable, Sequence
 
-from jaxdbg.frameworks.reading import quoted
+from jaxdbg.frameworks.reader_parts import quoted
 
 
 class CallPaths:

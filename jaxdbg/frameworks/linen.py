@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from jaxdbg.frameworks.protocol import Framework
-from jaxdbg.frameworks.reading import Reader, is_a, items
+from jaxdbg.frameworks.framework import Framework
+from jaxdbg.frameworks.reader_parts import Reader, is_a, items
 from jaxdbg.jax_internals.requirements import private
 
 _DICT = private("flax.core.frozen_dict.FrozenDict._dict", "libraries")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-from jaxdbg.frameworks.protocol import Framework
+from jaxdbg.frameworks.framework import Framework
 
 _HOMES = {
     "flax.nnx": "jaxdbg.frameworks.nnx.framework",

@@ -2,7 +2,7 @@
 
 Reading runs none of the user's code: it looks at instance dicts, slots and builtin
 containers, and calls no property, `repr`, `==` or `hash` of theirs. What the libraries
-of models hold, they say themselves: see `jaxdbg.frameworks.protocol`.
+of models hold, they say themselves: see `jaxdbg.frameworks.framework`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import jax
 import numpy as np
 
 from jaxdbg.frameworks.loaded import loaded
-from jaxdbg.frameworks.reading import (
+from jaxdbg.frameworks.reader_parts import (
     Children,
     Reader,
     VariableReader,

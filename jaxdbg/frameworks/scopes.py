@@ -21,9 +21,9 @@ from typing import Any
 
 import jax
 
-from jaxdbg.frameworks.protocol import MODULE, Argument, Framework
+from jaxdbg.frameworks.framework import MODULE, Argument, Framework
+from jaxdbg.frameworks.reader_parts import VariableReader, an_array, is_a
 from jaxdbg.frameworks.readers import reader_of
-from jaxdbg.frameworks.reading import VariableReader, an_array, is_a
 
 _PATH = "_jaxdbg_path"
 """The attribute with the path of a module."""

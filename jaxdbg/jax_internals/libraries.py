@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 
 class Library(Protocol):
-    """What is asked of such a library; see `jaxdbg.frameworks.protocol.Framework`."""
+    """What is asked of such a library; see `jaxdbg.frameworks.framework.Framework`."""
 
     def wrapped(self, fun: Any) -> Any:
         """The function inside a callable of the library; None for other callables."""

@@ -18,7 +18,7 @@ import jax
 import numpy as np
 
 from jaxdbg.frameworks import readers
-from jaxdbg.frameworks.reading import (
+from jaxdbg.frameworks.reader_parts import (
     Children,
     Reader,
     VariableReader,

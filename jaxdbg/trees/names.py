@@ -17,7 +17,7 @@ from typing import Any
 from jaxdbg.frameworks import readers
 from jaxdbg.frameworks.jitted_calls import RunningCall
 from jaxdbg.frameworks.loaded import loaded
-from jaxdbg.frameworks.reading import (
+from jaxdbg.frameworks.reader_parts import (
     Children,
     Reader,
     VariableReader,

@@ -17,8 +17,8 @@ import jax
 import numpy as np
 
 from jaxdbg.checks.calls.call import Call
+from jaxdbg.frameworks.reader_parts import VariableReader
 from jaxdbg.frameworks.readers import variable_reader
-from jaxdbg.frameworks.reading import VariableReader
 from jaxdbg.jax_internals.arrays import can_be_non_finite
 from jaxdbg.records import Finding, TreeHistory
 from jaxdbg.trees import statistics

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from types import CodeType, FunctionType
 from typing import Any
 
+from jaxdbg.frameworks.framework import Argument, CallArguments, Framework
 from jaxdbg.frameworks.jitted_calls import CallPaths, RunningCall
 from jaxdbg.frameworks.nnx import calls, jitted, modules, signatures
 from jaxdbg.frameworks.nnx.module_scopes import NnxScopes
-from jaxdbg.frameworks.protocol import Argument, CallArguments, Framework
-from jaxdbg.frameworks.reading import Reader, is_a
+from jaxdbg.frameworks.reader_parts import Reader, is_a
 from jaxdbg.jax_internals.closures import closed_over
 from jaxdbg.jax_internals.functions import attributes_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from jaxdbg.frameworks.reading import (
+from jaxdbg.frameworks.reader_parts import (
     Children,
     Reader,
     VariableReader,

@@ -17,7 +17,7 @@ import numpy as np
 from jaxdbg.frameworks.attributes import Attribute
 from jaxdbg.frameworks.jitted_calls import positional_names
 from jaxdbg.frameworks.nnx import modules
-from jaxdbg.frameworks.reading import own, quoted
+from jaxdbg.frameworks.reader_parts import own, quoted
 from jaxdbg.jax_internals import array_types
 from jaxdbg.jax_internals.array_types import Leaf
 from jaxdbg.jax_internals.descriptions import described, plain

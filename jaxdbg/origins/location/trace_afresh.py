@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import jax
 
 from jaxdbg.errors import is_of_ours
+from jaxdbg.frameworks.framework import Argument, Scopes
 from jaxdbg.frameworks.loaded import loaded
-from jaxdbg.frameworks.protocol import Argument, Scopes
 from jaxdbg.jax_internals.fresh_traces import Rules, fresh_traces
 from jaxdbg.jax_internals.interpose import our_own_work
 from jaxdbg.jax_internals.stack import UserCall

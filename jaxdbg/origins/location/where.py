@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from jaxdbg.frameworks import readers
-from jaxdbg.frameworks.protocol import MODULE
+from jaxdbg.frameworks.framework import MODULE
 from jaxdbg.jax_internals import source_info
 from jaxdbg.jax_internals.fresh_traces import FORWARD, RULE, Rules
 from jaxdbg.jax_internals.jaxprs.forms import body

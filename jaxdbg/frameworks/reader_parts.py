@@ -1,4 +1,4 @@
-"""The words in which it is said how a value is read: its children, with their steps.
+"""What readers are made of: how a value is read, as its children with their steps.
 
 A step leads from a value to what it holds, as one types it: `.kernel`, `[3]`.
 """

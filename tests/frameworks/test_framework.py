@@ -17,10 +17,10 @@ from flax import nnx
 
 from jaxdbg.frameworks import loaded, readers
 from jaxdbg.frameworks.equinox import FRAMEWORK as EQUINOX
+from jaxdbg.frameworks.framework import Framework
 from jaxdbg.frameworks.linen import FRAMEWORK as LINEN
 from jaxdbg.frameworks.nnx.framework import FRAMEWORK as NNX
-from jaxdbg.frameworks.protocol import Framework
-from jaxdbg.frameworks.reading import VariableReader
+from jaxdbg.frameworks.reader_parts import VariableReader
 
 
 class NnxNet(nnx.Module):

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 
 from jaxdbg.frameworks.attributes import Attribute
 from jaxdbg.frameworks.jitted_calls import CallPaths, RunningCall
-from jaxdbg.frameworks.reading import Reader
+from jaxdbg.frameworks.reader_parts import Reader
 
 MODULE = "jaxdbg:module:"
 """How the scope of a module begins; its path follows, or its class in `<...>`."""
