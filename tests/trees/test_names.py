@@ -644,7 +644,7 @@ def test_a_variable_of_a_partial_jit_of_nnx_that_nobody_holds() -> None:
     reads = nnx.jit_partial(
         lambda net, scale, x: net(x) * scale[...],
         nnx.Linear(2, 2, rngs=nnx.Rngs(0)),
-        nnx.Param(jnp.nan),
+        nnx.Param(jnp.full(2, jnp.nan)),
         graph=False,
     )
     with pytest.raises(jaxdbg.NonFiniteError) as caught, jaxdbg.checked():
