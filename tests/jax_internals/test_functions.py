@@ -158,10 +158,10 @@ def test_what_a_library_has_jitted_is_the_librarys(tmp_path, monkeypatch) -> Non
     [
         ("/usr/local/lib/python3.11/dist-packages/flax/core.py", "flax/core.py"),
         ("/usr/lib/python3/dist-packages/scipy/linalg.py", "scipy/linalg.py"),
-        ("/home/me/.venv/lib/python3.13/site-packages/optax/a.py", "optax/a.py"),
+        ("/srv/me/.venv/lib/python3.13/site-packages/optax/a.py", "optax/a.py"),
         (r"C:\venv\Lib\site-packages\optax\a.py", r"optax\a.py"),
         (os.path.join(sysconfig.get_path("purelib"), "optax", "a.py"), "optax/a.py"),
-        ("/home/me/my-site-packages-tool/train.py", ""),
+        ("/srv/me/my-site-packages-tool/train.py", ""),
         ("<ipython-input-3>", ""),
     ],
 )
@@ -175,8 +175,8 @@ def test_a_folder_for_libraries_of_another_name(monkeypatch) -> None:
     packages = source._package_folders
     packages.cache_clear()
     path_in_packages.cache_clear()
-    monkeypatch.setattr(source.sysconfig, "get_path", lambda _: "/opt/python/libs")
-    assert path_in_packages("/opt/python/libs/optax/a.py") == "optax/a.py"
-    assert path_in_packages("/opt/python/libs2/optax/a.py") == ""
+    monkeypatch.setattr(source.sysconfig, "get_path", lambda _: "/srv/python/libs")
+    assert path_in_packages("/srv/python/libs/optax/a.py") == "optax/a.py"
+    assert path_in_packages("/srv/python/libs2/optax/a.py") == ""
     packages.cache_clear()
     path_in_packages.cache_clear()

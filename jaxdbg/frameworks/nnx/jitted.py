@@ -49,7 +49,7 @@ def call_codes() -> frozenset[CodeType]:
 
 def jit_class(local: Mapping[str, Any]) -> JitClass | None:
     """Of the locals of a `__call__`, the class it is one of; None for another frame."""
-    if not {"self", "args", "kwargs"} <= local.keys():
+    if any(name not in local for name in ("self", "args", "kwargs")):
         return None
     return _CLASSES.get(type(local["self"]).__name__)
 
