@@ -125,7 +125,8 @@ class Checker:
             return
         exception = chexified.failure()
         if exception is not None:
-            judgement = Judgement(failed_check(exception, None))
+            where = "a function wrapped in chex.chexify, after its call"
+            judgement = Judgement(failed_check(exception, None, where=where))
             raise_unless_recorded(self._session, [judgement])
 
     def end(self) -> None:

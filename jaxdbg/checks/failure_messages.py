@@ -132,7 +132,10 @@ _CHEX = re.compile(
 
 
 def failed_check(
-    exception: Any, call: Call | None, origin: Origin | None = None
+    exception: Any,
+    call: Call | None,
+    origin: Origin | None = None,
+    where: str = "code that is not jitted",
 ) -> CheckError:
     """A chex assertion or a `checkify.check` failed in jitted code.
 
@@ -140,6 +143,7 @@ def failed_check(
         exception: checkify's own exception for it.
         call: in which it failed; None for code that is not jitted.
         origin: the story of the value it caught, where it is about one.
+        where: it failed, where the call is not known.
     """
     text = text_of(exception)
     kind = kind_of_error(type(exception).__name__).name
@@ -155,7 +159,7 @@ def failed_check(
         title = f"chex.{chex['name']}: {re.sub('[.][.]$', '.', chex['text'].strip())}"
         location, wanted = place_of(file, line), exception_type(file, line)
     lines = [title, *text.differences]
-    lines += [f"  in {call or 'code that is not jitted'}"]
+    lines += [f"  in {call or where}"]
     lines += [f"  at {location}"] if location else []
     if origin is not None:
         origin = replace(origin, headline=f"{title} in {call}")

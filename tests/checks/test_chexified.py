@@ -37,6 +37,7 @@ def test_what_fails_last_is_raised_at_the_end(positive: Positive) -> None:
         positive(-jnp.ones(3))
     assert caught.value.finding.kind == "check"
     assert "positive" in str(caught.value)
+    assert "wrapped in chex.chexify, after its call" in str(caught.value)
     assert region.report.findings == (caught.value.finding,)
 
 
