@@ -184,7 +184,9 @@ class Hub:
     ) -> bool:
         """Whether a part of jaxdbg raised at a call; notes what that means."""
         is_exception = isinstance(error, Exception)
-        if is_exception and error is call.error:
+        # Its traceback leads back to the call: what its frames hold would live on.
+        raised, call.error = call.error, None
+        if is_exception and error is raised:
             return False
         why = BROKE if is_exception else INTERRUPTED
         for region in watching:

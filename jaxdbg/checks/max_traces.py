@@ -17,7 +17,7 @@ from jaxdbg.checks.calls.call import Call
 from jaxdbg.checks.failure_messages import over_budget
 from jaxdbg.compiles.listener import Phase
 from jaxdbg.compiles.recorder import recorder
-from jaxdbg.errors import Failure, TraceBudgetError, UsageError
+from jaxdbg.errors import TraceBudgetError, UsageError
 from jaxdbg.jax_internals.functions import Function, jitted_by_user, written_layers
 from jaxdbg.jax_internals.interpose import is_ours
 from jaxdbg.jax_internals.stack import is_tracing
@@ -156,10 +156,7 @@ class _Budget:
             times = self._traces + 1
         call = Call(self.function, 0, "")
         limit = "jaxdbg.max_traces"
-        self.here.failure = over_budget(
-            "traces", call, times, self._most, reason, limit
-        )
-        raise self.here.failure
+        raise over_budget("traces", call, times, self._most, reason, limit)
 
 
 class _Watcher:
@@ -176,7 +173,8 @@ class _Watcher:
             return
         try:
             self._budget.spend(phase.reason)
-        except Failure:
+        except TraceBudgetError as error:
+            self._budget.here.failure = error  # until the call that is watched ends
             raise
         except Exception as error:  # ours: never the user's crash
             recorder().broke("looking after a budget", error)

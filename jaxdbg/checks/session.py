@@ -204,6 +204,7 @@ class Session:
         self._end = time.perf_counter()
         called = {(f.name, f.source) for f in self._calls}
         self._remarks = [r for r in remarks if (r.function, r.defined) in called]
+        self.in_threads.clear()  # their tracebacks hold frames of the user's
         self.earlier.end()
         self.kept.close()
 

@@ -17,6 +17,11 @@ import pytest
 from flax import nnx
 
 import jaxdbg
+from jaxdbg.checks.afterwards import kept_calls
+from jaxdbg.checks.calls import earlier_calls
+from jaxdbg.checks.calls.call import Call
+from jaxdbg.checks.checker import MAX_PENDING
+from jaxdbg.jax_internals.functions import Function
 
 MODES = {
     "recorder": jaxdbg.record_compilations,
@@ -304,6 +309,75 @@ def test_a_thousand_fresh_functions_leave_nothing(mode):
         del array, fun
         gc.collect()
         assert not any(reference() for reference in references)
+
+
+# -- errors --------------------------------------------------------------------------
+
+
+@modes
+def test_what_an_error_of_the_users_holds_dies_with_it(mode):
+    gone = jnp.ones(3)
+    gone.delete()
+    step = jax.jit(lambda x, y: x + y[0])
+    gc.collect()
+    gc.disable()
+    try:
+        with mode():
+            array = jnp.ones(1000)
+            reference = weakref.ref(array)
+            with contextlib.suppress(RuntimeError):
+                step(gone, array)
+            del array
+            assert reference() is None
+    finally:
+        gc.enable()
+
+
+# -- what a failing call needs, and no more ------------------------------------------
+
+
+def test_the_calls_that_wait_for_their_check_are_bounded():
+    work = jax.jit(lambda x: jax.lax.fori_loop(0, 50, lambda _, y: jnp.sin(y @ y), x))
+    references = []
+    with jaxdbg.checked(async_=True):
+        for i in range(3 * MAX_PENDING):
+            argument = jnp.ones((100, 100)) * i
+            references.append(weakref.ref(argument))
+            work(argument)
+        del argument
+        assert sum(r() is not None for r in references) <= MAX_PENDING + 1
+    assert not any(r() for r in references)
+
+
+def test_of_failing_calls_the_first_and_a_few_bytes_are_kept(monkeypatch):
+    monkeypatch.setattr(kept_calls, "MORE", 3 * 4000)
+    log, references = jax.jit(lambda x: jnp.log(x)), []
+    with jaxdbg.checked(record=True) as region:
+        for i in range(10):
+            argument = -jnp.ones(1000) - i
+            references.append(weakref.ref(argument))
+            log(argument)
+        del argument
+    gc.collect()
+    assert len(region.report.findings) == 10
+    assert [r() is not None for r in references] == [True] * 4 + [False] * 6
+    with jaxdbg.checked():
+        log(jnp.ones(1000))
+    assert not any(r() for r in references)
+
+
+def test_small_results_are_held_of_a_few_functions_only():
+    earlier = earlier_calls.EarlierCalls()
+    jaxpr = jax.make_jaxpr(jnp.sin)(1.0)
+    for i in range(2 * earlier_calls.MAX_GROWING):
+        call = Call(Function(f"f{i}", "a.py:1"), 1, "")
+        for _ in range(2 * earlier_calls.GROWTH):
+            earlier.note(call, jaxpr, [], [jnp.ones(())])
+    held = earlier._grown.values()
+    assert len(held) == earlier_calls.MAX_GROWING
+    assert {len(calls) for calls in held} == {earlier_calls.GROWTH}
+    earlier.end()
+    assert not earlier._grown
 
 
 # -- what is read of frames ----------------------------------------------------------
