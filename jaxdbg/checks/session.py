@@ -205,8 +205,11 @@ class Session:
         called = {(f.name, f.source) for f in self._calls}
         self._remarks = [r for r in remarks if (r.function, r.defined) in called]
         self.in_threads.clear()  # their tracebacks hold frames of the user's
-        self.earlier.end()
-        self.kept.close()
+        for let_go in (self.earlier.end, self.kept.close):
+            try:
+                let_go()
+            except Exception as error:  # which must not replace a failure
+                self.broke("letting go of what a region kept", error)
 
     def report(self) -> Report:
         """What was collected up to now, frozen."""
