@@ -154,7 +154,12 @@ class Region:
             self.session.unchecked(INTERRUPTED, calls=0)
         self.watcher.ends(exc)
         self.session.close(self._stale())
-        return remember(self.session.report())
+        report = self.session.report()
+        try:
+            remember(report)
+        except Exception as error:  # which must not replace a failure
+            self.session.broke("remembering a report", error)
+        return report
 
     def _stale(self) -> tuple[Remark, ...]:
         try:
