@@ -37,6 +37,9 @@ FAILED = "failed while running"
 PENDING = "pending when the region ended"
 """Why a call was not checked that `--async` had left."""
 
+OPERATIONS = "the operations of calls that run in several processes"
+"""What `--every-op` and `--errors` do not look at."""
+
 INTERRUPTED = "interrupted"
 """Why a call was not checked, or a region did not run to its end."""
 
@@ -52,11 +55,14 @@ class Checker:
         self._options = session.options
         self._judge = Judge(session, names)
         self._queue: deque[Ran] = deque()
+        self._in_several = False
 
     def jitted(self, invocation: Invocation, call: Call) -> list[Any]:
         """Runs a jitted call and checks it; raises the failure it finds."""
         plan = plan_of(invocation, call.function, self._options)
         given, params = invocation.args, invocation.params
+        if plan.in_several:
+            self._begins_in_several(call)
         args, kept = self._arguments(given, plan.layout)
         lost = self._is_bad_and_lost(given, plan.layout)
         began = time.perf_counter()
@@ -113,7 +119,9 @@ class Checker:
                 self._queue.popleft()
         finally:  # an interrupt loses no failure that is known
             if judgements:
-                raise_unless_recorded(self._session, judgements)
+                self._raise(judgements)
+        if wait and self._in_several:
+            self._raise_what_others_found(self._session.peers.found())
 
     def wait_for_chex(self) -> None:
         """Raises what a function that the user has chexified has found by now.
@@ -145,6 +153,35 @@ class Checker:
             self._session.broke(f"noting a call of {call.function.name}", error)
             return 0
 
+    def _begins_in_several(self, call: Call) -> None:
+        """A call that runs in several processes: what they have found comes first."""
+        self._in_several = True
+        if self._options.every_op or self._options.errors:
+            self._session.notice(
+                f"{call.name} runs in several processes, so nothing was added to it: "
+                "its operations were not checked, only its results."
+            )
+            self._session.unchecked(OPERATIONS, calls=0)
+        if self._session.peers.in_step:
+            self.drain()
+        self._raise_what_others_found(self._session.peers.begin())
+
+    def _raise_what_others_found(self, found: Sequence[Judgement]) -> None:
+        own = {(f.function, f.call) for f in self._session.findings}
+        findings = [(j, j.failure.finding) for j in found]
+        new = [j for j, f in findings if (f.function, f.call) not in own]
+        if new:
+            self._raise(new)
+
+    def _raise(self, judgements: Sequence[Judgement]) -> None:
+        if not self._options.record:
+            # Other processes will not take part in them when they learn of this.
+            left = deque(ran for ran in self._queue if not ran.plan.in_several)
+            if dropped := len(self._queue) - len(left):
+                self._session.unchecked(PENDING, dropped)
+            self._queue = left
+        raise_unless_recorded(self._session, judgements)
+
     def _arguments(
         self, args: tuple[Any, ...], layout: Layout
     ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
@@ -175,10 +212,13 @@ class Checker:
         # Waits, so that the seconds of the check are ours and not the user's.
         judgements = self._settled(ran, began)
         if judgements:
-            raise_unless_recorded(self._session, judgements)
+            self._raise(judgements)
 
     def _settled(self, ran: Ran, began: float | None = None) -> list[Judgement]:
         """Waits for a call and judges it: one judgement, or none."""
+        if ran.plan.in_several:
+            found = self._session.peers.wait(lambda: _is_done(ran))
+            self._raise_what_others_found(found)
         if not _wait(ran.run):
             self._session.unchecked(FAILED)
             return []
@@ -217,6 +257,12 @@ def _wait(run: Run) -> bool:
     except Exception:
         return False
     return True
+
+
+def _is_done(ran: Ran) -> bool:
+    """Whether to judge a call would not wait."""
+    flags = ran.flags is None or ran.flags.ready()
+    return flags and all(o.is_ready() for o in ran.run.outs[-1:] if _is_there(o))
 
 
 def _ready(ran: Ran) -> bool:

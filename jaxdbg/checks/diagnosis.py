@@ -20,12 +20,12 @@ from jaxdbg.checks.calls.call import Call, Run, UserPlace
 from jaxdbg.checks.calls.earlier_calls import EarlierCalls, Made
 from jaxdbg.checks.failure_messages import BadCall
 from jaxdbg.errors import Failure, NotOffered
-from jaxdbg.jax_internals.arrays import REF
+from jaxdbg.jax_internals.arrays import REF, spans_processes
 from jaxdbg.jax_internals.jaxprs.effects import NotReplayable
 from jaxdbg.jax_internals.jaxprs.site import Site
 from jaxdbg.options import Options
 from jaxdbg.origins import batch_rows, causes, describe
-from jaxdbg.origins.bad_elements import kinds_in
+from jaxdbg.origins.bad_elements import codes_of, first_element, kinds_in
 from jaxdbg.origins.found import Found
 from jaxdbg.origins.location import source_lines, wording
 from jaxdbg.origins.location.where import Context, Where, locate
@@ -37,10 +37,15 @@ from jaxdbg.records.finding_kinds import FINDING_KINDS
 from jaxdbg.trees import finiteness
 from jaxdbg.trees.call_names import input_names
 from jaxdbg.trees.copies import is_gone
+from jaxdbg.trees.holder import holder
 from jaxdbg.trees.names import Names
+from jaxdbg.trees.paths import element_path
 
 MAX_BACK = 3
 """Through how many earlier calls a value that came in is followed."""
+
+IN_SEVERAL = "it ran in several processes, and the shards of the others are not here"
+"""Why a call is not evaluated again."""
 
 Kinds = Mapping[int, Sequence[str]]
 """By index of a bad result, which of "nan", "inf", "-inf" it holds."""
@@ -99,6 +104,16 @@ NOT_REPRODUCED = "a second evaluation did not reproduce it"
 def of_outputs(case: Case, kinds: Kinds) -> Verdict:
     """The verdict on a call with bad results."""
     return _Diagnosis(case).of_outputs(kinds)
+
+
+def of_lost(case: Case, outputs: Sequence[int]) -> Verdict:
+    """The verdict on a call in several processes whose bad results are donated since.
+
+    Arguments:
+        case: the call.
+        outputs: indices of its results that held a NaN or +Inf.
+    """
+    return _Diagnosis(case).of_lost(outputs)
 
 
 def of_check(case: Case, exception: Any) -> Verdict:
@@ -174,11 +189,38 @@ class _Diagnosis:
         why = why or "; ".join(notes)
         if not self._was_good():
             return Verdict(doubt=why or NOT_REPRODUCED)
-        origin = describe.not_reproduced(kinds[first][0], why)
+        origin = describe.not_reproduced(kinds[first][0], why, self._shard(doubtful))
         return _failure(self._case, origin, kinds)
+
+    def of_lost(self, outputs: Sequence[int]) -> Verdict:
+        """See `of_lost` above."""
+        if not self._was_good():
+            return Verdict(doubt=IN_SEVERAL)
+        run = self._run
+        path = run.result_names(self._case.names)[outputs[0]]
+        origin = describe.not_reproduced("nan", IN_SEVERAL)
+        return Verdict(failure_messages.lost(run.call, path, origin))
+
+    def _shard(self, outputs: Sequence[int]) -> str:
+        """The first bad element that is on one device, and the device, in words.
+
+        A result that each device has whole, a loss, is no help to find the culprit.
+        """
+        if not self._run.spans_processes:
+            return ""
+        for i in outputs:
+            result = self._run.results[i]
+            codes = codes_of(result)
+            element = first_element(codes != 0) if codes is not None else ()
+            if device := holder(result, element):
+                path = self._run.result_names(self._case.names)[i]
+                return f"{device}: {element_path(path, element)}"
+        return ""
 
     def of_first_birth(self) -> Origin | None:
         """The origin of the first value in the call that is not finite."""
+        if self._run.spans_processes:
+            return None
         found = first_birth(self._run.jaxpr, self._run.args, self._time_limit)
         return self._origin(found, None) if found is not None else None
 
@@ -190,6 +232,8 @@ class _Diagnosis:
                 the first birth, if the asserted value cannot be reached.
         """
         jaxpr, args = self._run.jaxpr, self._run.args
+        if self._run.spans_processes:
+            return None
         try:
             values = asserted_values(jaxpr)
             if values is None:
@@ -211,6 +255,8 @@ class _Diagnosis:
         run = self._run
         if any(i >= len(run.outs) for i in kinds):
             return {}, "it was written to a Ref"
+        if run.spans_processes:
+            return {}, IN_SEVERAL
         if any(map(is_gone, run.args)):
             return {}, "what the call was given is gone"
         found: dict[int, Found] = {}
@@ -320,6 +366,8 @@ class _Diagnosis:
         if made is None:
             return None
         if made.jaxpr is None or made.args is None or back <= 0:
+            return str(made), None
+        if any(map(spans_processes, made.args)):
             return str(made), None
         args, info = made.args, made.jaxpr.jaxpr.debug_info
         function, names = made.call.function.name, self._case.names

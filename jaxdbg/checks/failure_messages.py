@@ -97,6 +97,19 @@ def unnamed(call: Call, origin: Origin) -> NonFiniteError:
     return _of_no_leaf("nan", call, origin, lines)
 
 
+def lost(call: Call, path: str, origin: Origin) -> NonFiniteError:
+    """A NaN or an Inf left a jitted call, in an array that is donated since."""
+    headline = f"a value that is not finite in {path}, from {call}"
+    origin = replace(origin, headline=headline)
+    lines = [
+        headline,
+        *origin_brief_text.text(origin).split("\n"),
+        "  next: the array was donated to a later call before this was noticed; run "
+        f"{call.scope}\n    again without {call.option('async_')}.",
+    ]
+    return _of_no_leaf("nan", call, origin, lines)
+
+
 def inside(call: Call, origin: Origin) -> NonFiniteError:
     """The result of an operation inside a jitted call is NaN or Inf (`--every-op`)."""
     headline = f"{KINDS[origin.kind]} inside {call}"

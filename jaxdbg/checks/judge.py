@@ -78,7 +78,15 @@ class Judge:
             verdict = diagnosis.of_check(self._case(ran), exception)
             self._failed.add(run.call)
             return verdict
-        if any(is_gone(run.results[i]) for i in suspects):
+        lost = [i for i in suspects if is_gone(run.results[i])]
+        if lost and ran.plan.in_several:
+            suspects = [i for i in suspects if i not in lost]
+            if not suspects:
+                verdict = diagnosis.of_lost(self._case(ran), lost)
+                if verdict.doubt:
+                    self._session.unchecked(doubt(verdict.doubt))
+                return verdict
+        elif lost:
             ran = replace(ran, run=replace(run, outs=outputs_again(run)))
         verdict = self._of_outputs(ran, suspects) if suspects else NO_FAILURE
         if verdict.failure is None and run.ops is not None:

@@ -18,6 +18,7 @@ class Judgement:
         failure: the error, with its finding.
         inputs: the arguments of the call; None if they are not kept.
         outputs: the bad results that are kept, by path.
+        process: which process of the job found it; None for this one.
         follows: whether the call only passed on a value of an earlier finding.
     """
 
@@ -25,3 +26,4 @@ class Judgement:
     inputs: KeptCall | None = None
     outputs: Mapping[str, Any] = field(default_factory=dict)
     follows: bool = False
+    process: int | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from jaxdbg.checks import every_op
@@ -20,6 +20,7 @@ from jaxdbg.jax_internals.chex.under_vmap import has_checks
 from jaxdbg.jax_internals.functions import Function
 from jaxdbg.jax_internals.interpose import Invocation, our_own_work
 from jaxdbg.jax_internals.jaxprs.effects import replayable
+from jaxdbg.jax_internals.jaxprs.in_several import runs_in_several
 from jaxdbg.options import Options
 from jaxdbg.trees import finiteness
 from jaxdbg.trees.copies import copied_at
@@ -41,6 +42,8 @@ class Plan:
         layout: which arguments and outputs need a look.
         checked: the jaxpr with its checks as outputs, where there are any.
         every_op: the jaxpr with an output that flags each operation, if asked for.
+        in_several: whether the calls run in several processes. Then the program must be
+            the same in all of them, and nothing is added to it.
         masks: bad elements of the outputs that have proved to be no failure.
         benign: operations with bad results that have proved to be no failure.
         doubt: why of some of these masks it is not known whether they are a failure.
@@ -49,6 +52,7 @@ class Plan:
     layout: Layout
     checked: Functionalised | None = None
     every_op: every_op.Instrumented | None = None
+    in_several: bool = False
     masks: Masks = field(default_factory=Masks)
     benign: set[tuple[int, ...]] = field(default_factory=set)
     doubt: str = ""
@@ -119,12 +123,16 @@ _PLANS: weakref.WeakKeyDictionary[Any, dict[Any, Plan]] = weakref.WeakKeyDiction
 def plan_of(invocation: Invocation, function: Function, options: Options) -> Plan:
     """The plan for the calls of a jaxpr, under these options."""
     params = invocation.params
-    key = (options.errors, options.every_op, params["donated_invars"])
+    in_several = runs_in_several(invocation.args, params)
+    if in_several:
+        options = replace(options, every_op=False, errors=())
+    key = (options.errors, options.every_op, params["donated_invars"], in_several)
     plans = _PLANS.setdefault(params["jaxpr"], {})
     if key not in plans:
         with our_own_work():
             layout = _layout(params, invocation.args)
             plans[key] = _new_plan(layout, params["jaxpr"], function, options)
+            plans[key].in_several = in_several
     return plans[key]
 
 

@@ -13,6 +13,8 @@ def raise_unless_recorded(session: Session, judgements: Sequence[Judgement]) -> 
     first, *others = judgements
     try:
         session.failed(judgements)
+        for judgement in judgements:
+            session.peers.post(judgement)
         for other in others:
             first.failure.add_note(f"and {_note(other)}")
         first.failure.report = session.report()

@@ -17,6 +17,7 @@ from jaxdbg.checks.calls.call import Call
 from jaxdbg.checks.calls.call_times import CallLog
 from jaxdbg.checks.calls.earlier_calls import EarlierCalls
 from jaxdbg.checks.judgement import Judgement
+from jaxdbg.checks.peers import Peers
 from jaxdbg.compiles.listener import Phase
 from jaxdbg.compiles.recorder import MAX_EVENTS, frozen
 from jaxdbg.errors import Failure, broken
@@ -51,6 +52,7 @@ class Session:
         self.earlier = EarlierCalls()
         self.histories: Callable[[], tuple[TreeHistory, ...]] = tuple
         self.kept = KeptCalls()
+        self.peers = Peers(self.broke)
         self._thread = threading.current_thread()
         self._lock = threading.RLock()
         self.latest: tuple[str, int] = ("", 0)
@@ -205,7 +207,7 @@ class Session:
         called = {(f.name, f.source) for f in self._calls}
         self._remarks = [r for r in remarks if (r.function, r.defined) in called]
         self.in_threads.clear()  # their tracebacks hold frames of the user's
-        for let_go in (self.earlier.end, self.kept.close):
+        for let_go in (self.earlier.end, self.peers.end, self.kept.close):
             try:
                 let_go()
             except Exception as error:  # which must not replace a failure

@@ -1,4 +1,4 @@
-"""What an array of some kind may hold, and whether it may change."""
+"""What an array of some kind may hold, whether it may change, and where it lies."""
 
 from __future__ import annotations
 
@@ -20,6 +20,18 @@ REF: Any = getattr(jax, "Ref", ())
 def has_non_finite(dtype: Any) -> bool:
     """Whether elements of a dtype can be NaN or infinite; False for None."""
     return dtype is not None and bool(jnp.issubdtype(dtype, np.inexact))
+
+
+def spans_processes(value: Any) -> bool:
+    """Whether an array has shards in other processes, which this one cannot read.
+
+    A program over such an array runs in all of them, or in none.
+    """
+    return (
+        isinstance(value, jax.Array)
+        and not isinstance(value, jax.core.Tracer)
+        and not value.is_fully_addressable
+    )
 
 
 def can_be_non_finite(value: Any) -> bool:

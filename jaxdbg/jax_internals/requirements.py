@@ -96,6 +96,10 @@ CAPABILITIES = {
         "the arguments that a call of a library's jit updates are named",
         "the arguments that a call of a library's jit updates may have no name",
     ),
+    "processes": Capability(
+        "the processes of a job learn of each other's findings",
+        "a process does not learn what another process of its job has found",
+    ),
 }
 """What jaxdbg can do, and what is lost where a name is missing that it rests on."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxdbg.jax_internals.arrays import REF, can_be_non_finite
+from jaxdbg.jax_internals.arrays import REF, can_be_non_finite, spans_processes
 
 GOOD, NAN, INF, NEG_INF = range(4)
 """Codes of an element. A complex number is NaN where one of its parts is."""
@@ -24,8 +24,11 @@ Mask = np.ndarray[Any, np.dtype[np.bool_]]
 def codes_of(array: Any) -> Codes | None:
     """The code of each element; None where all are good, or can be nothing else.
 
-    Where all elements have the same code this takes no memory.
+    Where all elements have the same code this takes no memory. Of an array that spans
+    processes, the elements that are not in this one count as good.
     """
+    if spans_processes(array) and not array.is_fully_replicated:
+        return _codes_here(array)
     host = _host(array)
     if host is None or _is_finite(host):
         return None
@@ -38,6 +41,18 @@ def codes_of(array: Any) -> Codes | None:
         codes[part != part] = NAN
     if codes.size and (codes == codes.flat[0]).all():
         return np.broadcast_to(codes.flat[0], codes.shape)
+    return codes
+
+
+def _codes_here(array: Any) -> Codes | None:
+    if not can_be_non_finite(array):
+        return None
+    codes: Codes | None = None
+    for shard in array.addressable_shards:
+        part = codes_of(shard.data)
+        if part is not None:
+            codes = np.zeros(array.shape, np.uint8) if codes is None else codes
+            codes[shard.index] = part
     return codes
 
 

@@ -14,8 +14,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import jax
-
 from jaxdbg.jax_internals.jaxprs import forms
 from jaxdbg.jax_internals.jaxprs.site import Site
 from jaxdbg.jax_internals.primitives import OPERATORS
@@ -33,7 +31,7 @@ from jaxdbg.origins.location.where import Where
 from jaxdbg.origins.producers import Variable
 from jaxdbg.origins.scene import Moment, Scene
 from jaxdbg.records import LeafStats, Origin, Reached, SourceFrame, Turn
-from jaxdbg.trees.copies import is_gone
+from jaxdbg.trees.holder import holder
 from jaxdbg.trees.paths import element_path
 from jaxdbg.views.words import KINDS
 
@@ -168,9 +166,9 @@ def _taken(steps: Sequence[_Step], known: _Known) -> _Known:
     return known
 
 
-def not_reproduced(kind: str, why: str) -> Origin:
+def not_reproduced(kind: str, why: str, device: str = "") -> Origin:
     """The record where the second evaluation gives no answer."""
-    return Origin("not reproduced", kind, notes=(why,))
+    return Origin("not reproduced", kind, notes=(why,), device=device)
 
 
 def reached(leaves: Sequence[LeafStats]) -> tuple[Reached, ...]:
@@ -392,21 +390,4 @@ def _device(known: _Known) -> _Known:
     output, element = known.output, known.found.output_element
     if output is None or output >= len(known.case.outs) or element is None:
         return known
-    array = known.case.outs[output]
-    if not isinstance(array, jax.Array) or is_gone(array):
-        return known
-    if len(array.sharding.device_set) < 2 or array.is_fully_replicated:
-        return known
-    return known.having(device=_holder(array, element))
-
-
-def _holder(array: Any, element: Element) -> str:
-    where = array.sharding.devices_indices_map(array.shape)
-    for device, index in where.items():
-        inside = all(
-            (s.start or 0) <= i < (n if s.stop is None else s.stop)
-            for s, i, n in zip(index, element or (), array.shape, strict=True)
-        )
-        if inside:
-            return str(device)
-    return ""
+    return known.having(device=holder(known.case.outs[output], element))

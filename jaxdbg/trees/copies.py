@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxdbg.jax_internals.arrays import spans_processes
 from jaxdbg.jax_internals.interpose import our_own_work
 
 MAX_SMALL = 1 << 16
@@ -33,7 +34,7 @@ def is_gone(value: Any) -> bool:
 
 def copied(arrays: Sequence[Any]) -> list[Any]:
     """A copy of each array, of the same sharding, committed or not as it was."""
-    copies = [_copy_small(a) if _is_small(a) else None for a in arrays]
+    copies = [_copied_alone(a) for a in arrays]
     rest = [i for i, c in enumerate(copies) if c is None]
     if rest:
         put = jax.device_put([arrays[i] for i in rest], may_alias=False)
@@ -54,6 +55,24 @@ def copied_at(arrays: Sequence[Any], which: Sequence[int]) -> tuple[Any, ...]:
         for i, copy in zip(which, copied([arrays[i] for i in which]), strict=True):
             result[i] = copy
     return tuple(result)
+
+
+def _copied_alone(a: Any) -> Any:
+    """A copy of an array that is copied by itself; None for one that is not."""
+    if _is_small(a):
+        return _copy_small(a)
+    return _copied_by_shard(a) if spans_processes(a) else None
+
+
+def _copied_by_shard(a: Any) -> Any:
+    """A copy of an array that spans processes: each copies its own shards."""
+    if jnp.issubdtype(a.dtype, jax.dtypes.prng_key):
+        words = _copied_by_shard(jax.random.key_data(a))
+        return jax.random.wrap_key_data(words, impl=jax.random.key_impl(a))
+    shards = [shard.data for shard in a.addressable_shards]
+    copies = jax.device_put(shards, may_alias=False)
+    # The public function for this forgets that a type is weak.
+    return type(a)(a.aval, a.sharding, copies, committed=a.committed)
 
 
 def _is_small(a: Any) -> bool:

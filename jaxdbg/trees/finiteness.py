@@ -28,6 +28,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdbg.jax_internals.processes import are_several
 from jaxdbg.trees.copies import is_gone
 
 Host = np.ndarray[Any, np.dtype[Any]]
@@ -54,8 +55,8 @@ def suspects(arrays: Sequence[object]) -> list[int]:
     """Indices of the arrays that hold a NaN or an Inf; blocks until they are computed.
 
     Arguments:
-        arrays: leaves of any kind, shape, dtype and sharding. Of a CPU array that
-            spans processes, the part in this process is read.
+        arrays: leaves of any kind, shape, dtype and sharding. Of an array that spans
+            processes, the shards in this process are read.
     """
     bad: list[int] = []
     remote: list[int] = []
@@ -102,7 +103,7 @@ class Pending:
 
     def suspects(self) -> list[int]:
         """Indices of the arrays that hold a NaN or an Inf; blocks until known."""
-        return sorted([*self._known, *(i for flags in self._asked for i in flags)])
+        return sorted({*self._known, *(i for flags in self._asked for i in flags)})
 
 
 # -- on the host -----------------------------------------------------------------------
@@ -280,17 +281,17 @@ class _Flags:
 
     __slots__ = ("_answers", "_asked", "_devices")
 
-    def __init__(self, devices: object, index: int, x: jax.Array):
+    def __init__(self, devices: object):
         self._devices = devices
         self._asked: list[int] = []
         self._answers = _no_flags()
-        self.ask(index, x)
 
     def takes(self, devices: object) -> bool:
         return devices == self._devices and len(self._asked) < _FLAGS
 
-    def ask(self, index: int, x: jax.Array) -> None:
-        self._answers = _shift_in(self._answers, x)
+    def ask(self, index: int, x: jax.Array, masks: bool = True) -> None:
+        shift_in = _shift_in if masks else _shift_in_unless_mask
+        self._answers = shift_in(self._answers, x)
         self._asked.append(index)
 
     def ready(self) -> bool:
@@ -299,7 +300,7 @@ class _Flags:
     def __iter__(self) -> Iterator[int]:
         """Indices of what is bad; waits for the devices."""
         # An explicit transfer, which the user's transfer guard lets pass.
-        answers = jax.device_get(self._answers)[-len(self._asked) :]
+        answers = jax.device_get(self._answers)[_FLAGS - len(self._asked) :]
         return (i for i, bad in zip(self._asked, answers, strict=True) if bad)
 
 
@@ -353,16 +354,43 @@ def _ask(asked: list[_Flags], index: int, x: Any) -> bool:
     """Enqueues the test of an array; whether that was possible."""
     if _TESTS[x.dtype] is None:
         return True
-    devices = x.sharding.device_set
-    flags = next((f for f in asked if f.takes(devices)), None)
     try:
-        if flags is not None:
-            flags.ask(index, x)
+        if are_several():
+            _ask_shards(asked, index, x)
         else:
-            asked.append(_Flags(devices, index, x))
+            _ask_on(asked, x.sharding.device_set).ask(index, x)
     except (RuntimeError, ValueError):  # deleted; of another mesh than the context's
         return False
     return True
+
+
+def _ask_on(asked: list[_Flags], devices: object) -> _Flags:
+    """The flags on these devices."""
+    flags = next((f for f in asked if f.takes(devices)), None)
+    if flags is None:
+        flags = _Flags(devices)
+        asked.append(flags)
+    return flags
+
+
+def _ask_shards(asked: list[_Flags], index: int, x: Any) -> None:
+    """Asks of the shards in this process: in the others no program of ours may run.
+
+    What is -Inf may be a mask. No call in several processes is evaluated again to tell,
+    so it does not count, and a flag alone says that a call has failed.
+    """
+    origins = set()
+    with jax.set_mesh(_NO_MESH):
+        for shard in x.addressable_shards:
+            origin = tuple(s.start for s in shard.index)
+            if origin not in origins:
+                origins.add(origin)
+                flags = _ask_on(asked, shard.data.sharding.device_set)
+                flags.ask(index, shard.data, masks=False)
+
+
+_NO_MESH = jax.sharding.Mesh(np.empty((), object), ())
+"""The mesh of a context in which a program may run on one device."""
 
 
 @jax.jit
@@ -373,4 +401,10 @@ def _no_flags() -> jax.Array:
 @jax.jit
 def _shift_in(flags: jax.Array, x: jax.Array) -> jax.Array:
     bad = ~jnp.isfinite(x).all()
+    return jnp.concatenate([flags[1:], bad[None]])
+
+
+@jax.jit
+def _shift_in_unless_mask(flags: jax.Array, x: jax.Array) -> jax.Array:
+    bad = (~jnp.isfinite(x) & (x != -jnp.inf)).any()
     return jnp.concatenate([flags[1:], bad[None]])

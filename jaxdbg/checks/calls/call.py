@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jaxdbg.jax_internals.arrays import spans_processes
 from jaxdbg.jax_internals.functions import Function
 from jaxdbg.jax_internals.names import is_jax_file
 from jaxdbg.jax_internals.source_info import Frame
@@ -151,6 +152,11 @@ class Run:
     def results(self) -> list[Any]:
         """The outputs, and after them the Refs, which are written to instead."""
         return [*self.outs, *(self.args[i] for i in self.layout.refs)]
+
+    @property
+    def spans_processes(self) -> bool:
+        """Whether an argument or a result has shards in other processes."""
+        return any(map(spans_processes, (*self.args, *self.results)))
 
     @property
     def can_be_bad(self) -> tuple[int, ...]:

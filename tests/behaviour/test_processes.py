@@ -1,0 +1,160 @@
+"""Jobs of two processes: no program is changed, no NaN missed, and nothing hangs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+SECONDS = 100
+"""After so long the processes are killed."""
+
+Outcome = dict[str, Any]
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(jax.__version_info__ < (0, 10), reason="in one environment"),
+]
+
+
+@pytest.fixture(scope="module")
+def job() -> dict[str, tuple[Outcome, Outcome]]:
+    """By program, what has become of it in each process."""
+    first, second = map(_outcomes, _ran(_free_port()))
+    assert first.keys() == second.keys()
+    return {name: (first[name], second[name]) for name in first}
+
+
+def _free_port() -> int:
+    with contextlib.closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def _ran(port: int) -> list[str]:
+    """What each of two processes writes."""
+    env = {
+        **os.environ,
+        "JAX_PLATFORMS": "cpu",
+        "JAX_CPU_COLLECTIVES_IMPLEMENTATION": "gloo",
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=1",
+        "PYTHONPATH": str(ROOT),
+    }
+    command = [sys.executable, "-m", "tests.programs.two_processes"]
+    processes = [
+        subprocess.Popen(
+            [*command, str(rank), str(port)],
+            cwd=ROOT,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    end = time.monotonic() + SECONDS
+    texts = []
+    for process in processes:
+        try:
+            out, err = process.communicate(timeout=max(end - time.monotonic(), 1))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, err = process.communicate()
+        if process.returncode != 0:
+            sys.stderr.write(err[-4000:])
+        texts.append(out)
+    return texts
+
+
+def _outcomes(text: str) -> dict[str, Outcome]:
+    lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    return {line["program"]: line for line in lines}
+
+
+GOOD = [
+    "good",
+    "good sharded",
+    "good donated",
+    "good donated sharded",
+    "good async",
+    "good async donated sharded",
+    "good every op",
+    "good in one",
+    "good every op in one",
+    "good async in one",
+]
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_good_program_has_the_same_results(job, name):
+    plain = job["plain sharded" if "sharded" in name else "plain"]
+    assert not any(outcome["findings"] for outcome in job[name])
+    assert [o["hash"] for o in job[name]] == [o["hash"] for o in plain]
+    broke = [n for o in job[name] for n in o["notices"] if "broke" in n]
+    assert not broke
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "bad",
+        "bad sharded",
+        "bad donated",
+        "bad async",
+        "bad every op",
+        "bad shard_map",
+        "bad shard_map async donated",
+        "bad rows",
+        "bad rows async",
+    ],
+)
+def test_a_nan_raises_in_each_process(job, name):
+    for outcome in job[name]:
+        assert outcome["raised"]
+        function, call, _ = outcome["findings"][0]
+        assert (function, call) == (job[name][1]["findings"][0][0], 3)
+        assert not [n for n in outcome["notices"] if "broke" in n]
+
+
+@pytest.mark.parametrize("name", ["bad", "bad rows", "bad rows async"])
+def test_the_process_with_the_bad_shard_names_the_device_and_the_element(job, name):
+    message = job[name][1]["message"]
+    assert ", process 1" in message
+    assert "[5, 0]" in message
+
+
+@pytest.mark.parametrize("name", ["bad rows", "bad rows async"])
+def test_the_other_process_raises_the_same_finding(job, name):
+    other, holder = job[name]
+    assert other["message"] == holder["message"]
+    assert other["said"] == ["found by process 1, and raised in the others too"]
+
+
+def test_what_is_recorded_is_recorded_in_each_process(job):
+    other, holder = job["bad rows recorded"]
+    assert not other["raised"]
+    assert not holder["raised"]
+    assert other["findings"] == holder["findings"]
+    assert len(holder["findings"]) == 1
+
+
+def test_a_region_in_one_process_alone(job):
+    without, alone = job["bad rows in one"]
+    assert alone["raised"]
+    assert not without["raised"]
+
+
+@pytest.mark.parametrize("name", ["good every op", "bad every op"])
+def test_nothing_is_added_to_a_program_of_several_processes(job, name):
+    assert all("nothing was added" in o["notices"][0] for o in job[name])
