@@ -1,9 +1,10 @@
 """A jaxpr that also says, for each of its operations, whether a result was not finite.
 
-One number per operation: the sum of its result times zero, which is NaN exactly where
-an element was NaN or infinite, and cannot overflow. What a loop runs many times shares
-one number. Operations are checked by the dtype of their results; those that move values
-without computing are left out, since what they move was checked before.
+One flag per operation: whether the sum of its result times zero is NaN, which it is
+exactly where an element was NaN or infinite, and which cannot overflow. What a loop
+runs many times shares one flag. Operations are checked by the dtype of their results;
+those that move values without computing are left out, since what they move was checked
+before.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ class Instrumented:
     """A jaxpr with one more output, after the others.
 
     Attributes:
-        jaxpr: the closed jaxpr; its last output is float32[sites], NaN where the
-            result of an operation was not finite.
+        jaxpr: the closed jaxpr; its last output is bool[sites], true where the result
+            of an operation was not finite.
         sites: how many operations are checked.
     """
 
@@ -61,7 +62,7 @@ class _Checking(Visitor[Any]):
     """Evaluates a jaxpr under a trace, and checks its operations.
 
     Attributes:
-        flags: arrays of float32 and one dimension, NaN for what is not finite.
+        flags: arrays of bool and one dimension, true for what is not finite.
     """
 
     def __init__(self) -> None:
@@ -98,7 +99,7 @@ class _Checking(Visitor[Any]):
 
     def loop(self, frame: Frame, n: int, inner: Loop, ins: list[Any]) -> list[Any]:
         made = instrument(inner.step.jaxpr)
-        start = jnp.zeros((made.sites,), jnp.float32)
+        start = jnp.zeros((made.sites,), bool)
         outs, flags = rebuilt_loop(inner, ins, lambda values: made(*values), start)
         self.flags.append(flags)
         return outs
@@ -108,8 +109,8 @@ def _flag(value: Any) -> Any:
     if jnp.issubdtype(value.dtype, jnp.complexfloating):
         value = jnp.real(value) * 0 + jnp.imag(value) * 0
     zeros = value.astype(jnp.float32) * 0 if value.dtype.itemsize < 4 else value * 0
-    return jnp.sum(zeros).astype(jnp.float32).reshape(1)
+    return jnp.isnan(jnp.sum(zeros)).reshape(1)
 
 
 def _joined(flags: list[Any]) -> Any:
-    return jnp.concatenate(flags) if flags else jnp.zeros((0,), jnp.float32)
+    return jnp.concatenate(flags) if flags else jnp.zeros((0,), bool)

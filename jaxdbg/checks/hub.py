@@ -22,7 +22,7 @@ from jaxdbg.compiles.listener import Phase, bare
 from jaxdbg.compiles.recorder import recorder
 from jaxdbg.errors import Failure
 from jaxdbg.frameworks.loaded import loaded
-from jaxdbg.jax_internals import interpose
+from jaxdbg.jax_internals import interpose, no_tracing
 from jaxdbg.jax_internals.chex.assertions import ChexMode, live_assertions
 from jaxdbg.jax_internals.chex.under_vmap import has_checks
 from jaxdbg.jax_internals.functions import Function
@@ -120,6 +120,7 @@ class Hub:
                     region.session.unchecked(lost.lost, calls=0)
             if not missing("interpose"):
                 hooks.enter_context(interpose.interposed(self))
+                hooks.enter_context(no_tracing.refused_as_plain())
             hooks.enter_context(recorder().running(self))
             hooks.enter_context(live_assertions(self._chex))
             self._hooks = hooks.pop_all()

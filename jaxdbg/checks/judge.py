@@ -141,7 +141,7 @@ class Judge:
         return NO_FAILURE
 
     def _of_operations(self, ran: Ran) -> Verdict:
-        bad = tuple(np.flatnonzero(np.isnan(np.asarray(ran.run.ops))).tolist())
+        bad = tuple(np.flatnonzero(np.asarray(ran.run.ops)).tolist())
         if not bad or bad in ran.plan.benign:
             return NO_FAILURE
         verdict = diagnosis.inside(self._case(ran))

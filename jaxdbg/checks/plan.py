@@ -59,7 +59,10 @@ class Plan:
 
     def execute(self, invocation: Invocation, args: tuple[Any, ...]) -> Outcome:
         """Runs a call, and separates the user's outputs from those we added."""
-        outs = invocation.execute(args, **self._changed(invocation.params))
+        if self.checked is None and self.every_op is None:
+            return Outcome(invocation.execute(args), None, None)
+        changed = self._changed(invocation.params)
+        outs = invocation.execute_changed(args, changed, self._users)
         error = ops = None
         if self.every_op is not None:
             outs, ops = outs[:-1], outs[-1]
@@ -72,6 +75,12 @@ class Plan:
         ours = [i for i in self.layout.donated if args[i] is run.args[i]]
         given = copied_at(args, ours)
         return self.execute(Invocation(given, run.params or {}), given).outs
+
+    @property
+    def _users(self) -> slice:
+        """Which of all outputs are the user's."""
+        before = 0 if self.checked is None else self.checked.extra
+        return slice(before, None if self.every_op is None else -1)
 
     def _changed(self, params: dict[str, Any]) -> dict[str, Any]:
         """The parameters that follow from the outputs we add."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -47,15 +48,20 @@ def region_state() -> Any:
     """
     if missing("interpose"):
         return _NoState()
-    states = _STATES.get()
-    if REGION_STATE in states:  # a second import of jaxdbg in this process
-        return states[REGION_STATE]
+    known = states()
+    if REGION_STATE in known:  # a second import of jaxdbg in this process
+        return known[REGION_STATE]
     return _BOOL_STATE.get()(
         REGION_STATE,
         False,
         "Inside a jaxdbg region, jitted calls come to Python.",
         include_in_jit_key=True,
     )
+
+
+def states() -> Mapping[str, Any]:
+    """JAX's settings that can differ by thread, by name."""
+    return {} if _STATES.absent else _STATES.get()
 
 
 class _NoState:
@@ -83,8 +89,7 @@ def trace_context() -> tuple[tuple[str, ...], tuple[Any, ...]]:
         return (), ()
     if not _CONTEXT_NAMES.absent:
         return _CONTEXT_NAMES.get()(), _CONTEXT.get()()
-    states = {} if _STATES.absent else _STATES.get()
-    named = {n: s.value for n, s in states.items() if n != REGION_STATE}
+    named = {n: s.value for n, s in states().items() if n != REGION_STATE}
     named["abstract_mesh_context_manager"] = jax.sharding.get_abstract_mesh()
     return tuple(named), tuple(named.values())
 

@@ -15,11 +15,17 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from jaxdbg.jax_internals.config import region_state
+from jaxdbg.jax_internals.neutral import put_to_neutral, put_to_neutral_for_outputs
 from jaxdbg.jax_internals.requirements import missing, private
 
 _CALL_IMPL = private("jax._src.pjit._pjit_call_impl", "interpose")
 _CALL_IMPL_PYTHON = private("jax._src.pjit._pjit_call_impl_python", "interpose")
 _COMPILED_CALL = private("jax._src.stages.Compiled.__call__", "aot")
+_LOOK_FOR_BAD = private(
+    "jax._src.dispatch.check_special",
+    "contexts",
+    "jax.debug_nans() does not look at calls of a region with checks in them",
+)
 
 
 class Invocation:
@@ -39,9 +45,30 @@ class Invocation:
         self.params = params
         self.error: BaseException | None = None
 
-    def execute(self, args: tuple[Any, ...], **changed: Any) -> list[Any]:
-        """Runs the call as JAX would, with some of its parameters changed."""
-        params = {**self.params, **changed} if changed else self.params
+    def execute(self, args: tuple[Any, ...]) -> list[Any]:
+        """Runs the call as JAX would."""
+        self._answer = outs = self._run(args, self.params)
+        return outs
+
+    def execute_changed(
+        self, args: tuple[Any, ...], changed: dict[str, Any], users: slice
+    ) -> list[Any]:
+        """Runs the call with some of its parameters changed.
+
+        Arguments:
+            users: which of the outputs are the user's: those that JAX looks at, where
+                it is to look for NaN.
+        """
+        undo = put_to_neutral_for_outputs()
+        try:
+            outs = self._run(args, {**self.params, **changed})
+        finally:
+            undo.close()
+        self._look_for_bad(outs[users])
+        return outs
+
+    def _run(self, args: tuple[Any, ...], params: dict[str, Any]) -> list[Any]:
+        self._answer = None
         try:
             # What JAX does with a jit that it meets while it evaluates: this finds the
             # fast path again, and costs a tenth of the way through Python.
@@ -50,8 +77,19 @@ class Invocation:
         except BaseException as error:
             self.error = error
             raise
-        self._answer = None if changed else outs
         return outs
+
+    def _look_for_bad(self, outs: list[Any]) -> None:
+        """What JAX does after a call under `jax.debug_nans` and `jax.debug_infs`."""
+        if _LOOK_FOR_BAD.absent:
+            return
+        shards = (getattr(out, "addressable_shards", ()) for out in outs)
+        arrays = [shard.data for of_one in shards for shard in of_one]
+        try:
+            _LOOK_FOR_BAD.get()(f"jit({self.params['name']})", arrays)
+        except BaseException as error:
+            self.error = error
+            raise
 
     def answer(self) -> list[Any]:
         """What the plain program gives for this call; runs it where it did not run."""
@@ -79,7 +117,16 @@ _here = _Here()
 
 
 def our_own_work() -> contextlib.AbstractContextManager[None]:
-    """What runs inside is jaxdbg's own use of JAX: neither checked nor counted."""
+    """What runs inside is jaxdbg's own use of JAX.
+
+    It is neither checked nor counted, and what the user has set for their program
+    (`jax.no_tracing`, `jax.transfer_guard`) does not concern it.
+    """
+    return _OurOwnWork()
+
+
+def unheard() -> contextlib.AbstractContextManager[None]:
+    """What runs inside is neither checked nor counted; the user's settings hold."""
     return _Running(ours=1)
 
 
@@ -109,6 +156,24 @@ class _Running:
         _here.ours -= self._ours
         _here.running -= 1
         self._state.set_local(self._before)
+
+
+class _OurOwnWork(_Running):
+    """See `our_own_work`."""
+
+    __slots__ = ("_undo",)
+
+    def __init__(self) -> None:
+        super().__init__(ours=1)
+
+    def __enter__(self) -> None:
+        self._undo = put_to_neutral()
+        super().__enter__()
+
+    def __exit__(self, *_: object) -> None:
+        super().__exit__()
+        if self._undo is not None:
+            self._undo.close()
 
 
 @contextlib.contextmanager

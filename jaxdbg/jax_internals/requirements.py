@@ -38,6 +38,10 @@ CAPABILITIES = {
         "jitted calls and eager ops are checked",
         "jitted calls are not seen: nothing is checked",
     ),
+    "contexts": Capability(
+        "a region is left alone by jax.no_tracing() and jax.debug_nans()",
+        "jax.no_tracing() and jax.debug_nans() may act otherwise in a region",
+    ),
     "aot": Capability("AOT-compiled calls are checked", "AOT calls are not checked"),
     "phases": Capability(
         "lowerings and compilations are counted",

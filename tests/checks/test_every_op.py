@@ -27,10 +27,10 @@ def test_every_operation_is_marked(name):
     function, args, *_ = MARKED[name]
     made = every_op.instrument(jax.make_jaxpr(function)(*args))
     *_, marks = jax.jit(jaxpr_as_fun(made.jaxpr))(*args)
-    assert np.isnan(marks).any()
+    assert np.any(marks)
     good = [np.ones_like(a) * (np.eye(2) if np.ndim(a) == 2 else 1) for a in args]
     *outs, marks = jaxpr_as_fun(made.jaxpr)(*[a.astype(F32) for a in good])
-    assert not np.isnan(marks).any()
+    assert not np.any(marks)
     expected = jax.tree.leaves(function(*[a.astype(F32) for a in good]))
     np.testing.assert_allclose(outs[0], expected[0], rtol=1e-6)
 
@@ -42,6 +42,6 @@ def test_marks_of_branches_and_loops():
 
     made = every_op.instrument(jax.make_jaxpr(function)(F32(1)))
     run = jax.jit(jaxpr_as_fun(made.jaxpr))
-    positive, negative = (np.isnan(run(F32(v))[-1]).sum() for v in (1, -1))
+    positive, negative = (np.sum(run(F32(v))[-1]) for v in (1, -1))
     assert positive == 2  # the division, and the sum with it
     assert negative == 4  # the same, and the logarithm and its product with 0

@@ -22,7 +22,6 @@ from types import FrameType
 from typing import Any
 
 import chex
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental import checkify
@@ -234,14 +233,10 @@ def _unmock_check() -> None:
 @contextlib.contextmanager
 def _scalar_assertion(name: str, predicate: Callable[..., Any]) -> Iterator[None]:
     # The user may hold the function under any name (`from chex import ...`), so the
-    # function itself changes: the two cells its wrapper looks its work up in.
-    function = getattr(chex, name)
-    inside = cells(function)
-    on_host, traced = inside["host_assertion_fn"], inside["jittable_assert_fn"]
-    plain = on_host.cell_contents, traced.cell_contents
-
-    def host(*args: Any, **kwargs: Any) -> None:
-        plain[0](*map(_scalar, args), **{k: _scalar(v) for k, v in kwargs.items()})
+    # function itself changes: the cell its wrapper looks up what it does in traced
+    # code. Outside of it, it refuses arrays, as without a region.
+    traced = cells(getattr(chex, name))["jittable_assert_fn"]
+    plain = traced.cell_contents
 
     def jittable(x: Any, *args: Any, **kwargs: Any) -> Any:
         if np.shape(x) != ():
@@ -255,11 +250,11 @@ def _scalar_assertion(name: str, predicate: Callable[..., Any]) -> Iterator[None
         _CHECK.get()(passed, text, x=jnp.asarray(x))
         return passed
 
-    on_host.cell_contents, traced.cell_contents = host, jittable
+    traced.cell_contents = jittable
     try:
         yield
     finally:
-        on_host.cell_contents, traced.cell_contents = plain
+        traced.cell_contents = plain
 
 
 def _message(name: str, text: str) -> str:
@@ -279,10 +274,3 @@ def _wanted(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
         return f"The argument must be {word or 'a number'}"
     given = dict(zip(("min_", "max_"), args, strict=False)) | kwargs
     return f"The argument must be in [{given.get('min_')}, {given.get('max_')}]"
-
-
-def _scalar(value: Any) -> Any:
-    array = isinstance(value, jax.Array | np.ndarray | np.generic)
-    if array and not isinstance(value, jax.core.Tracer) and np.shape(value) == ():
-        return value.item()
-    return value

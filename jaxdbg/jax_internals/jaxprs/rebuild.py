@@ -12,7 +12,7 @@ from jaxdbg.jax_internals.jaxprs.higher_order import Loop
 from jaxdbg.jax_internals.names import jaxpr_as_fun
 
 Step = Callable[[list[Any]], tuple[list[Any], Any]]
-"""From the inputs of a step to its outputs, and a term of the total."""
+"""From the inputs of a step to its outputs, and flags."""
 
 
 def rebuilt_cond(
@@ -26,13 +26,13 @@ def rebuilt_cond(
 def rebuilt_loop(
     loop: Loop, ins: Sequence[Any], step: Step, start: Any
 ) -> tuple[list[Any], Any]:
-    """The results of a loop with another step, and a total over its iterations.
+    """The results of a loop with another step, and its flags of any iteration.
 
     Arguments:
         loop: its structure.
         ins: the operands of the equation.
         step: what is done in place of its step.
-        start: the total before the first iteration.
+        start: the flags before the first iteration.
     """
     rebuild = _scan if loop.test is None else _while
     return rebuild(loop, ins, step, start)
@@ -44,11 +44,11 @@ def _scan(
     _, consts, carry, xs = loop.operands(ins)
 
     def body(state: Any, x: Any) -> Any:
-        carried, total = state
-        outs, term = step([*consts, *carried, *x])
-        return (outs[: loop.n_carry], total + term), outs[loop.n_carry :]
+        carried, flags = state
+        outs, more = step([*consts, *carried, *x])
+        return (outs[: loop.n_carry], flags | more), outs[loop.n_carry :]
 
-    (carried, total), ys = jax.lax.scan(
+    (carried, flags), ys = jax.lax.scan(
         body,
         (carry, start),
         xs,
@@ -56,7 +56,7 @@ def _scan(
         reverse=loop.reverse,
         unroll=loop.unroll,
     )
-    return [*carried, *ys], total
+    return [*carried, *ys], flags
 
 
 def _while(
@@ -69,13 +69,13 @@ def _while(
         return test(*test_consts, *state[0]).any()
 
     def body(state: Any) -> Any:
-        carried, total = state
+        carried, flags = state
         still = test(*test_consts, *carried)
-        outs, term = step([*consts, *carried])
-        return still_running(still, outs, carried), total + term
+        outs, more = step([*consts, *carried])
+        return still_running(still, outs, carried), flags | more
 
-    carried, total = jax.lax.while_loop(running, body, (carry, start))
-    return list(carried), total
+    carried, flags = jax.lax.while_loop(running, body, (carry, start))
+    return list(carried), flags
 
 
 def while_test(loop: Loop) -> Callable[..., Any]:
