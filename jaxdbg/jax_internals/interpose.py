@@ -47,7 +47,7 @@ class Invocation:
 
     def execute(self, args: tuple[Any, ...]) -> list[Any]:
         """Runs the call as JAX would."""
-        self._answer = outs = self._run(args, self.params)
+        self._answer = outs = self.run_with(args, self.params)
         return outs
 
     def execute_changed(
@@ -61,13 +61,14 @@ class Invocation:
         """
         undo = put_to_neutral_for_outputs()
         try:
-            outs = self._run(args, {**self.params, **changed})
+            outs = self.run_with(args, {**self.params, **changed})
         finally:
             undo.close()
         self._look_for_bad(outs[users])
         return outs
 
-    def _run(self, args: tuple[Any, ...], params: dict[str, Any]) -> list[Any]:
+    def run_with(self, args: tuple[Any, ...], params: dict[str, Any]) -> list[Any]:
+        """Runs a call with these parameters as JAX would."""
         self._answer = None
         try:
             # What JAX does with a jit that it meets while it evaluates: this finds the

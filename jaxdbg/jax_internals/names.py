@@ -57,6 +57,11 @@ _HIDE = private(
     "reasons",
     "a frame of jaxdbg shows in tracebacks",
 )
+_HIDE_FROM_LINES = private(
+    "jax._src.source_info_util.register_exclusion",
+    "reasons",
+    "jax.explain_cache_misses() names a line of jaxdbg",
+)
 
 
 def is_jax_file(path: str) -> bool:
@@ -69,9 +74,11 @@ _JAX = os.path.dirname(jax.__file__) + os.sep
 
 @functools.cache
 def hide_from_tracebacks() -> None:
-    """JAX leaves frames of jaxdbg out of the tracebacks it shows, as its own."""
-    if not _HIDE.absent:
-        _HIDE.get()(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    """JAX leaves frames of jaxdbg out of what it shows of a stack, as its own."""
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    for hide in (_HIDE, _HIDE_FROM_LINES):
+        if not hide.absent:
+            hide.get()(package + os.sep)
 
 
 def jax_version() -> str:

@@ -246,7 +246,7 @@ def _meaning() -> dict[CodeType, Seen | str]:
     )
     known: dict[CodeType, Seen | str]
     known = {code: seen for one, seen in looked_for for code in one.codes()}
-    return known | {Invocation.execute.__code__: Seen.DERIVING}
+    return known | {Invocation.run_with.__code__: Seen.DERIVING}
 
 
 def _stack(
