@@ -34,6 +34,8 @@ import jaxdbg
 from jaxdbg.jax_internals import neutral
 from jaxdbg.jax_internals.interpose import our_own_work
 
+JAX_0_9 = jax.__version_info__ < (0, 10)
+
 Context = Callable[[], AbstractContextManager[Any]]
 
 
@@ -79,7 +81,7 @@ CONTEXTS: dict[str, Context] = {
     ),
     "jax.set_mesh": lambda: jax.set_mesh(_mesh()),
     "jax.sharding.Mesh": _mesh,
-    "jax.sharding.no_collectives": lambda: jax.sharding.no_collectives(("x",)),
+    "jax.sharding.no_collectives": lambda: jax.sharding.no_collectives({"x"}),
     "jax.softmax_custom_jvp": lambda: jax.softmax_custom_jvp(False),
     "jax.thread_guard": lambda: jax.thread_guard(True),
     "jax.threefry_partitionable": lambda: jax.threefry_partitionable(False),
@@ -425,7 +427,7 @@ def test_a_region_is_as_if_it_were_not_there(name, program, option, capfd):
     if not _is_there(name):
         pytest.skip(f"this JAX has no {name}")
     context = CONTEXTS[name]
-    if program not in QUICK:
+    if program not in QUICK or name == "jax.log_compiles":
         seen(program, context())  # so that what it does eagerly is compiled
         capfd.readouterr()
     plain = seen(program, context())
@@ -445,20 +447,34 @@ def test_a_region_is_as_if_it_were_not_there(name, program, option, capfd):
         assert region.report.findings
     elif program is not thrown_away and name != "jax.disable_jit":
         assert not region.report.findings
-        assert checked.traces == plain.traces
+        if not (JAX_0_9 and name == "jax.debug_key_reuse"):
+            # There what is on the fast path is not traced again for this setting.
+            assert checked.traces == plain.traces
+    assert not _logged_more(checked, plain, option)
+    assert not plain.logged - checked.logged
+    if name == "jax.log_compiles" and program is not chexified:
+        _assert_counted(region.report, checked.logged)
+
+
+def _logged_more(checked: Seen, plain: Seen, option: str) -> Counter[str]:
+    """What is logged in a region alone, and for no reason."""
     more = checked.logged - plain.logged
     if option == "every_op":
         # The program with flags is the user's function, compiled once more.
         more = Counter(t for t in more if not _compilation(t))
-    assert not more
-    assert not plain.logged - checked.logged
-    if name == "jax.log_compiles" and program is not chexified:
-        said = {
-            "Finished tracing step for": region.report.traces,
-            "Finished XLA compilation of jit(step)": region.report.compiles,
-        }
-        for text, counts in said.items():
-            times = sum(n for t, n in checked.logged.items() if t.startswith(text))
+    if JAX_0_9:
+        # There each call off the fast path logs a trace, be it found in a cache.
+        more = Counter(t for t in more if not t.startswith("Finished tracing"))
+    return more
+
+
+def _assert_counted(report: jaxdbg.Report, logged: Counter[str]) -> None:
+    for text, counts in (
+        ("Finished tracing step for", report.traces),
+        ("Finished XLA compilation of jit(step)", report.compiles),
+    ):
+        if not (JAX_0_9 and "tracing" in text):
+            times = sum(n for t, n in logged.items() if t.startswith(text))
             assert counts.get("step", 0) == times
 
 
