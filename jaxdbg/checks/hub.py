@@ -120,7 +120,7 @@ class Hub:
                     region.session.unchecked(lost.lost, calls=0)
             if not missing("interpose"):
                 hooks.enter_context(interpose.interposed(self))
-                hooks.enter_context(no_tracing.refused_as_plain())
+                hooks.enter_context(no_tracing.refused_as_plain(has_checks))
             hooks.enter_context(recorder().running(self))
             hooks.enter_context(live_assertions(self._chex))
             self._hooks = hooks.pop_all()

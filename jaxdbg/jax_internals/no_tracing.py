@@ -14,7 +14,6 @@ from typing import Any
 
 import jax
 
-from jaxdbg.jax_internals.chex.under_vmap import has_checks
 from jaxdbg.jax_internals.config import region_state
 from jaxdbg.jax_internals.interpose import unheard
 from jaxdbg.jax_internals.requirements import private
@@ -36,13 +35,18 @@ _INFER = private("jax._src.pjit._infer_params", "contexts", _LOST, since="0.10")
 
 
 @contextlib.contextmanager
-def refused_as_plain() -> Iterator[None]:
-    """While open, `jax.no_tracing()` lets calls pass whose trace is known."""
+def refused_as_plain(has_checks: Callable[[Any], bool]) -> Iterator[None]:
+    """While open, `jax.no_tracing()` lets calls pass whose trace is known.
+
+    Arguments:
+        has_checks: whether a jaxpr has the effects of checks, which the plain program
+            has not.
+    """
     if any(o.absent for o in (_NO_TRACING, _IS_CLEAN, _CACHE_MISS, _TRACE_FOR_JIT)):
         yield
         return
     plain = _NO_TRACING.get()
-    _NO_TRACING.put(_NoTracing(plain))
+    _NO_TRACING.put(_NoTracing(plain, has_checks))
     try:
         yield
     finally:
@@ -52,13 +56,18 @@ def refused_as_plain() -> Iterator[None]:
 class _NoTracing:
     """JAX's setting, with another answer for calls that are off the fast path."""
 
-    def __init__(self, plain: Any):
+    def __init__(self, plain: Any, has_checks: Callable[[Any], bool]):
         self._plain = plain
+        self._has_checks = has_checks
 
     @property
     def value(self) -> bool:
         refused: bool = self._plain.value
-        return refused and not _is_only_off_the_fast_path(sys._getframe(1))
+        if not refused:
+            return False
+        jaxpr = _trace_at_hand(sys._getframe(1))
+        # What has effects never gets on the fast path.
+        return jaxpr is None or bool(jaxpr.effects and not self._has_checks(jaxpr))
 
     def __call__(self, *args: Any) -> Any:
         return self._plain(*args)
@@ -67,21 +76,19 @@ class _NoTracing:
         return getattr(self._plain, name)
 
 
-def _is_only_off_the_fast_path(frame: FrameType) -> bool:
-    """Whether a call misses JAX's fast path only since it is made in a region."""
+def _trace_at_hand(frame: FrameType) -> Any:
+    """The jaxpr of a call that misses JAX's fast path only since it is in a region."""
     if frame.f_code not in _CACHE_MISS.codes() or not region_state().value:
-        return False
+        return None
     call = _CACHE_MISS.variables_in(frame) or {}
     leaves = jax.tree.leaves((call["args"], call["kwargs"]))
     if not _IS_CLEAN.get()() or any(isinstance(x, jax.core.Tracer) for x in leaves):
-        return False
+        return None
     infer: Callable[..., Any] = (_TRACE_FOR_JIT if _INFER.absent else _INFER).get()
     try:
         with unheard():  # a trace would be refused
-            jaxpr = traced_jaxpr(
+            return traced_jaxpr(
                 infer(call["fun"], call["jit_info"], call["args"], call["kwargs"])
             )
-    except Exception:
-        return False
-    # What has effects never gets on the fast path.
-    return jaxpr is not None and (not jaxpr.effects or has_checks(jaxpr))
+    except Exception:  # it is refused, or cannot be called so
+        return None
