@@ -60,7 +60,9 @@ def copied_at(arrays: Sequence[Any], which: Sequence[int]) -> tuple[Any, ...]:
 def _copied_alone(a: Any) -> Any:
     """A copy of an array that is copied by itself; None for one that is not."""
     if _is_small(a):
-        return _copy_small(a)
+        copy = _copy_small(a)
+        # What is not committed to its device is copied to the default one by jit.
+        return copy if copy.sharding == a.sharding else None
     return _copied_by_shard(a) if spans_processes(a) else None
 
 

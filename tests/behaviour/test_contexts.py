@@ -443,8 +443,9 @@ def test_a_region_is_as_if_it_were_not_there(name, program, option, capfd):
         assert checked.outcome == plain.outcome
         assert capfd.readouterr().out == printed
     raised = not plain.outcome.startswith("[")
-    if program in BAD and not raised:
-        assert region.report.findings
+    if program in BAD:
+        # JAX's own search for a NaN is eager code, whose operations are checked.
+        assert region.report.findings or raised
     elif program is not thrown_away and name != "jax.disable_jit":
         assert not region.report.findings
         if not (JAX_0_9 and name == "jax.debug_key_reuse"):
