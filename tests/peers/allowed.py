@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from tests.peers.compare import Difference
+from tests.peers.suites import PACKAGES
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ ALLOWED: tuple[Allowed, ...] = (
         "That the two are the same only the C++ cache knows, as above.",
     ),
     Allowed(
-        "chex/_src/asserts_chexify_test.py::*::test_log_abs_fn_*_thread",
+        "chex/_src/asserts_chexify_test.py::*::test_log_abs_fn_*",
         "outcome",
         "A value assertion in traced code that is not chexified is refused by chex, "
         "and is live in a region: `RuntimeError` is not raised.",
@@ -79,29 +80,11 @@ ALLOWED: tuple[Allowed, ...] = (
         "The function returns the NaN that the test asks for: the diagnosis traces it "
         "afresh to find the line.",
     ),
-    # Faults of a region, to be mended.
-    Allowed(
-        "chex/_src/asserts_chexify_test.py::*::test_log_abs_fn_*_main",
-        "outcome",
-        "Fault: under `jax.checking_leaks` a chex assertion in jit is a leak.",
-        says="*IndexError: list index out of range*",
-    ),
+    # A fault of a region, to be mended.
     Allowed(
         "chex/_src/asserts_test.py::ScalarAssertTest::test_scalar",
         "outcome",
         "Fault: an eager `chex.assert_scalar` accepts an array of no dimension.",
-    ),
-    Allowed(
-        "chex/_src/fake_test.py::*_fake_jit",
-        "phases",
-        "Fault: a region keeps functions alive, so that an equal one that eager "
-        "`shard_map` makes is not compiled again.",
-    ),
-    Allowed(
-        "distrax/*",
-        "phases",
-        "The same fault, with `jax.eval_shape` of a bound method.",
-        says="fewer traces in Python: *",
     ),
 )
 
@@ -129,10 +112,20 @@ def not_needed(
     return [
         entry
         for entry in allowed
-        if all_ran or "*" not in entry.tests
+        if _can_be_judged(entry, ran, all_ran)
         if any(entry.fits(test, mode) for test, mode in ran)
         if not any(entry.allows(d) for d in found)
     ]
+
+
+def _can_be_judged(
+    entry: Allowed, ran: Collection[tuple[str, str]], all_ran: bool
+) -> bool:
+    if "*" not in entry.tests:
+        return True
+    suites = {test.partition("/")[0] for test, _ in ran}
+    of_all = entry.tests.startswith("*")  # one package may not need it
+    return all_ran and (not of_all or suites >= set(PACKAGES))
 
 
 def without_reason(allowed: Collection[Allowed] = ALLOWED) -> list[Allowed]:
