@@ -26,7 +26,7 @@ LOOKS_FOR_BAD: dict[str, object] = {
 NEUTRAL: dict[str, object] = {
     **LOOKS_FOR_BAD,
     "eager_constant_folding": False,
-    "jax_captured_constants_warn_bytes": -1,
+    "jax_captured_constants_warn_bytes": 2_000_000_000,
     "jax_check_tracer_leaks": False,
     "jax_debug_key_reuse": False,
     "jax_disable_jit": False,
@@ -45,7 +45,7 @@ NEUTRAL: dict[str, object] = {
     "jax_numpy_rank_promotion": "allow",
     "jax_raise_persistent_cache_errors": False,
 }
-"""By name of a setting, the value that it has for work of ours."""
+"""By name of a setting, the value that it has for work of ours: JAX's default."""
 
 GUARDS = (
     "jax_transfer_guard_device_to_device",
