@@ -67,7 +67,7 @@ class Finding:
 
         The results of a failing call are not used, so the user's model holds other
         arrays, the last good ones. The bad results of the region that failed last are
-        kept beside, up to 256 MiB, until a later checked region calls a jitted
+        kept beside, up to 256 MB, until a later checked region calls a jitted
         function; what they held is in `outputs` for good.
 
         Arguments:

@@ -36,12 +36,12 @@ def _mark(report: Report) -> str:
 
 def _calls(report: Report) -> str:
     if report.unchecked:
-        return f"{unchecked(report)}: {_reasons(report.unchecked)}"
+        return f"{_unchecked(report)}: {_reasons(report.unchecked)}"
     eager = f" and {count(report.eager_ops, 'eager op')}" if report.eager_ops else ""
     return f"{count(report.calls, 'call')}{eager} checked"
 
 
-def unchecked(report: Report) -> str:
+def _unchecked(report: Report) -> str:
     """`3 of 6 calls were not checked`; empty where all were."""
     left_out, calls = sum(report.unchecked.values()), report.calls + report.eager_ops
     if left_out:

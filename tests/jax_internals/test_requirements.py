@@ -269,7 +269,7 @@ def test_a_computation_that_fails_late_is_not_ours(monkeypatch):
     def failed(out):
         raise RuntimeError("the device is gone")
 
-    monkeypatch.setattr("jaxdbg.checks.checker._wait", failed)
+    monkeypatch.setattr("jaxdbg.checks.checker._is_there", failed)
     with jaxdbg.checked() as region:
         jax.jit(lambda x: x + 1)(1.0)
     assert region.report.notices == ()

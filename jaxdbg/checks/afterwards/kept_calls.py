@@ -42,7 +42,7 @@ MORE = 1 << 26
 MANY = 16
 """How many failing calls are kept at most."""
 
-OUTPUTS = 1 << 28
+OUTPUTS = 256_000_000
 """Bytes that are kept of bad results."""
 
 

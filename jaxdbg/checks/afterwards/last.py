@@ -77,7 +77,7 @@ def bad_output(
 
     The results of a failing call are not used, so the user's model holds the last good
     ones. The bad ones are kept beside, until a later checked region calls a jitted
-    function: 256 MiB of a region, at most.
+    function: 256 MB of a region, at most.
 
         jaxdbg.bad_output("model.conv1.kernel")[0, 0]
 

@@ -205,7 +205,7 @@ def test_there_is_room_for_so_many_bytes(monkeypatch: pytest.MonkeyPatch) -> Non
         finding.output(W)
     assert str(caught.value).startswith(
         f"{W} (32 kB), as call 2 of step gave it, is not kept: of the bad results of a "
-        "region 0 MiB are, the worst leaf first."
+        "region 32 kB are, the worst leaf first."
     )
 
 

@@ -350,7 +350,7 @@ def test_magic(shell: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert all(np.isfinite(v).all() for v in values(model, opt))
     shell.run_cell("%rewind --forget")
     assert re.fullmatch(
-        r"forgot the inputs of failing calls: [\d,]+ bytes\n", capsys.readouterr().out
+        r"forgot the inputs of failing calls: [\d.]+ kB\n", capsys.readouterr().out
     )
     result = shell.run_cell("%rewind")
     assert type(result.error_in_exec).__name__ == "UsageError"
