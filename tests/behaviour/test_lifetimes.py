@@ -226,6 +226,12 @@ CAPTURES = {
 }
 
 
+def _settle(results):
+    """Waits until `--async` holds no call: until then it holds its inputs."""
+    jax.block_until_ready(results)
+    jaxdbg.block_until_checked()
+
+
 @functools.cache
 def _alive_in_the_plain_program(use):
     use(jnp.ones(1000))  # what JAX compiles for itself
@@ -241,6 +247,7 @@ def _alive(use):
         for i in range(2):
             array = jnp.ones(1000) + i
             results = jax.tree.leaves(use(array))
+            _settle(results)
             references.append(weakref.ref(array))
             references += [weakref.ref(r) for r in results if isinstance(r, jax.Array)]
             del array, results
@@ -275,7 +282,7 @@ def _executables():
     client = jax.devices()[0].client
     gc.collect()
     before = len(client.live_executables())
-    function(1, 2).block_until_ready()
+    _settle(function(1, 2))
     gc.collect()
     called = len(client.live_executables())
     function.clear_cache()
@@ -306,6 +313,7 @@ def test_a_thousand_fresh_functions_leave_nothing(mode):
             else:
                 jax.jit(fun)(1.0)
             references += [weakref.ref(array), weakref.ref(fun)]
+        _settle(())
         del array, fun
         gc.collect()
         assert not any(reference() for reference in references)
@@ -429,6 +437,6 @@ def test_what_the_user_deletes_dies_where_frames_are_read(mode):
     with mode():
         array = jnp.ones(1000)
         reference = weakref.ref(array)
-        jax.jit(lambda x: x + 1)(array)
+        _settle(jax.jit(lambda x: x + 1)(array))
         del array
         assert reference() is None
