@@ -641,6 +641,8 @@ def test_an_argument_of_a_partial_jit_of_nnx_has_its_own_name(keywords: bool) ->
 
 def test_a_variable_of_a_partial_jit_of_nnx_that_nobody_holds() -> None:
     partial_step()  # or flax is too old
+    if not hasattr(nnx.transforms.compilation, "SimpleJitPartialWrapped"):
+        pytest.skip("flax before 0.12.8 passes `scale.leaves[0]`, and so it is named")
     nets = [nnx.Linear(2, 2, rngs=nnx.Rngs(0)), nnx.Param(jnp.full(2, jnp.nan))]
     with pytest.raises(jaxdbg.NonFiniteError) as caught, jaxdbg.checked():
         nnx.jit_partial(
