@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxdbg.jax_internals.arrays import Host
 from jaxdbg.jax_internals.interpose import our_own_work
 from jaxdbg.trees import finiteness, statistics
-from jaxdbg.trees.finiteness import Host
 from jaxdbg.trees.pictures import MAX_TILES, picture
 from jaxdbg.views.panel.columns import column
 

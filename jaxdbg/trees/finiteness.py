@@ -28,10 +28,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdbg.jax_internals.arrays import REF, Host
 from jaxdbg.jax_internals.processes import are_several
 from jaxdbg.trees.copies import is_gone
 
-Host = np.ndarray[Any, np.dtype[Any]]
 Test = Callable[[Host], bool]
 
 _BLOCK = 1 << 19
@@ -235,7 +235,6 @@ def _is_whole_here(sharding: Any) -> bool:
     return bool(on_cpu and sharding.is_fully_replicated)
 
 
-REF: Any = getattr(jax, "Ref", ())
 _ARRAY: Any = jax.Array  # is_ready() is documented, but missing in the class
 
 

@@ -16,8 +16,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdbg.jax_internals.arrays import Host
 from jaxdbg.trees import finiteness
-from jaxdbg.trees.finiteness import Host
 
 BLOCK = 1 << 15
 """Elements measured at once: what is made of them stays in the L2 cache."""

@@ -24,9 +24,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdbg.jax_internals.arrays import has_non_finite
+from jaxdbg.jax_internals.arrays import Host, has_non_finite
 from jaxdbg.trees import finiteness
-from jaxdbg.trees.finiteness import Host
 from jaxdbg.trees.measuring import (
     BLOCK,
     Gauge,

@@ -33,11 +33,6 @@ def last_report() -> Report | None:
     return _last
 
 
-def last_failing_report() -> Report | None:
-    """The report of the region that ended last with a finding, or None."""
-    return _last_failing
-
-
 def findings() -> tuple[Finding, ...]:
     """The findings of the region that failed last."""
     return _last_failing.findings if _last_failing is not None else ()
