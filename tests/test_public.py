@@ -38,6 +38,7 @@ def test_a_name_that_is_not_public_is_found() -> None:
     assert hidden(doc) == ["jaxdbg.recorder.start", "jaxdbg.Report.saved"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "call",
     ["jaxdbg.compilations()", "jaxdbg.record_compilations()"],
@@ -48,7 +49,7 @@ def test_calls_of_docstrings_run_in_a_fresh_interpreter(call: str) -> None:
 
 
 def test_each_call_of_a_docstring_is_among_these() -> None:
-    (mark,) = test_calls_of_docstrings_run_in_a_fresh_interpreter.pytestmark
+    mark, _ = test_calls_of_docstrings_run_in_a_fresh_interpreter.pytestmark
     assert {call for doc in docstrings() for call in calls(doc)} == set(mark.args[1])
 
 

@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import functools
 import gc
+import itertools
 import weakref
 
 import chex
@@ -22,6 +23,7 @@ from jaxdbg.checks.calls import earlier_calls
 from jaxdbg.checks.calls.call import Call
 from jaxdbg.checks.checker import MAX_PENDING
 from jaxdbg.jax_internals.functions import Function
+from tests import quick
 
 MODES = {
     "recorder": jaxdbg.record_compilations,
@@ -34,6 +36,28 @@ MODES = {
 modes = pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
 REGIONS = {name: mode for name, mode in MODES.items() if name != "recorder"}
 in_regions = pytest.mark.parametrize("mode", REGIONS.values(), ids=REGIONS)
+one_quickly = pytest.mark.parametrize(
+    "mode", [quick.row(m, when=n == "record", name=n) for n, m in MODES.items()]
+)
+
+
+def each_in_all_modes(table):
+    """Each row of a table in all modes; quick are those in one, and the first row."""
+    first = next(iter(table))
+    rows = [
+        quick.row(use, mode, when=n == "record" or c == first, name=f"{c}-{n}")
+        for (c, use), (n, mode) in itertools.product(table.items(), MODES.items())
+    ]
+    return pytest.mark.parametrize(("use", "mode"), rows)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def only_what_these_tests_make_is_swept():
+    """A collection takes a second where earlier tests have left much in memory."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @contextlib.contextmanager
@@ -163,8 +187,7 @@ def _in_a_loop(use):
     return results, agent.traces
 
 
-@modes
-@pytest.mark.parametrize("use", FRESH.values(), ids=FRESH)
+@each_in_all_modes(FRESH)
 def test_fresh_equal_callables_are_traced_as_in_the_plain_program(use, mode):
     plain = _in_a_plain_loop(use)
     with mode():
@@ -258,8 +281,7 @@ def _alive(use):
         gc.enable()
 
 
-@modes
-@pytest.mark.parametrize("use", CAPTURES.values(), ids=CAPTURES)
+@each_in_all_modes(CAPTURES)
 def test_what_a_call_takes_makes_and_captures_dies_as_in_the_plain_program(use, mode):
     plain = _alive_in_the_plain_program(use)
     with mode():
@@ -290,7 +312,7 @@ def _executables():
     return called - before, len(client.live_executables()) - before
 
 
-@modes
+@one_quickly
 def test_clear_cache_frees_the_executable(mode):
     with mode():
         _executables()  # what compiles for jaxdbg itself
@@ -301,7 +323,7 @@ def test_clear_cache_frees_the_executable(mode):
 # -- afterwards ----------------------------------------------------------------------
 
 
-@modes
+@one_quickly
 def test_a_thousand_fresh_functions_leave_nothing(mode):
     references = []
     with mode():

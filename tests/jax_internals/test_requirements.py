@@ -25,6 +25,7 @@ from jaxdbg.jax_internals.requirements import (
     Private,
     private,
 )
+from tests import quick
 
 loaded()  # NNX: it declares what is needed of it
 
@@ -186,7 +187,16 @@ NAMES = sorted({r.name for r in DUE})
 PARTS = sorted({(r.name, part) for r in DUE for part in parts(r)})
 
 
-@pytest.mark.parametrize("name", NAMES)
+def _first_of_its_capability(name):
+    capabilities = {r.capability for r in DUE if r.name == name}
+    return any(
+        name == min(r.name for r in DUE if r.capability == c) for c in capabilities
+    )
+
+
+@pytest.mark.parametrize(
+    "name", [quick.row(n, when=_first_of_its_capability(n)) for n in NAMES]
+)
 def test_without_it_the_program_runs_and_says_what_is_lost(without, name):
     without(name)
     runs_and_says([r for r in DUE if r.name == name])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import jax.numpy as jnp
 import optax
 import pytest
@@ -9,6 +11,7 @@ from flax import nnx
 
 import jaxdbg
 from jaxdbg.records import Origin
+from tests import quick
 from tests.programs.origins import BENIGN, PROGRAMS, Program
 
 
@@ -24,11 +27,30 @@ def origin_of(program: Program) -> Origin:
     return raised.value.finding.origin
 
 
-def by_name(program: Program) -> str:
-    return program.name
+LARGE = [
+    "attention_in_float16",
+    "attention_of_flax",
+    "backward_in_a_block",
+    "batch_norm_without_eps",
+    "cast_to_float8",
+    "layer_norm_without_eps",
+    "model_that_was_bad_before",
+    "nested_modules",
+    "recurrent_cell",
+    "remat_of_blocks",
+    "training_of_twelve_blocks",
+]
+"""Programs that take more than a second; `one_of_twelve_blocks` and `scan_over_layers`
+have what these have."""
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=by_name)
+def each(programs: Sequence[Program]) -> pytest.MarkDecorator:
+    """Runs a test for each of some programs."""
+    rows = [quick.row(p, when=p.name not in LARGE, name=p.name) for p in programs]
+    return pytest.mark.parametrize("program", rows)
+
+
+@each(PROGRAMS)
 def test_the_origin_is_the_true_one(program):
     origin = origin_of(program)
     assert origin.verdict == program.verdict
@@ -48,7 +70,7 @@ def test_the_origin_is_the_true_one(program):
     assert origin.cause == program.cause
 
 
-@pytest.mark.parametrize("program", BENIGN, ids=by_name)
+@each(BENIGN)
 def test_what_is_benign_stays_silent(program):
     _built = program.build()
     with jaxdbg.checked(namespace=_built.names) as region:

@@ -27,6 +27,7 @@ from jaxdbg.frameworks.nnx.calls import NnxCall
 from jaxdbg.trees.call_names import input_names, output_names
 from jaxdbg.trees.names import Names, frame_namespaces
 from jaxdbg.trees.paths import element_path
+from tests import quick
 
 # --- the walk -----------------------------------------------------------------------
 
@@ -376,9 +377,13 @@ NNX_MODES: list[dict[str, Any]] = [
     {"graph": False},
     {"graph": False, "donate_argnums": (0, 1)},
 ]
+nnx_modes = pytest.mark.parametrize(
+    "mode",
+    [quick.row(m, when=m in ({}, {"graph": False}), name=str(m)) for m in NNX_MODES],
+)
 
 
-@pytest.mark.parametrize("mode", NNX_MODES, ids=str)
+@nnx_modes
 def test_nnx_jit_with_what_the_user_can_name(mode: dict[str, Any]) -> None:
     net, opt = net_and_optimizer()
     batch = a_batch()
@@ -413,7 +418,7 @@ def check_updates(outputs: list[str], outs: Any, namespace: dict[str, Any]) -> N
     assert checked > 30
 
 
-@pytest.mark.parametrize("mode", NNX_MODES, ids=str)
+@nnx_modes
 def test_nnx_jit_of_what_nobody_else_holds(mode: dict[str, Any]) -> None:
     step = nnx.jit(train_step, **mode)
     call = call_of(lambda: step(*net_and_optimizer(), a_batch(), z=jnp.ones(1)))
@@ -426,7 +431,7 @@ def test_nnx_jit_of_what_nobody_else_holds(mode: dict[str, Any]) -> None:
     assert "train_step(...)[0]" in outputs
 
 
-@pytest.mark.parametrize("mode", NNX_MODES, ids=str)
+@nnx_modes
 def test_nnx_jit_without_frames_or_namespace(mode: dict[str, Any]) -> None:
     net, opt = net_and_optimizer()
     call = call_of(nnx.jit(train_step, **mode), net, opt, a_batch())
