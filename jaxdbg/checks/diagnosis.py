@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 from jaxdbg.checks import failure_messages
@@ -26,13 +26,13 @@ from jaxdbg.jax_internals.jaxprs.site import Site
 from jaxdbg.options import Options
 from jaxdbg.origins import batch_rows, causes, describe
 from jaxdbg.origins.bad_elements import codes_of, first_element, kinds_in
-from jaxdbg.origins.found import Found
+from jaxdbg.origins.found import Birth, Found
 from jaxdbg.origins.location import source_lines, wording
 from jaxdbg.origins.location.where import Context, Where, locate
 from jaxdbg.origins.search.assertions import asserted_values
-from jaxdbg.origins.search.search import first_birth, search
+from jaxdbg.origins.search.search import by_time, first_birth, search
 from jaxdbg.origins.search.time_limit import OutOfTime, TimeLimit
-from jaxdbg.records import Origin, SourceFrame
+from jaxdbg.records import Origin, SourceFrame, Turn
 from jaxdbg.records.finding_kinds import FINDING_KINDS
 from jaxdbg.trees import finiteness
 from jaxdbg.trees.call_names import input_names
@@ -40,6 +40,7 @@ from jaxdbg.trees.copies import is_gone
 from jaxdbg.trees.holder import holder
 from jaxdbg.trees.names import Names
 from jaxdbg.trees.paths import element_path
+from jaxdbg.views.words import KINDS
 
 MAX_BACK = 3
 """Through how many earlier calls a value that came in is followed."""
@@ -147,13 +148,41 @@ def without_jaxpr(case: Case, kinds: Kinds) -> Verdict:
     return _failure(case, describe.not_reproduced(kind, why), kinds)
 
 
+@dataclass(frozen=True, slots=True)
+class _Failing:
+    """An origin that makes a call a failure, and the output it was found by."""
+
+    found: Found
+    output: int
+
+
+def _reached(first: Found, found: Mapping[int, Found]) -> list[int]:
+    """The outputs whose bad elements come from an origin, as far as is known."""
+    return [i for i, o in found.items() if any(map(first.same, (o, *o.also)))]
+
+
 def _failure(
-    case: Case, origin: Origin, kinds: Kinds, follows: bool = False
+    case: Case,
+    origin: Origin,
+    kinds: Kinds,
+    follows: bool = False,
+    reached: Collection[int] = (),
 ) -> Verdict:
+    """The failure of a call.
+
+    Arguments:
+        case: the call.
+        origin: the first origin.
+        kinds: of its bad results.
+        follows: whether it only passed on an earlier failure.
+        reached: the results that the origin has reached; no other is named first.
+    """
     run, written = case.run, len(case.run.outs)
     try:
         paths, results = run.result_names(case.names), run.results
-        bad = bad_of([(paths[i], results[i]) for i in kinds])
+        order = _in_order(run, kinds)
+        of_origin = [n for n, i in enumerate(order) if i in reached]
+        bad = bad_of([(paths[i], results[i]) for i in order], of_origin)
         in_ref = max(kinds) >= written
         call = BadCall(run.call, origin, bad, in_ref, case.options)
         return Verdict(failure_messages.non_finite(call), bad, follows)
@@ -161,6 +190,14 @@ def _failure(
         # What failed is to say where it is, not that it is.
         case.broke(f"naming what {run.call.function.name} gave", error)
         return Verdict(failure_messages.unnamed(run.call, origin), follows=follows)
+
+
+def _in_order(run: Run, outputs: Collection[int]) -> list[int]:
+    """Results in the order in which they are made; those of Refs are the last."""
+    if run.jaxpr is None:
+        return list(outputs)
+    written = [i for i in outputs if i < len(run.outs)]
+    return [*by_time(run.jaxpr, written), *(i for i in outputs if i >= len(run.outs))]
 
 
 class _Diagnosis:
@@ -174,13 +211,20 @@ class _Diagnosis:
     def of_outputs(self, kinds: Kinds) -> Verdict:
         """See `of_outputs` above."""
         found, why = self._searched(kinds)
-        output = self._failing(found)
-        if output is not None:
-            follows = self._only_follows(found[output])
+        failing = self._failing(found)
+        if failing:
+            first = self._first(failing)
+            follows = self._only_follows(first.found)
             if follows and self._case.is_known_to_follow:
                 return Verdict(follows=True)
-            origin = self._origin(found[output], output)
-            return _failure(self._case, origin, kinds, follows)
+            origin = self._origin(first.found, first.output)
+            origin = replace(origin, others=self._others(first, failing))
+            reached = _reached(first.found, found)
+            return _failure(self._case, origin, kinds, follows, reached)
+        return self._in_doubt(kinds, found, why)
+
+    def _in_doubt(self, kinds: Kinds, found: Mapping[int, Found], why: str) -> Verdict:
+        """The verdict where no origin makes the call a failure."""
         doubtful = [i for i in kinds if _is_in_doubt(found.get(i), kinds[i])]
         if not doubtful:
             return NO_FAILURE
@@ -263,7 +307,7 @@ class _Diagnosis:
         try:
             # It ends with the first output that holds what was born, be it a mask.
             while left := [i for i in kinds if i not in found]:
-                if self._failing(found) is not None:
+                if self._failing(found):
                     break
                 seen = {i: run.outs[i] for i in left}
                 found |= search(run.jaxpr, run.args, left, self._time_limit, seen)
@@ -276,16 +320,73 @@ class _Diagnosis:
             self._case.broke("looking for where a value was born", error)
             return found, f"{type(error).__name__}: {error}"
 
-    def _failing(self, found: Mapping[int, Found]) -> int | None:
-        """The output that makes the call a failure, the one that was born first."""
+    def _failing(self, found: Mapping[int, Found]) -> list[_Failing]:
+        """The origins that make the call a failure, each once; those born first."""
         inside = self._case.place.inside
+        each = [_Failing(f, i) for i, o in found.items() for f in (o, *o.also)]
         born = [
-            i
-            for i, f in found.items()
-            if f.verdict == "born" and not causes.is_log_of_nothing(f, inside)
+            f
+            for f in each
+            if f.found.verdict == "born"
+            and not causes.is_log_of_nothing(f.found, inside)
         ]
-        spread = [i for i, f in found.items() if f.verdict == "came in" and f.spread]
-        return next(iter([*born, *spread]), None)
+        spread = [f for f in each if f.found.verdict == "came in" and f.found.spread]
+        distinct: list[_Failing] = []
+        for one in [*born, *spread]:
+            if not any(one.found.same(f.found) for f in distinct):
+                distinct.append(one)
+        return distinct
+
+    def _first(self, failing: Sequence[_Failing]) -> _Failing:
+        """The earliest of some origins; those of the backward pass come after all."""
+        if len(failing) == 1:
+            return failing[0]
+        try:
+            return min(failing, key=self._when)
+        except Exception as error:
+            self._case.broke("looking for the earliest of several births", error)
+            return failing[0]
+
+    def _when(self, one: _Failing) -> tuple[Any, ...]:
+        found = one.found
+        if found.birth is None:
+            return (True,)
+        is_backward = self._located(found.birth.site).direction == "backward"
+        return False, found.candidate, is_backward, found.order
+
+    def _others(self, first: _Failing, failing: Sequence[_Failing]) -> tuple[Turn, ...]:
+        """Further births in their order; with a birth goes that of its derivative."""
+        known = set(self._expressions(first.found))
+        others = []
+        try:
+            for found in sorted((f.found for f in failing), key=lambda f: f.order):
+                written = self._expressions(found)
+                if found.birth is not None and known.isdisjoint(written):
+                    others.append(self._other(found.birth))
+                known.update(written)
+        except Exception as error:
+            # The failure stands without them.
+            self._case.broke("looking for further births", error)
+        return tuple(others)
+
+    def _expressions(self, found: Found) -> list[SourceFrame]:
+        """The user's expression of a birth, and the one that it differentiates."""
+        if found.birth is None:
+            return []
+        where = self._located(found.birth.site)
+        return list(filter(None, (where.source, where.forward_source)))
+
+    def _other(self, birth: Birth) -> Turn:
+        where = self._located(birth.site)
+        return Turn(
+            kind=birth.kind,
+            primitive=str(birth.site.eqn.primitive.name),
+            source=where.source,
+            module=where.module,
+            direction=where.direction,
+            loop=birth.site.loop,
+            text=f"{KINDS[birth.kind]} in `{where.expression}`",
+        )
 
     def _was_good(self) -> bool:
         """Whether all that went into the call was good, as far as it is still there."""
@@ -314,20 +415,12 @@ class _Diagnosis:
     def _case_of_origin(self) -> describe.OriginCase:
         case, run = self._case, self._run
         fails, why_not = self._fails()
-        context = Context(
-            run.jaxpr,
-            run.args,
-            case.place.call,
-            case.names,
-            run.call.function.name,
-            case.broke,
-        )
         return describe.OriginCase(
             jaxpr=run.jaxpr,
             args=run.args,
             inputs=self._inputs,
             outs=run.outs,
-            locate=partial(self._located, context),
+            locate=self._located,
             broke=case.broke,
             fails=fails,
             why_not=why_not,
@@ -336,9 +429,21 @@ class _Diagnosis:
             is_parameter=self._is_parameter,
         )
 
-    def _located(self, context: Context, site: Site) -> Where:
+    @cached_property
+    def _context(self) -> Context:
+        case, run = self._case, self._run
+        return Context(
+            run.jaxpr,
+            run.args,
+            case.place.call,
+            case.names,
+            run.call.function.name,
+            case.broke,
+        )
+
+    def _located(self, site: Site) -> Where:
         """Where an equation is written; for an eager one, where the user called it."""
-        where = locate(site, context)
+        where = locate(site, self._context)
         line = self._case.place.line
         if where.source is not None or line is None:
             return where

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
+import jax
+
 from jaxdbg.jax_internals import fresh_traces
+from jaxdbg.jax_internals.functions import is_user_file
 from jaxdbg.jax_internals.requirements import Private, derived, missing, private
 
 if TYPE_CHECKING:
@@ -130,6 +134,19 @@ def _located(traceback: Any) -> Iterator[tuple[CodeType, Any]]:
     place = _PLACE.get()
     for code, instruction in zip(*traceback.raw_frames(), strict=True):
         yield code, place(code, instruction)
+
+
+def loop_function(eqn: JaxprEqn) -> str:
+    """The function of JAX in whose name the user wrote a loop: `fori_loop`, or empty.
+
+    It makes a scan where the bounds are known, and a while where they are not.
+    """
+    for code, _ in _located(eqn.source_info.traceback):
+        if code is inspect.unwrap(jax.lax.fori_loop).__code__:
+            return "fori_loop"
+        if is_user_file(code.co_filename):
+            break
+    return ""
 
 
 def scopes(eqn: JaxprEqn) -> tuple[str, ...]:

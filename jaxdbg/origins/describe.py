@@ -123,7 +123,13 @@ def describe(found: Found, case: OriginCase, output: int | None = None) -> Origi
         case: the call it is about.
         output: which result of the call was followed; None for a value inside.
     """
-    origin = Origin(found.verdict, found.kind, notes=found.notes, element=found.element)
+    origin = Origin(
+        found.verdict,
+        found.kind,
+        notes=found.notes,
+        element=found.element,
+        candidate=found.candidate,
+    )
     known = _Known(found, case, output, origin)
     steps = [*_steps(found), ("looking for the device", _device)]
     return _taken(steps, known).origin
@@ -283,7 +289,8 @@ def _cause(known: _Known) -> _Known:
 def _with_cause(known: _Known, cause: causes.Cause | None) -> _Known:
     if cause is None:
         return known
-    return known.having(cause=cause.name, advice=cause.advice, likely=cause.likely)
+    likely = cause.likely or known.found.candidate
+    return known.having(cause=cause.name, advice=cause.advice, likely=likely)
 
 
 def _scene(known: _Known) -> Scene:

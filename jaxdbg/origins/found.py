@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from jaxdbg.jax_internals.jaxprs.evaluate import Order
 from jaxdbg.jax_internals.jaxprs.site import Site
 
 Element = tuple[int, ...] | None
@@ -53,6 +54,10 @@ class Found:
         turns: operations at which it became another kind, in order, after the origin.
         output_element: the element of the output it was followed from.
         notes: what is not certain, and why.
+        order: when the operation at the origin was evaluated; empty unless born.
+        candidate: whether the evaluation gave other kinds of bad values than the call:
+            then it may have been born elsewhere.
+        also: other origins of the same output, none made from another, by their order.
     """
 
     verdict: str
@@ -64,3 +69,18 @@ class Found:
     turns: tuple[Birth, ...] = ()
     output_element: Element = None
     notes: tuple[str, ...] = ()
+    order: Order = ()
+    candidate: bool = False
+    also: tuple[Found, ...] = ()
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether it is not just a mask: born, or came in and spread."""
+        return self.verdict == "born" or (self.verdict == "came in" and self.spread)
+
+    def same(self, other: Found) -> bool:
+        """Whether both have one origin, be it in two iterations of a loop."""
+        if self.birth is None or other.birth is None:
+            ends = ((f.verdict, f.argument) for f in (self, other))
+            return len(set(ends)) == 1
+        return self.birth.site.path == other.birth.site.path

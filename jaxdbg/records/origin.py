@@ -45,7 +45,7 @@ class Operand:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """An operation on the way of a bad value where it changed what it is.
+    """An operation on the way of a bad value where it changed what it is, or a birth.
 
     Attributes:
         kind: what it became: "nan", "inf" or "-inf".
@@ -96,8 +96,9 @@ class Origin(ShownAsHtml):
         module: path of the module the operation is in, `model.blocks[2].ln1`.
         direction: "forward", "backward", or empty where there is no telling.
         forward_source: for the backward pass, the forward line it differentiates.
-        loop: the loops around it, from outside in: (kind, iteration from 0, length or
-            None), where kind is "scan", "while" or "for".
+        loop: the loops around it, from outside in: (kind, step, length or None), where
+            kind is "scan", "while" or "fori_loop". Steps count from 0; that of a scan
+            is the index of the data it reads, also where the scan goes from the end.
         branches: branches taken on the way in: (index, how many there are).
         operands: what went into the operation.
         element: index of the first bad element in the operation's result.
@@ -117,6 +118,9 @@ class Origin(ShownAsHtml):
         advice: what to do about it; empty where there is none to give.
         notes: what is not certain, and why.
         headline: which value of which call the story is of, in one line.
+        candidate: whether the compiled program may have made the value elsewhere: its
+            operations, run one by one, give another kind of bad value.
+        others: further births in the call that have nothing to do with this one.
     """
 
     VIEW: ClassVar[str] = "origin"
@@ -150,3 +154,5 @@ class Origin(ShownAsHtml):
     advice: str = ""
     notes: tuple[str, ...] = ()
     headline: str = ""
+    candidate: bool = False
+    others: tuple[Turn, ...] = ()

@@ -14,6 +14,7 @@ from jaxdbg.views.origin_wording import (
     inside,
     magnitudes,
     operand,
+    others,
     turn,
     where,
 )
@@ -39,7 +40,7 @@ def text(origin: Origin) -> str:
     lines += _indented(_facts(origin))
     lines += [f"then {step}" for step in _turns(origin.steps)]
     lines += _made(origin)
-    lines += [*_cause(origin), *_notes(origin)]
+    lines += [*_cause(origin), *_wrapped(others(origin), ""), *_notes(origin)]
     return "\n".join(INDENT + line for line in lines)
 
 

@@ -52,6 +52,7 @@ def sections(origin: Origin) -> list[Section]:
         *_there(origin.made_at),
         Section("likely cause" if origin.likely else "cause", _advice(origin)),
         Section("last calls", _last_calls(origin)),
+        Section("more births", tuple(map(turn, origin.others))),
         Section("reached", tuple(reached.lines(origin.reached))),
         Section("note", origin.notes),
     ]

@@ -9,6 +9,9 @@ from jaxdbg.records.source import path_in_packages
 from jaxdbg.views import words
 from jaxdbg.views.words import KINDS
 
+MAX_OTHERS = 3
+"""How many further births are listed."""
+
 
 def birth(origin: Origin) -> str:
     """`NaN was born in `x / y` at cell 3, line 7`."""
@@ -22,7 +25,19 @@ def birth(origin: Origin) -> str:
         return "where it was born is not known"
     what = f" in {_derivative(origin)}`{origin.expression or origin.primitive}`"
     at = f" at {words.place(origin.source)}" if origin.source else ""
+    if origin.candidate:
+        return f"a candidate, not certain: {kind} was born{what}{at}"
     return f"{kind} was born{what}{at}"
+
+
+def others(origin: Origin) -> str:
+    """`2 more births: NaN in `x / y` at cell 3, line 7; ...`, or empty."""
+    if not origin.others:
+        return ""
+    shown = [turn(other) for other in origin.others[:MAX_OTHERS]]
+    left_out = len(origin.others) - len(shown)
+    shown += [f"and {left_out:,} more"] if left_out else []
+    return f"{words.more(len(origin.others), 'birth')}: {'; '.join(shown)}"
 
 
 def _derivative(origin: Origin) -> str:

@@ -84,6 +84,8 @@ export interface Origin {
   advice: string;
   notes: string[];
   headline: string;
+  candidate: boolean;
+  others: Turn[];
 }
 
 export interface Finding {

@@ -71,7 +71,8 @@ def test_an_inf_and_a_nan():
         return 1 / x, x / x
 
     lines = message(both, np.float32([0, 1])).splitlines()
-    assert lines[0] == "NaN in both(...)[1], from both (call 1 in this region)"
+    assert lines[0] == "Inf in both(...)[0], from both (call 1 in this region)"
+    assert lines[2] == "  also bad: both(...)[1]"
 
 
 def test_a_nan_that_came_of_an_inf():

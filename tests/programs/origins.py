@@ -556,7 +556,7 @@ def while_loop() -> Built:
     return Built(run, (jnp.float32(9.0),))
 
 
-@program("div", loop=(("scan", 4, 10),), cause="division by zero")
+@program("div", loop=(("fori_loop", 4, 10),), cause="division by zero")
 def for_loop() -> Built:
     @jax.jit
     def run(x):

@@ -1,9 +1,9 @@
 """Short programs whose place is hard to say, with the truth beside each of them.
 
 Which of several births is the first, in which step of which loop, which row of the
-batch, what the user calls the operation, and whether the compiled program is known to do
-the same. The bad line is marked with a comment, `# <- origin`; further births that have
-nothing to do with it are marked with names of their own.
+batch, what the user calls the operation, and whether the compiled program is known to
+do the same. The bad line is marked with a comment, `# <- origin`; further births that
+have nothing to do with it are marked with names of their own.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def quiet(build: Callable[[], Built]) -> Callable[[], Built]:
 # -- which birth is the first ---------------------------------------------------------
 
 
-@place(kind="nan", others=("later",), paths=("f(...)['z']", "f(...)['a']"))
+@place(kind="nan", others=("later",), paths=('f(...)["z"]', 'f(...)["a"]'))
 def the_alphabet_is_not_the_order() -> Built:
     @jax.jit
     def f(x):
@@ -98,7 +98,7 @@ def the_alphabet_is_not_the_order() -> Built:
     return Built(f, (f32(1, 2),))
 
 
-@place(kind="-inf", others=("weights",), paths=("f(...)['loss']", "f(...)['w']"))
+@place(kind="-inf", others=("weights",), paths=('f(...)["loss"]', 'f(...)["w"]'))
 def minus_inf_first_and_a_nan_after_it() -> Built:
     @jax.jit
     def f(p, counts):
@@ -146,7 +146,7 @@ def two_terms_of_one_loss() -> Built:
     return Built(loss, (f32(1, -1), f32(-4, 4)))
 
 
-@place(kind="nan", others=(), paths=("f(...)['b']", "f(...)['a']"))
+@place(kind="nan", others=(), paths=('f(...)["b"]', 'f(...)["a"]'))
 def one_birth_that_reaches_two_leaves() -> Built:
     @jax.jit
     def f(x):
@@ -183,7 +183,7 @@ def a_bad_branch_beside_a_good_loss() -> Built:
 
 @place(kind="inf")
 def likelihood_of_a_spread_that_vanished() -> Built:
-    """XLA takes `log(exp(z))` for `z`: only the quotient is bad in the compiled call."""
+    """XLA takes `log(exp(z))` for `z`: only the quotient is bad when compiled."""
 
     @jax.jit
     def nll(z, error):
@@ -370,7 +370,7 @@ def a_batch_of_the_shape_of_a_weight() -> Built:
     return Built(step, (grid(4, 4) + 2, (grid(4, 4) + 2).at[2].set(0)))
 
 
-@place(rows=(("batch['x']", 1),))
+@place(rows=(('batch["x"]', 1),))
 def a_batch_beside_a_tree_of_weights() -> Built:
     @jax.jit
     def step(params, batch):

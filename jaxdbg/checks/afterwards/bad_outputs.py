@@ -41,17 +41,20 @@ class Bad:
     """The bad results of a call.
 
     Attributes:
-        leaves: what each holds, in the order of the results.
+        leaves: what each holds, in the order they are made.
         values: the arrays, or numbers.
+        of_origin: indices of those that come from the origin, where that is known.
     """
 
     leaves: tuple[LeafStats, ...]
     values: tuple[Any, ...]
+    of_origin: tuple[int, ...] = ()
 
     @property
     def order(self) -> list[int]:
         """Their indices, the worst first and the others as they come."""
-        first = min(range(len(self.leaves)), key=lambda i: rank(self.leaves[i]))
+        of_origin = self.of_origin or range(len(self.leaves))
+        first = min(of_origin, key=lambda i: rank(self.leaves[i]))
         return [first, *(i for i in range(len(self.leaves)) if i != first)]
 
     @property
@@ -70,7 +73,7 @@ def rank(leaf: LeafStats) -> int:
     return 0 if leaf.nan else 1 if leaf.posinf else 2
 
 
-def bad_of(results: Sequence[tuple[str, Any]]) -> Bad:
+def bad_of(results: Sequence[tuple[str, Any]], of_origin: Sequence[int] = ()) -> Bad:
     """What some results hold that are known to be bad; each with what it is called."""
     # A Ref is written to again; what it holds now is to be kept.
     values = [value[...] if isinstance(value, REF) else value for _, value in results]
@@ -78,7 +81,7 @@ def bad_of(results: Sequence[tuple[str, Any]]) -> Bad:
         Leaf(path, GROUP, value)
         for (path, _), value in zip(results, values, strict=True)
     ]
-    return Bad(stats_of(leaves), tuple(values))
+    return Bad(stats_of(leaves), tuple(values), tuple(of_origin))
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 `Visitor` evaluates; what it does on the way is for its subclasses to say, as with
 `ast.NodeVisitor`. This one collects what each `checkpoint_name` in a call names, with
-the iterations of the loops around it:
+the steps of the loops around it:
 
     class Named(Visitor[Any]):
         def __init__(self):
@@ -12,7 +12,7 @@ the iterations of the loops around it:
             (value, *_) = outs = super().bind(frame, n, ins)
             eqn = frame.eqns[n]
             if eqn.primitive.name == "name":
-                at = tuple(iteration for _, iteration, _ in frame.loop)
+                at = tuple(step for _, step, _ in frame.loop)
                 self.values[eqn.params["name"], at] = value
             return outs
 
@@ -66,7 +66,8 @@ class Frame:
         order: when.
         outer: the equations it is inside of, from outside in.
         path: for each of these its index, and which of its bodies is entered.
-        loop: (kind, iteration from 0, length or None) of each loop around it.
+        loop: (kind, step, length or None) of each loop around it; the step of a scan is
+            the row it reads, so a scan from the end begins with the last.
         branches: (index taken, how many there are) of each cond around it.
         running: of an iteration of a while, whether it runs; under vmap for each
             element of the batch.
@@ -96,7 +97,7 @@ class Frame:
         """The frame of a body of the equation of this index."""
         loop, branches = self.loop, self.branches
         if isinstance(entered, Loop):
-            loop = (*loop, (entered.kind, iteration, entered.length))
+            loop = (*loop, (entered.kind, entered.row(iteration), entered.length))
         elif isinstance(entered, Cond):
             branches = (*branches, (which, len(entered.bodies)))
         return type(self)(

@@ -21,7 +21,7 @@ class Site:
             index of the equation in it, and which body of that equation is entered
             (the branch of a cond; 0 the condition and 1 the body of a while; else 0).
             The same function traced again has its equation at the same path.
-        loop: (kind, iteration from 0, length or None) of each loop around it.
+        loop: (kind, step, length or None) of each loop around it; see `Origin.loop`.
         branches: (index taken, how many there are) of each cond around it.
     """
 

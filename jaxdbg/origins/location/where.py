@@ -17,7 +17,6 @@ from jaxdbg.frameworks.framework import MODULE
 from jaxdbg.jax_internals import source_info
 from jaxdbg.jax_internals.fresh_traces import FORWARD, RULE, Rules
 from jaxdbg.jax_internals.jaxprs.forms import body
-from jaxdbg.jax_internals.jaxprs.higher_order import Loop, structure
 from jaxdbg.jax_internals.jaxprs.site import Site
 from jaxdbg.jax_internals.requirements import missing
 from jaxdbg.jax_internals.source_info import Frame
@@ -218,11 +217,9 @@ def _with_steps(path: str, site: Site) -> str:
 
 def _steps(site: Site) -> Iterator[tuple[int, int]]:
     """For each scan around a site the row it is at, and how many there are."""
-    around = map(structure, site.outer)
-    loops = [inner for inner in around if isinstance(inner, Loop)]
-    for loop, (_, iteration, length) in zip(loops, site.loop, strict=True):
+    for _, row, length in site.loop:
         if length is not None:
-            yield loop.row(iteration), length
+            yield row, length
 
 
 def _expression(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jaxdbg.jax_internals import source_info
 from jaxdbg.jax_internals.arrays import REF, can_be_non_finite
 from jaxdbg.jax_internals.jaxprs.effects import without_callbacks
 from jaxdbg.jax_internals.jaxprs.evaluate import Frame, Order, Visitor, bind_equation
@@ -24,6 +25,7 @@ from jaxdbg.jax_internals.jaxprs.higher_order import (
     Loop,
     Sharded,
     count,
+    structure,
 )
 from jaxdbg.jax_internals.jaxprs.site import Site
 from jaxdbg.jax_internals.names import is_literal, is_write
@@ -70,7 +72,16 @@ class Run(Frame):
     def site(self, n: int) -> Site:
         """Where the equation of this index is."""
         path = (*self.path, (n, 0))
-        return Site(self.eqns[n], self.outer, path, self.loop, self.branches)
+        return Site(self.eqns[n], self.outer, path, self._loops(), self.branches)
+
+    def _loops(self) -> tuple[tuple[str, int, int | None], ...]:
+        """The loops around it, each of the kind that the user wrote."""
+        around = (e for e in self.outer if isinstance(structure(e), Loop))
+        written = (source_info.loop_function(eqn) for eqn in around)
+        return tuple(
+            (name or kind, step, length)
+            for name, (kind, step, length) in zip(written, self.loop, strict=True)
+        )
 
     def codes(self, atom: Atom) -> Codes | None:
         """The codes of an operand or result."""

@@ -55,6 +55,7 @@ class Evaluated:
         self._call = call
         self._numpy = numpy
         self._root: Run | None = None
+        self._kept: set[Order] = set()
 
     @property
     def root(self) -> Run:
@@ -89,12 +90,17 @@ class Evaluated:
             run = run.inner[n].runs[iteration]
         return run
 
+    def keep(self, births: Sequence[BornElements]) -> None:
+        """Has the operands of some births; those not recorded are evaluated again."""
+        orders = {b.order for b in births if not b.run.records[b.n].whole} - self._kept
+        if orders:
+            self._kept |= orders
+            self._record(keep=self._kept)
+
     def birth(self, born: BornElements, element: tuple[int, ...]) -> Birth:
         """The birth of one element, with operands and result."""
-        run = born.run
-        if not run.records[born.n].whole:
-            self._record(keep={born.order})
-            run = self.run_at(born.order)
+        self.keep([born])
+        run = self.run_at(born.order) if born.order in self._kept else born.run
         record = run.records[born.n]
         eqn, operands = run.eqns[born.n], record.operands
         alone = np.zeros(born.elements.shape, bool)

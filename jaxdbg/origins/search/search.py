@@ -41,13 +41,16 @@ from jaxdbg.origins.search.follow_back import (
     ends_of,
     ends_of_infs,
 )
-from jaxdbg.origins.search.time_limit import TimeLimit
+from jaxdbg.origins.search.time_limit import OutOfTime, TimeLimit
 from jaxdbg.views import words
 
 if TYPE_CHECKING:
     from jaxdbg.jax_internals.types import ClosedJaxpr
 
 _Any = TypeVar("_Any", Found, Found | None)
+
+MAX_ORIGINS = 8
+"""How many origins of one output are looked into."""
 
 
 def search(
@@ -59,8 +62,9 @@ def search(
 ) -> dict[int, Found]:
     """Where the bad values in some outputs of a call come from.
 
-    Outputs are taken one after the other, the one that is made first first, and the
-    search ends with the first that holds a value that was born, or came in and spread.
+    Outputs are taken one after the other, the one that is made first first. After the
+    first that holds a value that was born, or came in and spread, the others are looked
+    at as far as a short time allows.
 
     Arguments:
         jaxpr: the closed jaxpr of the call.
@@ -76,16 +80,22 @@ def search(
     """
     replayable(jaxpr)
     time_limit = time_limit or TimeLimit()
-    first, *rest = _by_time(jaxpr, bad_outputs)
+    first, *rest = by_time(jaxpr, bad_outputs)
     found: dict[int, Found] = {}
-    # The first alone: most often that is enough, and needs but a part of the call.
-    for some in ([first], rest):
-        ways = evaluations(Replay(jaxpr, args, some, time_limit))
-        for i in some:
-            if any(map(_is_failure, found.values())):
-                return found
+
+    def look(outputs: Sequence[int], limit: TimeLimit) -> None:
+        ways = evaluations(Replay(jaxpr, args, outputs, limit))
+        for i in outputs:
             value = None if seen is None else seen.get(i)
             found[i] = _answer(ways, functools.partial(_found, i, value))
+
+    # The first alone: most often that is enough, and needs but a part of the call.
+    look([first], time_limit)
+    if not found[first].is_failure:
+        look(rest, time_limit)
+    else:
+        with contextlib.suppress(OutOfTime, KeyboardInterrupt):
+            look(rest, time_limit.short())
     return found
 
 
@@ -104,25 +114,25 @@ def first_birth(
 
 
 def _answer(ways: Sequence[Evaluated], look: Callable[[Evaluated], _Any]) -> _Any:
-    """The answer of the first evaluation that reproduces the failure."""
-    for evaluated in ways[:-1]:
-        with contextlib.suppress(Disagrees):
+    """The answer of the first evaluation that reproduces the failure, best in kind."""
+    candidate = None
+    for evaluated in ways:
+        with contextlib.suppress(*((Disagrees,) if evaluated is not ways[-1] else ())):
             found = look(evaluated)
-            if found is not None and found.verdict != "not reproduced":
+            if found is None or found.verdict == "not reproduced":
+                continue
+            if not found.candidate:
                 return found
-    return look(ways[-1])
-
-
-def _is_failure(found: Found) -> bool:
-    return found.verdict == "born" or (found.verdict == "came in" and found.spread)
+            candidate = candidate or found
+    return candidate or found
 
 
 def _first(evaluated: Evaluated) -> Found | None:
     births = evaluated.until_birth()
-    return _earliest(evaluated, births, Ends()) if births else None
+    return _origins(evaluated, births, Ends())[0] if births else None
 
 
-def _by_time(jaxpr: ClosedJaxpr, outputs: Sequence[int]) -> list[int]:
+def by_time(jaxpr: ClosedJaxpr, outputs: Sequence[int]) -> list[int]:
     """Outputs in the order in which they are made."""
     inside = body(jaxpr)
     made = {v: n for n, eqn in enumerate(inside.eqns) for v in eqn.outvars}
@@ -147,19 +157,26 @@ def _found(output: int, seen: Any, evaluated: Evaluated) -> Found:
     if not bad.any():
         return Found("not reproduced", _worst(before), notes=(_ELSEWHERE,))
     notes = _differences(codes, before, bad)
+    alike = bad & (codes == before)
+    bad = alike if alike.any() else bad
     # -Inf alone is a mask or the log of zero; beside others it is not what counts.
     counts = bad & (codes != NEG_INF)
     followed = counts if counts.any() else bad
+    wanted = _worst(before * followed)
     sweep, tests = ends_of(root, output, followed), False
     if not sweep.births and not sweep.came:
         # Placed, it seems; unless something that is bad has led to that.
         led, tests = ends_of(root, output, followed, tests=True), True
         sweep = led if led.births or led.came else sweep
-    found = _earliest(evaluated, sweep.births, sweep)
+    found, *also = _origins(evaluated, sweep.births, sweep, wanted)
     ends = functools.partial(ends_of, evaluated.root, output, tests=tests)
-    element = _descendant(ends, followed, codes, found)
-    notes = (*notes, *found.notes, *_on_a_mesh(found.birth))
-    return replace(found, output_element=element, notes=notes)
+    return replace(
+        found,
+        output_element=_descendant(ends, followed, codes, found),
+        notes=(*notes, *found.notes, *_on_a_mesh(found.birth)),
+        candidate=not alike.any(),
+        also=tuple(also),
+    )
 
 
 _FINITE = "evaluated again, operation by operation, it is finite"
@@ -194,26 +211,63 @@ def _worst(codes: Codes | None) -> str:
     return KINDS[min(distinct(codes))]
 
 
-def _earliest(
-    evaluated: Evaluated, births: Sequence[BornElements], sweep: Ends
-) -> Found:
-    """The origin among the ends of a search: the earliest birth, if any."""
+def _origins(
+    evaluated: Evaluated,
+    births: Sequence[BornElements],
+    sweep: Ends,
+    wanted: str = "nan",
+) -> list[Found]:
+    """The origins among the ends of a search, by the order of evaluation.
+
+    Arguments:
+        evaluated: the evaluation that was searched.
+        births: the births that were found.
+        sweep: all that was found.
+        wanted: the kind of the value in the call. What gave an Inf there was hardly a
+            NaN on the way: births of Infs come first.
+    """
     if not births:
-        return _not_born(sweep)
-    first = min(births, key=lambda b: (b.code != NAN, b.order))
-    element = first_element(first.elements)
-    birth = evaluated.birth(first, element)
-    if first.code != NAN:
-        return Found("born", birth.kind, birth, notes=_notes(sweep))
-    before = ends_of_infs(evaluated.root, first, element)
+        return [_not_born(sweep)]
+    found: list[Found] = []
+    different = _one_of_each(births)
+    evaluated.keep(different)
+    for born in different:
+        origin = _origin(evaluated, born, sweep, wanted)
+        if not any(map(origin.same, found)):
+            found.append(origin)
+    of_infs = wanted != "nan"
+    return sorted(found, key=lambda f: (of_infs and f.kind == "nan", f.order))
+
+
+def _one_of_each(births: Sequence[BornElements]) -> list[BornElements]:
+    """The first birth at each equation, and of these the first ones."""
+    of_each: dict[Any, BornElements] = {}
+    for born in sorted(births, key=lambda b: b.order):
+        of_each.setdefault((born.run.path, born.n), born)
+    return list(of_each.values())[:MAX_ORIGINS]
+
+
+def _origin(
+    evaluated: Evaluated, born: BornElements, sweep: Ends, wanted: str
+) -> Found:
+    """The origin of what was born: itself, or the Inf that it was born from."""
+    element = first_element(born.elements)
+    birth = evaluated.birth(born, element)
+    itself = Found("born", birth.kind, birth, notes=_notes(sweep), order=born.order)
+    if born.code != NAN:
+        return itself
+    before = ends_of_infs(evaluated.root, born, element)
     notes = _notes(before) or _notes(sweep)
     if before.births:
-        earliest = min(before.births, key=lambda b: b.order)
-        inf = evaluated.birth(earliest, first_element(earliest.elements))
-        return Found("born", inf.kind, inf, turns=(birth,), notes=notes)
+        first = min(before.births, key=lambda b: (KINDS[b.code] != wanted, b.order))
+        if wanted == "nan":
+            first = min(before.births, key=lambda b: b.order)
+        inf = evaluated.birth(first, first_element(first.elements))
+        turns = (birth,)
+        return Found("born", inf.kind, inf, turns=turns, notes=notes, order=first.order)
     if before.came:
         return replace(_not_born(before), spread=True, turns=(birth,))
-    return Found("born", birth.kind, birth, notes=notes)
+    return replace(itself, notes=notes)
 
 
 def _not_born(sweep: Ends) -> Found:

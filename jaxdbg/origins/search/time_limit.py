@@ -13,6 +13,10 @@ MAX_WAITING = 10
 """After so many times its seconds a search ends even if it has hardly computed."""
 
 
+LEAST, MOST = 0.5, 5.0
+"""Seconds for what is looked for beside the origin."""
+
+
 class OutOfTime(Exception):
     """The search took longer than it was allowed to."""
 
@@ -32,6 +36,11 @@ class TimeLimit:
         self._computed = time.process_time()
         self._seconds = seconds
         self._slow = slow
+
+    def short(self) -> TimeLimit:
+        """For more of the same, which need not be: about as long as it took so far."""
+        passed = time.monotonic() - self._began
+        return TimeLimit(min(max(passed, LEAST), MOST))
 
     def tick(self) -> None:
         """Called often; raises OutOfTime at the end."""

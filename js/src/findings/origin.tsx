@@ -6,7 +6,7 @@ import { Section } from "../section";
 import { Source } from "../source";
 import { Spark } from "../spark";
 import type { Store } from "../store/store";
-import { count, element, number, place } from "../text";
+import { count, element, number, place, some } from "../text";
 
 export function OriginDetails(props: { store: Store; finding: Finding; origin: Origin }) {
   const { origin } = props;
@@ -59,6 +59,15 @@ export function OriginDetails(props: { store: Store; finding: Finding; origin: O
           </ol>
         </Section>
       )}
+      {origin.others.length > 0 && (
+        <Section title={some(origin.others.length, "more birth")}>
+          <ul class="jd-steps">
+            {origin.others.map((other, i) => (
+              <Step key={i} turn={other} />
+            ))}
+          </ul>
+        </Section>
+      )}
       <Rows origin={origin} />
       {origin.growth.length > 1 && (
         <Section title="Largest magnitude in the calls before">
@@ -84,8 +93,9 @@ const KINDS: Record<string, string> = { nan: "NaN", inf: "Inf", "-inf": "−Inf"
 export function headOf(origin: Origin): string {
   const kind = KINDS[origin.kind] ?? origin.kind;
   const what = origin.expression || origin.primitive;
+  const sure = origin.candidate ? "A candidate, not certain: " : "";
   const heads: Record<string, string> = {
-    born: what ? `${kind} was born in ${what}` : `${kind} was born here`,
+    born: `${sure}${kind} was born ${what ? `in ${what}` : "here"}`,
     placed: `${kind} was placed by the program`,
     "came in": `${kind} came in`,
   };
