@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 import jaxdbg
@@ -17,6 +19,16 @@ def finding_of(place: Place):
     with pytest.raises(jaxdbg.NonFiniteError) as raised, jaxdbg.checked(namespace={}):
         _built.call(*_built.args)
     return raised.value.finding
+
+
+def skip_if_compiled_otherwise(place: Place) -> None:
+    if not place.compiled:
+        return
+    built = place.build()
+    result = float(built.call(*built.args))
+    kind = "finite" if math.isfinite(result) else str(result)
+    if kind != place.compiled:
+        pytest.skip(f"this version of XLA makes it {kind}")
 
 
 NOT_YET = {
@@ -36,6 +48,7 @@ NOT_YET = {
 def test_the_place_is_the_true_one(place):
     if place.name in NOT_YET:
         pytest.xfail("the origin has another place")
+    skip_if_compiled_otherwise(place)
     finding = finding_of(place)
     origin = finding.origin
     assert origin.argument == place.argument
@@ -62,6 +75,7 @@ def test_the_place_is_the_true_one(place):
 
 @pytest.mark.parametrize("place", QUIET, ids=by_name)
 def test_what_is_fine_stays_silent(place):
+    skip_if_compiled_otherwise(place)
     _built = place.build()
     with jaxdbg.checked(namespace={}) as region:
         _built.call(*_built.args)

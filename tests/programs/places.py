@@ -39,6 +39,8 @@ class Place:
         paths: the bad leaves, in the order they are made; None where any order is fine.
         function: the name of the function that failed.
         argument: what it came in through; empty for one that was born.
+        compiled: what XLA makes of the result, "inf" or "finite", where the truth
+            depends on what it rewrites; another version may leave it as it is.
     """
 
     build: Callable[[], Built]
@@ -52,6 +54,7 @@ class Place:
     paths: tuple[str, ...] | None = None
     function: str = ""
     argument: str = ""
+    compiled: str = ""
 
     @property
     def name(self) -> str:
@@ -78,9 +81,9 @@ def place(**truth: Any) -> Callable[..., Callable[[], Built]]:
     return add
 
 
-def quiet(build: Callable[[], Built]) -> Callable[[], Built]:
+def quiet(build: Callable[[], Built], compiled: str = "") -> Callable[[], Built]:
     """Adds a program in which nothing is wrong."""
-    QUIET.append(Place(build))
+    QUIET.append(Place(build, compiled=compiled))
     return build
 
 
@@ -181,7 +184,7 @@ def a_bad_branch_beside_a_good_loss() -> Built:
 # -- proof or candidate ---------------------------------------------------------------
 
 
-@place(kind="inf")
+@place(kind="inf", compiled="inf")
 def likelihood_of_a_spread_that_vanished() -> Built:
     """XLA takes `log(exp(z))` for `z`: only the quotient is bad when compiled."""
 
@@ -195,7 +198,7 @@ def likelihood_of_a_spread_that_vanished() -> Built:
     return Built(nll, (f32(0.5, -150, 1), f32(1, 1, 1)))
 
 
-@place(kind="inf", others=())
+@place(kind="inf", others=(), compiled="inf")
 def a_masked_inf_is_not_the_one_that_counts() -> Built:
     """XLA selects where the program multiplies by a mask."""
 
@@ -218,7 +221,7 @@ def a_sigmoid_by_hand_is_no_candidate() -> Built:
     return Built(loss, (f32(1, -200),))
 
 
-@quiet
+@functools.partial(quiet, compiled="finite")
 def log_of_exp() -> Built:
     @jax.jit
     def f(z):
