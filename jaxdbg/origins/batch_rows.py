@@ -9,13 +9,15 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from jaxdbg.origins.batch_axes import NO_ROLES, Roles
 
 MAX_RUNS = 40
 """How often the step is run at most."""
@@ -64,7 +66,10 @@ class _Enough(Exception):
 
 
 def batch_of(
-    args: Sequence[Any], names: Sequence[str], outs: Sequence[Any]
+    args: Sequence[Any],
+    names: Sequence[str],
+    outs: Sequence[Any],
+    roles: Roles = NO_ROLES,
 ) -> Batch | None:
     """The arguments that are a batch: one leading dimension, not handed back anew.
 
@@ -72,18 +77,22 @@ def batch_of(
         args: the flat arguments.
         names: their names; what comes before the first `.` or `[` groups them.
         outs: the flat outputs: a state that is updated comes back in its shape.
+        roles: which arguments are weights, and which are multiplied by weights, by what
+            the call does with them; where that says nothing, shapes and names decide.
     """
-    sizes = {
-        head: group.size
-        for head, group in _groups(args, names, outs).items()
-        if group.size > 1 and not group.updated
+    rows = [i for i in range(len(args)) if i not in roles.weights]
+    groups = {
+        head: group
+        for head, group in _groups(args, names, outs, rows).items()
+        if group.size > 1
+        and (not group.updated or not roles.batches.isdisjoint(group.arrays))
     }
-    if not sizes:
+    if not groups:
         return None
-    typical = [h for h in sizes if _TYPICAL.match(h)]
-    size = sizes[(typical or list(sizes))[-1]]
-    groups = _groups(args, names, outs)
-    chosen = [i for h, n in sizes.items() if n == size for i in groups[h].arrays]
+    certain = [h for h, g in groups.items() if set(g.arrays) & roles.batches]
+    typical = [h for h in certain or groups if _TYPICAL.match(h)]
+    size = groups[(typical or certain or list(groups))[-1]].size
+    chosen = [i for g in groups.values() if g.size == size for i in g.arrays]
     return Batch(tuple(chosen), size, names[chosen[0]])
 
 
@@ -93,7 +102,7 @@ def parameters(
     """The arguments that belong to a model: updated, or of many shapes together."""
     return frozenset(
         i
-        for group in _groups(args, names, outs).values()
+        for group in _groups(args, names, outs, range(len(args))).values()
         if len(group.arrays) > 1 and (group.updated or group.size == 0)
         for i in group.arrays
     )
@@ -115,12 +124,12 @@ class _Group:
 
 
 def _groups(
-    args: Sequence[Any], names: Sequence[str], outs: Sequence[Any]
+    args: Sequence[Any], names: Sequence[str], outs: Sequence[Any], among: Iterable[int]
 ) -> dict[str, _Group]:
     members: dict[str, list[int]] = {}
-    for i, name in enumerate(names):
+    for i in among:
         if np.ndim(args[i]):
-            head = re.split(r"[.\[]", name, maxsplit=1)[0]
+            head = re.split(r"[.\[]", names[i], maxsplit=1)[0]
             members.setdefault(head, []).append(i)
     returned = Counter(_aval(o) for o in outs)
     groups = {}

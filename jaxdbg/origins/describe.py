@@ -18,6 +18,7 @@ from jaxdbg.jax_internals.jaxprs import forms
 from jaxdbg.jax_internals.jaxprs.site import Site
 from jaxdbg.jax_internals.primitives import OPERATORS
 from jaxdbg.origins import (
+    batch_axes,
     batch_rows,
     causes,
     numbers,
@@ -365,7 +366,12 @@ def _rows_of_argument(known: _Known) -> _Known:
 
 
 def _batch(case: OriginCase) -> batch_rows.Batch | None:
-    return batch_rows.batch_of(case.args, case.inputs, case.outs)
+    try:
+        roles = batch_axes.roles(case.jaxpr)
+    except Exception as error:
+        case.broke("looking for the rows of the batch", error)
+        roles = batch_axes.NO_ROLES
+    return batch_rows.batch_of(case.args, case.inputs, case.outs, roles)
 
 
 def _with_rows(

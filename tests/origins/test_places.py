@@ -34,9 +34,6 @@ def skip_if_compiled_otherwise(place: Place) -> None:
 NOT_YET = {
     "likelihood_of_a_spread_that_vanished",
     "a_masked_inf_is_not_the_one_that_counts",
-    "a_batch_of_no_usual_name",
-    "derivative_of_a_method",
-    "a_function_of_a_library_imported_by_name",
     "a_checkified_function",
     "a_kernel_of_pallas",
     "a_ref_made_in_the_call",

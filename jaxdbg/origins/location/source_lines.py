@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import linecache
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -30,6 +31,12 @@ def frames_outward(eqns: Iterable[Any]) -> Iterator[Frame]:
 def users(frames: Iterable[Frame]) -> SourceFrame | None:
     """The innermost of the frames that is the user's."""
     return next((source_frame(f) for f in frames if is_user_file(f.file)), None)
+
+
+def called(frames: Iterable[Frame]) -> frozenset[str]:
+    """The names of the functions of libraries that run below the user's line."""
+    inside = itertools.takewhile(lambda f: not is_user_file(f.file), frames)
+    return frozenset(f.function.rpartition(".")[2] for f in inside)
 
 
 def librarys(frames: Iterable[Frame]) -> SourceFrame | None:

@@ -134,7 +134,8 @@ def locate(site: Site, context: Context) -> Where:
         *source_lines.frames_outward(eqns[1:]),
     ]
     source, library = source_lines.users(frames), source_lines.librarys(frames)
-    expression, direct = _expression(eqn, source, library)
+    called = source_lines.called(frames)
+    expression, direct = _expression(eqn, source, library, called)
     if direct and library is not None and source_lines.is_of_jax(library):
         library = None  # how `jnp.log` calls `lax.log` is no news
     direction = _direction(site, context, eqns)
@@ -223,12 +224,15 @@ def _steps(site: Site) -> Iterator[tuple[int, int]]:
 
 
 def _expression(
-    eqn: JaxprEqn, source: SourceFrame | None, library: SourceFrame | None
+    eqn: JaxprEqn,
+    source: SourceFrame | None,
+    library: SourceFrame | None,
+    called: frozenset[str],
 ) -> tuple[str, bool]:
     """The operation in words, and whether the user's line says it directly."""
     name = eqn.primitive.name
     words, direct = (
-        wording.in_source(name, source_lines.expression_text(source))
+        wording.in_source(name, source_lines.expression_text(source), called)
         if source
         else ("", False)
     )

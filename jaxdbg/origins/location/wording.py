@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from jaxdbg.frameworks.loaded import loaded
@@ -82,16 +83,20 @@ def of_primitive(eqn: JaxprEqn) -> str:
     return _WORDS.get(name, name)
 
 
-def in_source(primitive: str, text: str) -> tuple[str, bool]:
+def in_source(
+    primitive: str, text: str, called: Collection[str] = ()
+) -> tuple[str, bool]:
     """The operation as an expression says it, and whether it says just that.
 
     Arguments:
         primitive: JAX's name of the operation.
         text: of the expression in which it was made.
+        called: the functions of libraries that were running when it was made.
 
     Returns:
-        `("x / y", True)`; `("jax.nn.softmax", False)` where the primitive is only a
-        part of it; `("", False)` where the expression only calls something else.
+        `("x / y", True)`; `("jax.nn.softmax", False)` or `("z.std(0)", False)` where
+        the primitive is only a part of it; `("", False)` where the expression only
+        calls something else.
     """
     node = _parsed(text)
     match node:
@@ -107,8 +112,21 @@ def in_source(primitive: str, text: str) -> tuple[str, bool]:
         case ast.Subscript(value=value, slice=index):
             return f"{_operand(value)}[{_operand(index)}]", primitive == "gather"
         case ast.Call(func=func):
-            return _callee(primitive, func)
+            words, direct = _callee(primitive, func)
+            return words or _call(node, called), direct
     return "", False
+
+
+def _call(node: ast.Call, called: Collection[str]) -> str:
+    """The call of a library's function, or of a method of an array or its like."""
+    match node.func:
+        case ast.Name(id=name) if name in called:
+            return name
+        case ast.Attribute(attr=name) if name in called:
+            text = ast.unparse(node)
+            short = f"{_operand(node.func.value)}.{name}(…)"
+            return text if len(text) <= MAX_OPERAND else short
+    return ""
 
 
 def _callee(primitive: str, func: ast.expr) -> tuple[str, bool]:
