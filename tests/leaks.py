@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import chex
@@ -31,6 +33,9 @@ def snapshot() -> Snapshot:
     ours = {
         "open regions": list(hub.regions()),
         "region state": region_state().value,
+        "Thread.start": threading.Thread.start,
+        "ThreadPoolExecutor.submit": ThreadPoolExecutor.submit,
+        "the handler of interrupts": signal.getsignal(signal.SIGINT),
     }
     return {**ours, **of_jax()}
 

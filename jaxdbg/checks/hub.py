@@ -6,6 +6,7 @@ import contextlib
 import functools
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -14,7 +15,9 @@ from jaxdbg.checks.calls.aot_call import AotCall
 from jaxdbg.checks.calls.call import Call
 from jaxdbg.checks.checker import BROKE, INTERRUPTED, Checker
 from jaxdbg.checks.failure_messages import failed_check
+from jaxdbg.checks.interrupts import HeldBack
 from jaxdbg.checks.judgement import Judgement
+from jaxdbg.checks.ownership import enter, handed_on, leave, regions_here
 from jaxdbg.checks.raising import raise_unless_recorded
 from jaxdbg.checks.session import Session
 from jaxdbg.checks.watch.watcher import Watcher
@@ -31,9 +34,6 @@ from jaxdbg.jax_internals.names import executable_name
 from jaxdbg.jax_internals.requirements import all_missing, missing
 from jaxdbg.jax_internals.stack import function_called
 
-ELSEWHERE = "called by threads that ran before the region"
-"""Why calls were not checked that are not of the region."""
-
 UNCHECKED_WITHOUT = ("interpose", "aot", "chex")
 """The capabilities without which something goes unchecked."""
 
@@ -44,15 +44,14 @@ AOT = "<ahead of time>"
 class OpenRegion(Protocol):
     """What the hub asks of a region."""
 
+    number: int
+    is_open: bool
     checker: Checker
     watcher: Watcher
 
     @property
     def session(self) -> Session:
         """The records of the region."""
-
-    def watches(self) -> bool:
-        """Whether the current thread belongs to the region."""
 
 
 _M = TypeVar("_M", bound=Callable[..., None])
@@ -69,7 +68,7 @@ def _reported_as_ours(listener: _M) -> _M:
             raise
         except Exception as error:
             hub.broke("counting traces and compilations", error)
-            for region in hub.regions():
+            for region in hub.watching():
                 region.session.unchecked(BROKE, calls=0)
 
     return safe  # type: ignore[return-value]
@@ -80,38 +79,52 @@ class Hub:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._open: list[OpenRegion] = []
+        # Weakly: a region that nobody holds any more can never be closed.
+        self._open: tuple[weakref.ref[OpenRegion], ...] = ()
         self._hooks: contextlib.ExitStack | None = None
-        self._chex = ChexMode(self._check_failed_eagerly)
+        self._chex = self._chex_mode()
 
     def open(self, region: OpenRegion) -> None:
-        """Adds a region; the first one installs the hooks."""
-        with self._lock:
-            self._open = [*self._open, region]
+        """Adds a region to this context; the first one installs the hooks."""
+        with HeldBack(), self._lock:
+            numbers = {r.number for r in self.regions()}
+            self._open = (*map(weakref.ref, self.regions()), weakref.ref(region))
+            enter(region.number, numbers.__contains__)
             if self._hooks is None:
                 try:
                     self._install(region)
                 except Exception as error:  # then the program runs on unchecked
-                    self.broke("installing its hooks", error)
+                    self._broke("installing its hooks", error, [region])
                     region.session.unchecked(BROKE, calls=0)
 
     def close(self, region: OpenRegion) -> None:
         """Removes a region; the last one removes the hooks."""
-        with self._lock:
-            self._open = [r for r in self._open if r is not region]
-            if not self._open and self._hooks is not None:
-                hooks, self._hooks = self._hooks, None
-                try:
-                    hooks.close()
-                except Exception as error:
-                    region.session.broke("removing its hooks", error)
+        with HeldBack(), self._lock:
+            leave(region.number)
+            left = [r for r in self.regions() if r is not region]
+            self._open = tuple(map(weakref.ref, left))
+            try:
+                self._remove_hooks_unless_open()
+            except Exception as error:
+                region.session.broke("removing its hooks", error)
 
     def regions(self) -> tuple[OpenRegion, ...]:
         """The open regions, from the first to the last."""
-        return tuple(self._open)
+        found = [reference() for reference in self._open]
+        return tuple(r for r in found if r is not None and r.is_open)
+
+    def _remove_hooks_unless_open(self) -> None:
+        """Also for a region that ended, and whose end was cut short."""
+        with self._lock:
+            if self._hooks is not None and not self.regions():
+                hooks, self._hooks = self._hooks, None
+                hooks.close()
+
+    def _chex_mode(self) -> ChexMode:
+        return ChexMode(self._check_failed_eagerly, lambda: bool(self.watching()))
 
     def _install(self, region: OpenRegion) -> None:
-        self._chex = ChexMode(self._check_failed_eagerly)
+        self._chex = self._chex_mode()
         with contextlib.ExitStack() as hooks:
             loaded()  # a library that is loaded declares what is needed of it
             for lost in all_missing():
@@ -121,19 +134,22 @@ class Hub:
             if not missing("interpose"):
                 hooks.enter_context(interpose.interposed(self))
                 hooks.enter_context(no_tracing.refused_as_plain(has_checks))
+            hooks.enter_context(handed_on())
             hooks.enter_context(recorder().running(self))
             hooks.enter_context(live_assertions(self._chex))
             self._hooks = hooks.pop_all()
 
-    def _watching(self) -> list[OpenRegion]:
-        return [r for r in self._open if r.watches()]
+    def watching(self) -> list[OpenRegion]:
+        """The open regions that what is called here belongs to."""
+        here = regions_here()
+        return [r for r in self.regions() if r.number in here]
 
     # -- the handler of calls --------------------------------------------------------
 
     def jitted(self, call: Invocation) -> list[Any]:
-        watching = self._watching()
+        watching = self.watching()
         if not watching:
-            self._not_watched()
+            self._remove_hooks_unless_open()
             return call.execute(call.args)
         which = None
         try:
@@ -152,9 +168,9 @@ class Hub:
     def compiled(
         self, run: Callable[..., Any], compiled: Any, args: Any, kwargs: Any
     ) -> Any:
-        watching = self._watching()
+        watching = self.watching()
         if not watching:
-            self._not_watched()
+            self._remove_hooks_unless_open()
             return run(*args, **kwargs)
         which, call = None, AotCall(run, args, kwargs)
         try:
@@ -193,16 +209,11 @@ class Hub:
         for region in watching:
             region.session.unchecked(why, beside=which is None)
         if is_exception:
-            self.broke(f"checking {name}", error)
+            self._broke(f"checking {name}", error, watching)
         return is_exception
 
-    def _not_watched(self) -> None:
-        """A call that no open region watches."""
-        for region in self._open:
-            region.session.unchecked(ELSEWHERE, beside=True)
-
     def _check_failed_eagerly(self, exception: Any) -> None:
-        watching = self._watching()
+        watching = self.watching()
         if watching:
             judgement = Judgement(failed_check(exception, None))
             raise_unless_recorded(watching[-1].session, [judgement])
@@ -213,7 +224,7 @@ class Hub:
     def began(self, phase: Phase) -> None:
         if phase.phase == "trace":
             self._chex.traced(phase.fun)
-        watching = self._watching()
+        watching = self.watching()
         for n, region in enumerate(watching, 1):
             try:
                 _begin(region.session, phase)
@@ -224,12 +235,17 @@ class Hub:
 
     @_reported_as_ours
     def ended(self, phase: Phase) -> None:
-        for region in self._watching():
+        for region in self.watching():
             region.session.ended(phase)
 
     def broke(self, doing: str, error: BaseException) -> None:
-        """A part of jaxdbg broke: each open region says so."""
-        for region in self._open:
+        """A part of jaxdbg broke: the regions that watch say so."""
+        self._broke(doing, error, self.watching())
+
+    def _broke(
+        self, doing: str, error: BaseException, regions: Sequence[OpenRegion]
+    ) -> None:
+        for region in regions:
             region.session.broke(doing, error)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import itertools
 import sys
-import threading
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -16,14 +16,21 @@ from jaxdbg.checks.afterwards.rewind import Rewound
 from jaxdbg.checks.checker import BROKE, INTERRUPTED, Checker
 from jaxdbg.checks.decorator import decorated
 from jaxdbg.checks.hub import hub
+from jaxdbg.checks.interrupts import HeldBack
 from jaxdbg.checks.session import Session
 from jaxdbg.checks.tracebacks import end_in_user_code, ends_in_jaxdbg
 from jaxdbg.checks.watch.watcher import Watcher
 from jaxdbg.compiles.recorder import recorder
-from jaxdbg.errors import Failure, UsageError
+from jaxdbg.errors import Failure, UsageError, broken
 from jaxdbg.options import OPTIONS, Options
 from jaxdbg.records import Finding, Remark, Report
+from jaxdbg.records.read_only import ReadOnly
 from jaxdbg.trees.names import Names, frame_namespaces
+
+DROPPED = "the region was dropped before its end"
+"""Why of a region not everything was checked that nobody holds any more."""
+
+_numbers = itertools.count(1)
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -94,6 +101,8 @@ class Region:
         self._cell = cell
         self._session: Session | None = None
         self._final: Report | None = None
+        self.is_open = False
+        self.number = 0
 
     @property
     def report(self) -> Report:
@@ -103,20 +112,21 @@ class Region:
         return self._session.report() if self._session else Report()
 
     def __enter__(self) -> Self:
-        if self._session is not None and self._final is None:
+        if self.is_open:
             raise RuntimeError(
                 "This region is already open. Make a new one with jaxdbg.checked(...) "
                 "for a region inside it."
             )
-        self._final = None
-        self._session = Session(self._options, self._cell)
-        self.checker = Checker(self._session, self._names)
-        self.watcher = Watcher(self._session, self._names, self._options.watch)
-        self._session.histories = self.watcher.histories
-        # Threads that ran before belong to somebody else.
-        self._strangers = weakref.WeakSet(threading.enumerate())
-        self._strangers.discard(threading.current_thread())
-        hub.open(self)
+        self._final = self._session = None
+        try:
+            with HeldBack():
+                self._open()
+        except Exception as error:  # then the program runs on unchecked
+            self._end_at_once()
+            self._final = _report_of_broken("opening the region", error)
+        except BaseException:
+            self._end_at_once()
+            raise
         return self
 
     def __exit__(
@@ -125,11 +135,39 @@ class Region:
         exc: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
+        if not self.is_open:
+            return
+        try:
+            self._exit(exc)
+        finally:
+            if self.is_open:  # an interrupt came first
+                self._end_at_once()
+
+    def __del__(self) -> None:
+        if getattr(self, "is_open", False):
+            self._dropped()
+
+    def _open(self) -> None:
+        self._session = Session(self._options, self._cell)
+        names = functools.partial(_names, self._namespace)
+        self.checker = Checker(self._session, names)
+        self.watcher = Watcher(self._session, names, self._options.watch)
+        self._session.histories = self.watcher.histories
+        self.number = next(_numbers)
+        self.is_open = True
+        hub.open(self)
+
+    def _exit(self, exc: BaseException | None) -> None:
         own = self._is_own(exc)
+        interrupt: BaseException | None = None
+        late: Failure | None = None
         try:
             late = self._late_failure(self.session, exc)
+        except BaseException as error:
+            interrupt = error
+            raise
         finally:
-            self._final = final = self._close(exc)
+            final = self._close(exc or interrupt)
         if isinstance(exc, Failure):
             if own:
                 exc.report = final
@@ -148,18 +186,48 @@ class Region:
         return False
 
     def _close(self, exc: BaseException | None) -> Report:
+        """Ends the region; its report is final then. An interrupt waits for that."""
+        with HeldBack() as held:
+            self.is_open = False
+            try:
+                report = self._last_report(exc, held)
+            except Exception as error:
+                hub.close(self)
+                report = _report_of_broken("ending the region", error, self.session)
+            self._final = report
+            try:
+                remember(report)
+            except Exception as error:  # which must not replace a failure
+                self.session.broke("remembering a report", error)
+            return report
+
+    def _last_report(self, exc: BaseException | None, held: HeldBack) -> Report:
         hub.close(self)
         self.checker.end()
-        if exc is not None and not isinstance(exc, Exception | GeneratorExit):
-            self.session.unchecked(INTERRUPTED, calls=0)
         self.watcher.ends(exc)
-        self.session.close(self._stale())
-        report = self.session.report()
-        try:
-            remember(report)
-        except Exception as error:  # which must not replace a failure
-            self.session.broke("remembering a report", error)
-        return report
+        stale = self._stale()
+        ended = exc is None or isinstance(exc, Exception | GeneratorExit)
+        if held.is_interrupted or not ended:
+            self.session.unchecked(INTERRUPTED, calls=0)
+        self.session.close(stale)
+        return self.session.report()
+
+    def _end_at_once(self) -> None:
+        """Ends a region whose begin or end was cut short."""
+        if self._session is not None and self.is_open:
+            self._session.unchecked(INTERRUPTED, calls=0)
+            self._close(None)
+
+    def _dropped(self) -> None:
+        """Nobody holds the region any more, so nobody can end it."""
+        self.session.unchecked(DROPPED, calls=0)
+        self._close(None)
+        # Not with `warnings`, which a user may have turned into errors.
+        print(
+            f"jaxdbg: {DROPPED}, which ends it: {self._final}\nWrite "
+            "`with jaxdbg.checked():`, which ends where its block does.",
+            file=sys.stderr,
+        )
 
     def _stale(self) -> tuple[Remark, ...]:
         try:
@@ -206,23 +274,16 @@ class Region:
         if not found:
             raise RuntimeError("Nothing to rewind: this region has found nothing.")
         kept = [c for f, c in kept_calls.latest() if any(f is g for g in found)]
-        return rewind.rewind(kept, self._namespaces())
+        return rewind.rewind(kept, _namespaces(self._namespace))
 
     def _found(self) -> Sequence[Finding]:
         return self._session.findings if self._session is not None else ()
-
-    def _namespaces(self) -> list[Mapping[str, object]]:
-        return [*frame_namespaces(), *([self._namespace] if self._namespace else [])]
 
     @property
     def session(self) -> Session:
         """The records of the open region."""
         assert self._session is not None, "the region was not entered"
         return self._session
-
-    def watches(self) -> bool:
-        """Whether the current thread belongs to the region."""
-        return threading.current_thread() not in self._strangers
 
     def _again(self) -> Region:
         # A region is open once; a decorated function may call itself.
@@ -247,8 +308,24 @@ class Region:
         unseen = session.in_threads if exc is None and not self._options.record else []
         return unseen[0] if unseen else None
 
-    def _names(self) -> Names:
-        return Names(*self._namespaces())
+
+def _names(namespace: Mapping[str, Any] | None) -> Names:
+    """What the user's frames can name. Of the region it knows nothing, nor keeps it."""
+    return Names(*_namespaces(namespace))
+
+
+def _namespaces(namespace: Mapping[str, Any] | None) -> list[Mapping[str, object]]:
+    return [*frame_namespaces(), *([namespace] if namespace else [])]
+
+
+def _report_of_broken(
+    doing: str, error: Exception, session: Session | None = None
+) -> Report:
+    """What is known where a part of jaxdbg broke that makes the report."""
+    findings = () if session is None else tuple(session.findings)
+    notice = broken(doing, error, "that went unchecked")
+    unchecked = ReadOnly({BROKE: 0})
+    return Report(findings=findings, notices=(notice,), unchecked=unchecked)
 
 
 checked = Region

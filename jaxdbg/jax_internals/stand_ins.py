@@ -80,15 +80,19 @@ def _stand_in(reference: weakref.ref[Any]) -> Callable[..., Any]:
 
 
 @contextlib.contextmanager
-def in_use() -> Iterator[None]:
-    """While open, functions that are known to assert are traced as their stand-ins."""
+def in_use(wanted: Callable[[], bool]) -> Iterator[None]:
+    """While open, functions that are known to assert are traced as their stand-ins.
+
+    Arguments:
+        wanted: whether what is called here belongs to a region.
+    """
     if not are_possible():
         yield
         return
     plain = _INFER.get()
 
     def infer_params(fun: Any, *rest: Any) -> Any:
-        return plain(_known(fun), *rest)
+        return plain(_known(fun) if wanted() else fun, *rest)
 
     _INFER.put(infer_params)
     try:

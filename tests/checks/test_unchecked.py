@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import threading
 
 import jax
 import jax.numpy as jnp
@@ -121,25 +120,6 @@ def test_a_call_that_fails_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> Non
     with jaxdbg.checked() as region:
         double(GOOD)
     assert unchecked(region.report) == {checker.FAILED: 1}
-
-
-def test_a_thread_that_ran_before() -> None:
-    go, done = threading.Event(), threading.Event()
-
-    def other() -> None:
-        go.wait()
-        double(GOOD)
-        done.set()
-
-    thread = threading.Thread(target=other)
-    thread.start()
-    with jaxdbg.checked() as region:
-        double(GOOD)
-        go.set()
-        done.wait()
-    thread.join()
-    assert unchecked(region.report) == {hub.ELSEWHERE: 1}
-    assert region.report.calls == 2
 
 
 def test_an_interrupt_between_calls() -> None:

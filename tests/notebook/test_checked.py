@@ -217,6 +217,18 @@ def test_await_and_future_imports_work(shell: Shell) -> None:
     assert shell.run(source).success
 
 
+def test_a_cell_that_awaits_is_checked_to_its_end(shell: Shell) -> None:
+    source = (
+        "%%checked --record\nimport asyncio\nawait asyncio.sleep(0)\nlog_price(-1.0)\n"
+        "await asyncio.sleep(0)\nawait asyncio.gather(*[asyncio.sleep(0)])\n"
+        "log_price(1.0)"
+    )
+    shell.run(source)
+    report = jaxdbg.last_report()
+    assert report is not None
+    assert (report.calls_by_function["log_price"], len(report.findings)) == (2, 1)
+
+
 def test_await_works_where_a_loop_runs_already(shell: Shell) -> None:
     source = "%%checked\nimport asyncio\nawait asyncio.sleep(0, 7)"
 

@@ -72,10 +72,15 @@ class ChexMode:
     Arguments:
         failed_eagerly: called with checkify's exception when an assertion fails outside
             of any jitted call; may raise.
+        is_in_region: whether what is called here belongs to a region. For what does
+            not, chex is as ever.
     """
 
-    def __init__(self, failed_eagerly: Callable[[Any], None]) -> None:
+    def __init__(
+        self, failed_eagerly: Callable[[Any], None], is_in_region: Callable[[], bool]
+    ) -> None:
         self.failed_eagerly = failed_eagerly
+        self.is_in_region = is_in_region
         # Held, a function would be found in JAX's caches by one that is equal to it.
         self._asserting, self._traced = Living(), Living()
         self._conservative = False
@@ -159,8 +164,11 @@ class _LiveStorage:
         caller = sys._getframe(1)
         if level or caller.f_code not in _ASSERTION.codes():
             return level
-        if not is_ours():
-            self._mode.emitted(caller)
+        if is_ours():
+            return 1
+        if not self._mode.is_in_region():
+            return level
+        self._mode.emitted(caller)
         return 1
 
     @level.setter
@@ -170,7 +178,7 @@ class _LiveStorage:
 
 @contextlib.contextmanager
 def live_assertions(mode: ChexMode) -> Iterator[None]:
-    """Makes chex assertions emit checks in traced code, in every thread."""
+    """Makes chex assertions emit checks in traced code of regions, in every thread."""
     # Where calls are not seen nothing turns the checks into outputs.
     if missing("chex") or missing("interpose"):
         yield
@@ -181,9 +189,9 @@ def live_assertions(mode: ChexMode) -> Iterator[None]:
         with contextlib.ExitStack() as undo:
             undo.enter_context(under_vmap.guarded())
             undo.enter_context(_eager_checks(mode, plain))
-            undo.enter_context(in_use())
+            undo.enter_context(in_use(mode.is_in_region))
             for name, predicate in SCALAR_ASSERTIONS.items():
-                undo.enter_context(_scalar_assertion(name, predicate))
+                undo.enter_context(_scalar_assertion(name, predicate, mode))
             yield
     finally:
         _STORAGE.put(plain)
@@ -231,7 +239,9 @@ def _unmock_check() -> None:
 
 
 @contextlib.contextmanager
-def _scalar_assertion(name: str, predicate: Callable[..., Any]) -> Iterator[None]:
+def _scalar_assertion(
+    name: str, predicate: Callable[..., Any], mode: ChexMode
+) -> Iterator[None]:
     # The user may hold the function under any name (`from chex import ...`), so the
     # function itself changes: the cell its wrapper looks up what it does in traced
     # code. Outside of it, it refuses arrays, as without a region.
@@ -239,6 +249,8 @@ def _scalar_assertion(name: str, predicate: Callable[..., Any]) -> Iterator[None
     plain = traced.cell_contents
 
     def jittable(x: Any, *args: Any, **kwargs: Any) -> Any:
+        if not (is_ours() or mode.is_in_region()):
+            return plain(x, *args, **kwargs)
         if np.shape(x) != ():
             _unmock_check()
             raise AssertionError(
