@@ -223,7 +223,8 @@ def test_a_cell_that_awaits_is_checked_to_its_end(shell: Shell) -> None:
         "await asyncio.sleep(0)\nawait asyncio.gather(*[asyncio.sleep(0)])\n"
         "log_price(1.0)"
     )
-    shell.run(source)
+    shell.run(EARLIER)
+    assert shell.run(source).success
     report = jaxdbg.last_report()
     assert report is not None
     assert (report.calls_by_function["log_price"], len(report.findings)) == (2, 1)
