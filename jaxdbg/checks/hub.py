@@ -15,9 +15,9 @@ from jaxdbg.checks.calls.aot_call import AotCall
 from jaxdbg.checks.calls.call import Call
 from jaxdbg.checks.checker import BROKE, INTERRUPTED, Checker
 from jaxdbg.checks.failure_messages import failed_check
-from jaxdbg.checks.interrupts import HeldBack
 from jaxdbg.checks.judgement import Judgement
 from jaxdbg.checks.ownership import enter, handed_on, leave, regions_here
+from jaxdbg.checks.plan import without_checks
 from jaxdbg.checks.raising import raise_unless_recorded
 from jaxdbg.checks.session import Session
 from jaxdbg.checks.watch.watcher import Watcher
@@ -30,6 +30,7 @@ from jaxdbg.jax_internals.chex.assertions import ChexMode, live_assertions
 from jaxdbg.jax_internals.chex.under_vmap import has_checks
 from jaxdbg.jax_internals.functions import Function
 from jaxdbg.jax_internals.interpose import Invocation
+from jaxdbg.jax_internals.interrupts import HeldBack
 from jaxdbg.jax_internals.names import executable_name
 from jaxdbg.jax_internals.requirements import all_missing, missing
 from jaxdbg.jax_internals.stack import function_called
@@ -48,10 +49,7 @@ class OpenRegion(Protocol):
     is_open: bool
     checker: Checker
     watcher: Watcher
-
-    @property
-    def session(self) -> Session:
-        """The records of the region."""
+    session: Session
 
 
 _M = TypeVar("_M", bound=Callable[..., None])
@@ -67,9 +65,7 @@ def _reported_as_ours(listener: _M) -> _M:
         except Failure:
             raise
         except Exception as error:
-            hub.broke("counting traces and compilations", error)
-            for region in hub.watching():
-                region.session.unchecked(BROKE, calls=0)
+            hub.lost("counting traces and compilations", error)
 
     return safe  # type: ignore[return-value]
 
@@ -121,7 +117,14 @@ class Hub:
                 hooks.close()
 
     def _chex_mode(self) -> ChexMode:
-        return ChexMode(self._check_failed_eagerly, lambda: bool(self.watching()))
+        return ChexMode(self._check_failed_eagerly, self._is_in_region)
+
+    def _is_in_region(self) -> bool:
+        try:
+            return bool(self.watching())
+        except Exception as error:
+            self.lost("looking for the region of a call", error)
+            return False
 
     def _install(self, region: OpenRegion) -> None:
         self._chex = self._chex_mode()
@@ -147,11 +150,10 @@ class Hub:
     # -- the handler of calls --------------------------------------------------------
 
     def jitted(self, call: Invocation) -> list[Any]:
-        watching = self.watching()
+        watching, which = self.watching(), None
         if not watching:
             self._remove_hooks_unless_open()
             return call.execute(call.args)
-        which = None
         try:
             watching[-1].checker.wait_for_chex()
             which = _counted(watching, self._function(call.params["jaxpr"]))
@@ -163,7 +165,13 @@ class Hub:
             name = str(call.params.get("name"))
             if not self._broke_at(name, call, watching, which, error):
                 raise
-        return call.answer()
+        return self.answer(call)
+
+    def answer(self, call: Invocation) -> list[Any]:
+        """What the user gets from a call that is not checked."""
+        if call.has_run or not has_checks(call.params["jaxpr"]):
+            return call.answer()
+        return without_checks(call)
 
     def compiled(
         self, run: Callable[..., Any], compiled: Any, args: Any, kwargs: Any
@@ -201,10 +209,9 @@ class Hub:
     ) -> bool:
         """Whether a part of jaxdbg raised at a call; notes what that means."""
         is_exception = isinstance(error, Exception)
-        # Its traceback leads back to the call: what its frames hold would live on.
-        raised, call.error = call.error, None
-        if is_exception and error is raised:
+        if is_exception and error is call.error:
             return False
+        call.error = None  # it leads back to the call, which then would live on
         why = BROKE if is_exception else INTERRUPTED
         for region in watching:
             region.session.unchecked(why, beside=which is None)
@@ -240,7 +247,17 @@ class Hub:
 
     def broke(self, doing: str, error: BaseException) -> None:
         """A part of jaxdbg broke: the regions that watch say so."""
-        self._broke(doing, error, self.watching())
+        try:
+            self._broke(doing, error, self.watching())
+        except Exception:  # also what says whose a call is has broken
+            self.lost(doing, error)
+
+    def lost(self, doing: str, error: BaseException) -> None:
+        """A part of jaxdbg broke, and of which region that is is not known."""
+        for reference in self._open:
+            if (region := reference()) is not None:
+                region.session.broke(doing, error)
+                region.session.unchecked(BROKE, calls=0)
 
     def _broke(
         self, doing: str, error: BaseException, regions: Sequence[OpenRegion]

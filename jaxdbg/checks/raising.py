@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from jaxdbg.checks.judgement import Judgement
 from jaxdbg.checks.session import Session
 
+_NOT_NOTED = "a failure could not be noted"
+"""Why a region is not clean whose findings are not all there."""
+
 
 def raise_unless_recorded(session: Session, judgements: Sequence[Judgement]) -> None:
     """Adds failures to the session; raises the first, with notes of the others."""
@@ -21,6 +24,7 @@ def raise_unless_recorded(session: Session, judgements: Sequence[Judgement]) -> 
     except (Exception, KeyboardInterrupt) as error:
         # What failed is to note the failure, and it is a failure all the same.
         session.broke("noting a failure", error)
+        session.unchecked(_NOT_NOTED, calls=0)
     if not session.options.record:
         raise first.failure
 

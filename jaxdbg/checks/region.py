@@ -7,6 +7,7 @@ import functools
 import itertools
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -16,12 +17,13 @@ from jaxdbg.checks.afterwards.rewind import Rewound
 from jaxdbg.checks.checker import BROKE, INTERRUPTED, Checker
 from jaxdbg.checks.decorator import decorated
 from jaxdbg.checks.hub import hub
-from jaxdbg.checks.interrupts import HeldBack
 from jaxdbg.checks.session import Session
 from jaxdbg.checks.tracebacks import end_in_user_code, ends_in_jaxdbg
 from jaxdbg.checks.watch.watcher import Watcher
 from jaxdbg.compiles.recorder import recorder
 from jaxdbg.errors import Failure, UsageError, broken
+from jaxdbg.jax_internals.interpose import heal
+from jaxdbg.jax_internals.interrupts import HeldBack
 from jaxdbg.options import OPTIONS, Options
 from jaxdbg.records import Finding, Remark, Report
 from jaxdbg.records.read_only import ReadOnly
@@ -29,6 +31,8 @@ from jaxdbg.trees.names import Names, frame_namespaces
 
 DROPPED = "the region was dropped before its end"
 """Why of a region not everything was checked that nobody holds any more."""
+
+_UNCHECKED = "that went unchecked"
 
 _numbers = itertools.count(1)
 
@@ -120,12 +124,12 @@ class Region:
         self._final = self._session = None
         try:
             with HeldBack():
+                heal()
                 self._open()
         except Exception as error:  # then the program runs on unchecked
-            self._end_at_once()
-            self._final = _report_of_broken("opening the region", error)
+            self._cut_short(BROKE, broken("opening a region", error, _UNCHECKED))
         except BaseException:
-            self._end_at_once()
+            self._cut_short(INTERRUPTED)
             raise
         return self
 
@@ -139,16 +143,22 @@ class Region:
             return
         try:
             self._exit(exc)
-        finally:
-            if self.is_open:  # an interrupt came first
-                self._end_at_once()
+        except Failure:
+            raise
+        except Exception as error:  # of ours: what the user's code raises is `exc`
+            self._cut_short(BROKE, broken("ending a region", error, _UNCHECKED))
+        except BaseException:
+            heal()
+            if self.is_open:
+                self._cut_short(INTERRUPTED)
+            raise
 
     def __del__(self) -> None:
         if getattr(self, "is_open", False):
             self._dropped()
 
     def _open(self) -> None:
-        self._session = Session(self._options, self._cell)
+        self.session = self._session = Session(self._options, self._cell)
         names = functools.partial(_names, self._namespace)
         self.checker = Checker(self._session, names)
         self.watcher = Watcher(self._session, names, self._options.watch)
@@ -189,34 +199,43 @@ class Region:
         """Ends the region; its report is final then. An interrupt waits for that."""
         with HeldBack() as held:
             self.is_open = False
-            try:
-                report = self._last_report(exc, held)
-            except Exception as error:
-                hub.close(self)
-                report = _report_of_broken("ending the region", error, self.session)
-            self._final = report
+            hub.close(self)
+            self.checker.end()
+            self.watcher.ends(exc)
+            stale = self._stale()
+            ended = exc is None or isinstance(exc, Exception | GeneratorExit)
+            if held.is_interrupted or not ended:
+                self.session.unchecked(INTERRUPTED, calls=0)
+            self.session.close(stale)
+            self._final = report = self.session.report()
             try:
                 remember(report)
             except Exception as error:  # which must not replace a failure
                 self.session.broke("remembering a report", error)
             return report
 
-    def _last_report(self, exc: BaseException | None, held: HeldBack) -> Report:
-        hub.close(self)
-        self.checker.end()
-        self.watcher.ends(exc)
-        stale = self._stale()
-        ended = exc is None or isinstance(exc, Exception | GeneratorExit)
-        if held.is_interrupted or not ended:
-            self.session.unchecked(INTERRUPTED, calls=0)
-        self.session.close(stale)
-        return self.session.report()
+    def _cut_short(self, why: str, *notices: str) -> None:
+        """Ends a region of which a part was interrupted, or broke; none may raise."""
+        self.is_open = False  # the next call removes the hooks, if nothing else does
+        with contextlib.suppress(Exception):
+            hub.close(self)
+        report = self._final or self._so_far()
+        self._final = replace(
+            report,
+            notices=(*report.notices, *notices),
+            unchecked=ReadOnly({**report.unchecked, why: 0}),
+        )
+        with contextlib.suppress(Exception):
+            remember(self._final)
 
-    def _end_at_once(self) -> None:
-        """Ends a region whose begin or end was cut short."""
-        if self._session is not None and self.is_open:
-            self._session.unchecked(INTERRUPTED, calls=0)
-            self._close(None)
+    def _so_far(self) -> Report:
+        session = self._session
+        if session is None:
+            return Report()
+        try:
+            return session.report()
+        except Exception:  # the notice about the first part says enough
+            return Report(findings=tuple(session.findings))
 
     def _dropped(self) -> None:
         """Nobody holds the region any more, so nobody can end it."""
@@ -279,12 +298,6 @@ class Region:
     def _found(self) -> Sequence[Finding]:
         return self._session.findings if self._session is not None else ()
 
-    @property
-    def session(self) -> Session:
-        """The records of the open region."""
-        assert self._session is not None, "the region was not entered"
-        return self._session
-
     def _again(self) -> Region:
         # A region is open once; a decorated function may call itself.
         return Region(namespace=self._namespace, cell=self._cell, options=self._options)
@@ -316,16 +329,6 @@ def _names(namespace: Mapping[str, Any] | None) -> Names:
 
 def _namespaces(namespace: Mapping[str, Any] | None) -> list[Mapping[str, object]]:
     return [*frame_namespaces(), *([namespace] if namespace else [])]
-
-
-def _report_of_broken(
-    doing: str, error: Exception, session: Session | None = None
-) -> Report:
-    """What is known where a part of jaxdbg broke that makes the report."""
-    findings = () if session is None else tuple(session.findings)
-    notice = broken(doing, error, "that went unchecked")
-    unchecked = ReadOnly({BROKE: 0})
-    return Report(findings=findings, notices=(notice,), unchecked=unchecked)
 
 
 checked = Region

@@ -10,13 +10,19 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any, Protocol
 
+from jaxdbg.errors import Failure, is_own_file
 from jaxdbg.jax_internals.config import region_state
+from jaxdbg.jax_internals.interrupts import HeldBack
 from jaxdbg.jax_internals.neutral import put_to_neutral, put_to_neutral_for_outputs
 from jaxdbg.jax_internals.requirements import missing, private
+from jaxdbg.jax_internals.user_frames import outward
 
 _CALL_IMPL = private("jax._src.pjit._pjit_call_impl", "interpose")
 _CALL_IMPL_PYTHON = private("jax._src.pjit._pjit_call_impl_python", "interpose")
@@ -59,11 +65,8 @@ class Invocation:
             users: which of the outputs are the user's: those that JAX looks at, where
                 it is to look for NaN.
         """
-        undo = put_to_neutral_for_outputs()
-        try:
+        with put_to_neutral_for_outputs():
             outs = self.run_with(args, {**self.params, **changed})
-        finally:
-            undo.close()
         self._look_for_bad(outs[users])
         return outs
 
@@ -92,6 +95,11 @@ class Invocation:
             self.error = error
             raise
 
+    @property
+    def has_run(self) -> bool:
+        """Whether it ran, and to its end."""
+        return self._answer is not None
+
     def answer(self) -> list[Any]:
         """What the plain program gives for this call; runs it where it did not run."""
         return self.execute(self.args) if self._answer is None else self._answer
@@ -108,10 +116,76 @@ class Handler(Protocol):
     ) -> Any:
         """Runs a call of an AOT-compiled function and returns its result."""
 
+    def lost(self, doing: str, error: BaseException) -> None:
+        """A part of jaxdbg broke, so that a call was not checked."""
+
+    def answer(self, call: Invocation) -> list[Any]:
+        """What the user gets from a call that is not checked."""
+
+
+class _Run:
+    """Runs an AOT-compiled function, and knows what came of it."""
+
+    def __init__(self, plain: Callable[..., Any]):
+        self._plain = plain
+        self.results: list[Any] = []
+        self.error: BaseException | None = None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            result = self._plain(*args, **kwargs)
+        except BaseException as error:
+            self.error = error
+            raise
+        self.results = [result]
+        return result
+
+
+def _is_of_ours(error: BaseException, call: Invocation | _Run) -> bool:
+    """Whether a call has raised what neither its running raised nor an interrupt is."""
+    if _here.running:  # an interrupt has cut off an end: here nothing of ours runs
+        _reset()
+    # Its traceback leads back to the call: what its frames hold would live on.
+    raised, call.error = call.error, None
+    return isinstance(error, Exception) and error is not raised
+
 
 class _Here(threading.local):
-    ours = 0
-    running = 0
+    """The state of one thread.
+
+    Attributes:
+        ours: how many pieces of work of jaxdbg's own run, one in the other.
+        running: how many calls go JAX's own way.
+        undo: what puts back the user's settings that are neutral now.
+        state: what the region's state is in this thread without us.
+    """
+
+    def __init__(self) -> None:
+        self.ours = self.running = 0
+        self.undo: list[contextlib.ExitStack] = []
+        self.state: Any = None
+
+
+def heal() -> None:
+    """Ends work of ours that is over, and of which an interrupt has cut off the end.
+
+    For where a region begins or ends: else its calls would go JAX's own way.
+    """
+    if _here.running and not _is_inside_ours(sys._getframe(1)):
+        _reset()
+
+
+def _reset() -> None:
+    _here.ours = _here.running = 0
+    region_state().set_local(_here.state)
+    while _here.undo:
+        _here.undo.pop().close()
+
+
+def _is_inside_ours(frame: FrameType | None) -> bool:
+    """Whether what called jaxdbg was itself called by it, as in a trace of ours."""
+    ours = (is_own_file(one.f_code.co_filename) for one in outward(frame))
+    return any(itertools.dropwhile(bool, ours))
 
 
 _here = _Here()
@@ -148,15 +222,18 @@ class _Running:
         self._ours = ours
 
     def __enter__(self) -> None:
-        self._state = region_state()
-        self._before = self._state.swap_local(False)
+        # In this order: what an interrupt cuts off is seen by the count, see `heal`.
         _here.running += 1
         _here.ours += self._ours
+        self._state = region_state()
+        self._before = self._state.swap_local(False)
+        if _here.running == 1:
+            _here.state = self._before
 
     def __exit__(self, *_: object) -> None:
+        self._state.set_local(self._before)
         _here.ours -= self._ours
         _here.running -= 1
-        self._state.set_local(self._before)
 
 
 class _OurOwnWork(_Running):
@@ -168,13 +245,15 @@ class _OurOwnWork(_Running):
         super().__init__(ours=1)
 
     def __enter__(self) -> None:
-        self._undo = put_to_neutral()
+        self._undo = put_to_neutral(_here.undo)
         super().__enter__()
 
     def __exit__(self, *_: object) -> None:
         super().__exit__()
         if self._undo is not None:
-            self._undo.close()
+            with HeldBack():
+                self._undo.close()
+                _here.undo.remove(self._undo)
 
 
 @contextlib.contextmanager
@@ -194,7 +273,26 @@ def _jit(handler: Handler) -> Iterator[None]:
     def call_impl(*args: Any, **params: Any) -> tuple[Any, ...]:
         if _here.running:
             return plain(*args, **params)  # type: ignore[no-any-return]
-        return handler.jitted(Invocation(args, params)), None, None, []
+        call = Invocation(args, params)
+        try:
+            return handler.jitted(call), None, None, []
+        except Failure:
+            raise
+        except BaseException as error:
+            if not _is_of_ours(error, call):
+                raise
+            handler.lost("checking a call", error)
+        return _not_checked(call), None, None, []
+
+    def _not_checked(call: Invocation) -> list[Any]:
+        try:
+            return handler.answer(call)
+        except BaseException as error:
+            if not _is_of_ours(error, call):
+                raise
+        # Without what JAX would install for the next call, which nobody would see.
+        outs: list[Any] = plain(*call.args, **call.params)[0]
+        return outs
 
     call_impl.__wrapped__ = plain  # type: ignore[attr-defined]
     before = state.get_global()
@@ -215,8 +313,16 @@ def _aot(handler: Handler) -> Iterator[None]:
         if _here.running:
             return plain(self, *args, **kwargs)
 
-        run = functools.partial(plain, self)
-        return handler.compiled(run, self, args, kwargs)
+        run = _Run(functools.partial(plain, self))
+        try:
+            return handler.compiled(run, self, args, kwargs)
+        except Failure:
+            raise
+        except BaseException as error:
+            if not _is_of_ours(error, run):
+                raise
+            handler.lost("checking an AOT call", error)
+            return run.results[0] if run.results else run(*args, **kwargs)
 
     _COMPILED_CALL.put(call)
     try:

@@ -15,6 +15,7 @@ from enum import Enum
 from typing import Any
 
 from jaxdbg.jax_internals.config import states
+from jaxdbg.jax_internals.interrupts import HeldBack
 from jaxdbg.jax_internals.requirements import derived
 
 LOOKS_FOR_BAD: dict[str, object] = {
@@ -64,15 +65,20 @@ Without the folder JAX would take its cache to be off, for the user too.
 """
 
 
-def put_to_neutral() -> ExitStack | None:
+def put_to_neutral(undos: list[ExitStack]) -> ExitStack | None:
     """Puts the settings to neutral for this thread; to be closed, if they were not.
 
     It is on the way of each call: what costs little is to see that nothing is set.
+
+    Arguments:
+        undos: what is to be closed is added here, too, whatever interrupts this.
     """
     settings, values = _watched()
     if [setting.value for setting in settings] == values:
         return None
-    return _put((*NEUTRAL, *GUARDS, CACHE_FOLDER))
+    with HeldBack():
+        undos.append(undo := _put((*NEUTRAL, *GUARDS, CACHE_FOLDER)))
+    return undo
 
 
 def put_to_neutral_for_outputs() -> ExitStack:

@@ -1,0 +1,111 @@
+"""Whatever function of jaxdbg breaks, the program runs on, and is never ✓ for it.
+
+The region has a good call, a bad one and one whose assertion fails. A function that
+raises each time it is called may cost the check, which the report then says; it may not
+cost the program a result, and nothing of ours is left.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxdbg
+from jaxdbg.checks.hub import hub
+from tests import leaks
+from tests.programs import faults
+
+EACH = 1 if os.environ.get("JAXDBG_ALL_FAULTS") else 40
+"""Of how many functions one is broken: all of them take half an hour."""
+
+CALLED_DIRECTLY = (
+    "checks/region.py:Region.__init__",
+    "checks/region.py:Region.__enter__",
+    "checks/region.py:Region.__exit__",
+    "checks/region.py:Region.__del__",
+    "checks/hub.py:Hub._is_in_region",
+    "checks/session.py:Session.unchecked",
+    "jax_internals/interpose.py:_jit.<locals>.call_impl",
+    "jax_internals/interpose.py:Invocation.__init__",
+    "jax_internals/interrupts.py:HeldBack.__exit__",
+)
+"""What the user, JAX or Python calls, and a line or two on which the rest stands."""
+
+GOOD = np.ones(3, np.float32)
+BAD = np.array([1, -1, 2], np.float32)
+NAN = np.array([1, np.nan, 2], np.float32)
+
+
+@jax.jit
+def double(x):
+    return x * 2
+
+
+@jax.jit
+def log(x):
+    return jnp.log(x)
+
+
+@jax.jit
+def asserts(x):
+    chex.assert_tree_all_finite(x)
+    return x + 1
+
+
+def program() -> tuple[list[Any], jaxdbg.Report]:
+    """The results, with None for what raises in the plain program; and the report."""
+    results = []
+    with jaxdbg.checked(record=True) as region:
+        results += [double(GOOD), log(BAD)]
+        try:
+            results.append(asserts(NAN))
+        except (RuntimeError, ValueError):
+            results.append(None)
+    return [r if r is None else np.asarray(r) for r in results], region.report
+
+
+def faults_in(name: str, results: list[Any], report: jaxdbg.Report) -> list[str]:
+    """What is wrong after a run in which a function was broken."""
+    said = []
+    plain = [GOOD * 2, np.asarray(log(BAD)), NAN + 1]
+    for result, wanted in zip(results, plain, strict=True):
+        if result is not None and not np.array_equal(result, wanted, equal_nan=True):
+            said.append(f"{name}: {result} and not {wanted}")
+    if report.ok:
+        said.append(f"{name}: {report}")
+    kinds = sorted(f.kind for f in report.findings)
+    if not report.unchecked and kinds != ["check", "nan"]:
+        said.append(f"{name}: lost, of {kinds}: {report}")
+    if results[2] is None and not report.unchecked:
+        said.append(f"{name}: a call raises: {report}")
+    return said
+
+
+@pytest.mark.slow
+def test_the_program_runs_on_whatever_breaks() -> None:
+    program()
+    called = faults.called_by(program)
+    names = [n for n in called if n not in CALLED_DIRECTLY]
+    assert len(names) > 500
+    chosen, wrong = names[::EACH], []
+    before = leaks.snapshot()
+    for name in chosen:
+        try:
+            with faults.broken(called[name]):
+                results, report = program()
+            wrong += faults_in(name, results, report)
+        except BaseException as error:
+            wrong.append(f"{name}: the user sees {error!r}")
+        double(GOOD)  # where the end of a region broke, the next call removes its hooks
+        left = leaks.left_behind(before, leaks.snapshot())
+        wrong += [f"{name}: left {what}" for what in left]
+        while hub.regions():
+            hub.close(hub.regions()[0])
+        jax.clear_caches()
+    assert not wrong, "\n".join(wrong)
