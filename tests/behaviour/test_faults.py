@@ -33,6 +33,10 @@ CALLED_DIRECTLY = (
     "checks/session.py:Session.unchecked",
     "jax_internals/interpose.py:_jit.<locals>.call_impl",
     "jax_internals/interpose.py:Invocation.__init__",
+    "jax_internals/interpose.py:_Running.__init__",
+    "jax_internals/interpose.py:_Running.__enter__",
+    "jax_internals/interpose.py:_Running.__exit__",
+    "jax_internals/interpose.py:is_ours",
     "jax_internals/interrupts.py:HeldBack.__exit__",
 )
 """What the user, JAX or Python calls, and a line or two on which the rest stands."""

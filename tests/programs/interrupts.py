@@ -40,7 +40,6 @@ OPTIONS: list[dict[str, Any]] = [
     {"async_": True},
     {"record": True},
     {"every_op": True},
-    {"keep_donation": True},
 ]
 
 
