@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 from chex._src import asserts_internal
+from flax import nnx
 
 import jaxdbg
 
@@ -66,3 +67,38 @@ def test_async_leaves_it_to_chex(positive: Positive) -> None:
         positive(-jnp.ones(3))
     with pytest.raises(AssertionError):
         positive.wait_checks()  # type: ignore[attr-defined]
+
+
+@nnx.jit
+def scaled(model: nnx.Linear, x: jax.Array) -> jax.Array:
+    chex.assert_tree_all_finite(nnx.state(model))
+    return model(x)
+
+
+def broken_model() -> nnx.Linear:
+    model = nnx.Linear(2, 2, rngs=nnx.Rngs(0))
+    model.kernel[...] = model.kernel[...] * jnp.nan
+    return model
+
+
+def test_nnx_jit_wrapped_in_chexify_is_as_without_a_region() -> None:
+    """Flax refuses it: chexify runs the function in a trace of its own."""
+    waiting = asserts_internal.CHEXIFY_STORAGE.wait_fns
+    before = list(waiting)
+    wrapped = chex.chexify(scaled)
+    with pytest.raises(Exception) as plain:
+        wrapped(broken_model(), jnp.ones((1, 2)))
+    with pytest.raises(type(plain.value)), jaxdbg.checked() as region:
+        wrapped(broken_model(), jnp.ones((1, 2)))
+    waiting[:] = before
+    assert region.report.findings == ()
+
+
+def test_nnx_jit_needs_no_chexify() -> None:
+    model = broken_model()
+    with pytest.raises(jaxdbg.CheckError, match="non-finite"), jaxdbg.checked():
+        scaled(model, jnp.ones((1, 2)))
+    model.kernel[...] = jnp.ones((2, 2))
+    with jaxdbg.checked() as region:
+        assert scaled(model, jnp.ones((1, 2))).shape == (1, 2)
+    assert region.report.ok
