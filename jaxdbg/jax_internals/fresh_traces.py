@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
@@ -71,8 +72,37 @@ def fresh_traces() -> Iterator[Rules]:
     with contextlib.ExitStack() as undo:
         undo.enter_context(other_trace_context(_CONTEXT))
         undo.enter_context(uncounted())
+        undo.enter_context(_printing_nothing())
         undo.enter_context(_own_lines.kept_for(rules))
         yield rules
+
+
+@contextlib.contextmanager
+def _printing_nothing() -> Iterator[None]:
+    """What this thread prints is dropped: the user has read it in the first trace."""
+    plain = sys.stdout
+    sys.stdout = ours = _OfOtherThreads(plain)  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if sys.stdout is ours:
+            sys.stdout = plain
+
+
+class _OfOtherThreads:
+    """A stream that takes what other threads write."""
+
+    def __init__(self, stream: Any):
+        self._stream = stream
+        self._thread = threading.get_ident()
+
+    def write(self, text: str) -> int:
+        if threading.get_ident() == self._thread:
+            return len(text)
+        return int(self._stream.write(text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 class _OwnLines(threading.local):

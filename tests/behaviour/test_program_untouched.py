@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import pytest
+from flax import nnx
 from jax._src import pjit, util
 
 import jaxdbg
@@ -226,6 +227,20 @@ def test_a_failure_that_the_user_catches_is_caught() -> None:
             f(-jnp.ones(3))
         assert f(jnp.ones(3)).sum() == 0
     assert len(region.report.findings) == 1
+
+
+def test_what_a_function_prints_as_it_is_traced_is_shown_once(capsys: Any) -> None:
+    @nnx.jit
+    def step(model: nnx.Linear, x: jax.Array) -> jax.Array:
+        traced.append(x)
+        print("traced")
+        return jnp.log(model(x))
+
+    traced: list[Any] = []
+    with pytest.raises(jaxdbg.NonFiniteError), jaxdbg.checked():
+        step(nnx.Linear(2, 2, rngs=nnx.Rngs(0)), -jnp.ones((1, 2)) * jnp.ones(2))
+    assert len(traced) == 2  # the second is to name the module
+    assert capsys.readouterr().out == "traced\n"
 
 
 def test_the_fixture_sees_an_open_region() -> None:
