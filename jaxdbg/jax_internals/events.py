@@ -81,6 +81,7 @@ def hear_traces(
         _TRACE_FOR_JIT.put(plain)
         _EVENT_LISTENER.put(before)
 
+    wrapped = around(plain)
     _EVENT_LISTENER.put(hook)
-    _TRACE_FOR_JIT.put(around(plain))
+    _TRACE_FOR_JIT.put(wrapped)
     return stop

@@ -81,7 +81,7 @@ def fresh_traces() -> Iterator[Rules]:
 def _printing_nothing() -> Iterator[None]:
     """What this thread prints is dropped: the user has read it in the first trace."""
     plain = sys.stdout
-    sys.stdout = ours = _OfOtherThreads(plain)  # type: ignore[assignment]
+    sys.stdout = ours = _OfOtherThreads(plain)
     try:
         yield
     finally:

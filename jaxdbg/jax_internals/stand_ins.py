@@ -92,7 +92,11 @@ def in_use(wanted: Callable[[], bool]) -> Iterator[None]:
     plain = _INFER.get()
 
     def infer_params(fun: Any, *rest: Any) -> Any:
-        return plain(_known(fun) if wanted() else fun, *rest)
+        known = fun
+        # Without a stand-in its traces live as long as the region, and no longer.
+        with contextlib.suppress(Exception):
+            known = _known(fun) if wanted() else fun
+        return plain(known, *rest)
 
     _INFER.put(infer_params)
     try:

@@ -52,8 +52,8 @@ def guarded() -> Iterator[None]:
     batchers = _BATCHERS.get()
     cond, loop = jax.lax.cond_p, jax.lax.while_p
     plain = batchers[cond], batchers[loop]
-    batchers[cond] = _guarded_cond(plain[0])
-    batchers[loop] = _guarded_while(plain[1])
+    ours = {cond: _guarded_cond(plain[0]), loop: _guarded_while(plain[1])}
+    batchers.update(ours)
     try:
         yield
     finally:
