@@ -117,7 +117,7 @@ class Hub:
                 hooks.close()
 
     def _chex_mode(self) -> ChexMode:
-        return ChexMode(self._check_failed_eagerly, self._is_in_region)
+        return ChexMode(self._check_failed_eagerly, self._is_in_region, self.lost)
 
     def _is_in_region(self) -> bool:
         try:

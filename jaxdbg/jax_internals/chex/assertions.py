@@ -74,13 +74,18 @@ class ChexMode:
             of any jitted call; may raise.
         is_in_region: whether what is called here belongs to a region. For what does
             not, chex is as ever.
+        broke: called with what jaxdbg was doing when a part of it broke, and the error.
     """
 
     def __init__(
-        self, failed_eagerly: Callable[[Any], None], is_in_region: Callable[[], bool]
+        self,
+        failed_eagerly: Callable[[Any], None],
+        is_in_region: Callable[[], bool],
+        broke: Callable[[str, Exception], None],
     ) -> None:
         self.failed_eagerly = failed_eagerly
         self.is_in_region = is_in_region
+        self.broke = broke
         # Held, a function would be found in JAX's caches by one that is equal to it.
         self._asserting, self._traced = Living(), Living()
         self._conservative = False
@@ -161,7 +166,18 @@ class _LiveStorage:
     @property
     def level(self) -> int:
         level: int = self._plain.level
-        caller = sys._getframe(1)
+        try:
+            return self._read_by(sys._getframe(1), level)
+        except Exception as error:  # chex calls this in the user's trace
+            self._mode.broke("making a chex assertion live", error)
+            return level
+
+    @level.setter
+    def level(self, value: int) -> None:
+        self._plain.level = value
+
+    def _read_by(self, caller: FrameType, level: int) -> int:
+        """The level that a caller reads: raised for assertions in regions."""
         if level or caller.f_code not in _ASSERTION.codes():
             return level
         if is_ours():
@@ -170,10 +186,6 @@ class _LiveStorage:
             return level
         self._mode.emitted(caller)
         return 1
-
-    @level.setter
-    def level(self, value: int) -> None:
-        self._plain.level = value
 
 
 @contextlib.contextmanager
