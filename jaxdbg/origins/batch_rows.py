@@ -7,6 +7,7 @@ executable, stay as they are; half of the rows at a time, a few runs in all.
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -17,13 +18,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdbg.origins.batch_axes import NO_ROLES, Roles
-from jaxdbg.origins.search.time_limit import OutOfTime, TimeLimit
 
 MAX_RUNS = 40
 """How often the step is run at most."""
 
 MAX_SECONDS = 5.0
-"""How long that may take, see `TimeLimit`; the run under way then is the last."""
+"""How long that may take; the run that is under way then is the last."""
 
 MAX_NAMED = 8
 """More failing rows than this are many."""
@@ -160,7 +160,7 @@ def failing_rows(
     search = _Search(batch, args, fails)
     try:
         return search.run(hint)
-    except (_Enough, OutOfTime):
+    except _Enough:
         return Rows(note=f"not found in {search.runs} runs of the step")
 
 
@@ -173,7 +173,7 @@ class _Search:
         self._fails = fails
         self._host = {i: np.asarray(args[i]) for i in batch.arguments}
         self._good = -1
-        self._time_limit = TimeLimit(MAX_SECONDS)
+        self._began = time.monotonic()
         self.runs = 0
 
     def run(self, hint: int | None) -> Rows:
@@ -216,8 +216,7 @@ class _Search:
 
     def _bad(self, rows: Sequence[int]) -> bool:
         """Whether the step fails with these rows, and copies of the good one."""
-        self._time_limit.tick()
-        if self.runs >= MAX_RUNS:
+        if self.runs >= MAX_RUNS or time.monotonic() - self._began > MAX_SECONDS:
             raise _Enough
         self.runs += 1
         index = np.full(self._batch.size, self._good)
