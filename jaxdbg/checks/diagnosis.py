@@ -79,6 +79,11 @@ class Case:
     options: Options
     broke: Callable[[str, BaseException], None]
 
+    @property
+    def result_names(self) -> list[str]:
+        """What the user calls each result."""
+        return self.run.result_names(self.names, self.place.site)
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -179,7 +184,7 @@ def _failure(
     """
     run, written = case.run, len(case.run.outs)
     try:
-        paths, results = run.result_names(case.names), run.results
+        paths, results = case.result_names, run.results
         order = _in_order(run, kinds)
         of_origin = [n for n, i in enumerate(order) if i in reached]
         bad = bad_of([(paths[i], results[i]) for i in order], of_origin)
@@ -241,7 +246,7 @@ class _Diagnosis:
         if not self._was_good():
             return Verdict(doubt=IN_SEVERAL)
         run = self._run
-        path = run.result_names(self._case.names)[outputs[0]]
+        path = self._case.result_names[outputs[0]]
         origin = describe.not_reproduced("nan", IN_SEVERAL)
         return Verdict(failure_messages.lost(run.call, path, origin))
 
@@ -257,7 +262,7 @@ class _Diagnosis:
             codes = codes_of(result)
             element = first_element(codes != 0) if codes is not None else ()
             if device := holder(result, element):
-                path = self._run.result_names(self._case.names)[i]
+                path = self._case.result_names[i]
                 return f"{device}: {element_path(path, element)}"
         return ""
 
@@ -419,6 +424,7 @@ class _Diagnosis:
             jaxpr=run.jaxpr,
             args=run.args,
             inputs=self._inputs,
+            passed=run.passed_as(case.names, case.place.site),
             outs=run.outs,
             locate=self._located,
             broke=case.broke,

@@ -53,7 +53,7 @@ class Judge:
             verdict = self._undiagnosed(ran.run, suspects, exception, broke)
         if verdict.failure is None:
             return None
-        inputs, outputs = self._inputs(ran.run, suspects), self._outputs(verdict)
+        inputs, outputs = self._inputs(ran, suspects), self._outputs(verdict)
         return Judgement(verdict.failure, inputs, outputs, verdict.follows)
 
     def opaque(self, run: Run) -> Judgement | None:
@@ -156,7 +156,7 @@ class Judge:
         function = run.call.function
         return Case(
             run=run,
-            place=ran.place or UserPlace.now(function),
+            place=_place(ran),
             names=self._names(),
             earlier=self._session.earlier,
             failed=self._failed,
@@ -194,15 +194,16 @@ class Judge:
 
     # -- what is kept ----------------------------------------------------------------
 
-    def _inputs(self, run: Run, suspects: Sequence[int]) -> KeptCall | None:
+    def _inputs(self, ran: Ran, suspects: Sequence[int]) -> KeptCall | None:
         """The arguments of the call, for `repro` and `rewind`."""
-        options = self._options
+        run, options = ran.run, self._options
         try:
             if not self._session.kept.has_room(run.call, run.args):
                 return None
             return KeptCall.of(
                 run,
                 self._names(),
+                _place(ran).site,
                 suspects,
                 self._session.earlier,
                 copy=options.record and not options.async_,
@@ -229,3 +230,8 @@ class Judge:
             doing = "keeping the bad results of a call"
             self._session.broke(doing, error)
             return {}
+
+
+def _place(ran: Ran) -> UserPlace:
+    """Where the user made a call, or makes it now."""
+    return ran.place or UserPlace.now(ran.run.call.function)

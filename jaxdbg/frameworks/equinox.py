@@ -23,6 +23,7 @@ from jaxdbg.frameworks.jitted_calls import (
     CallPaths,
     RunningCall,
     keyword_names,
+    part,
     positional_names,
     typed,
 )
@@ -43,6 +44,10 @@ _LAYERS = "equinox.nn"
 
 _CALL = private(
     "equinox._jit._call", "libraries", variables=("jit_wrapper", "args", "kwargs")
+)
+_PASSING = (
+    private("equinox._jit._JitWrapper.__call__", "names"),
+    private("equinox._module._prebuilt.Partial.__call__", "names"),
 )
 _SIGNATURE = private("equinox._jit._JitWrapper._signature", "libraries")
 _NAME = private("equinox._jit._JitWrapper.fn", "libraries")
@@ -110,6 +115,10 @@ class Equinox(Framework):
         """The code of the function that calls what `filter_jit` has jitted."""
         return _CALL.codes()
 
+    def passing_codes(self) -> frozenset[CodeType]:
+        """That code, and of methods the one that binds them."""
+        return self.call_codes().union(*(one.codes() for one in _PASSING))
+
     def call_arguments(self, local: Mapping[str, Any]) -> CallArguments | None:
         """The arguments as passed to the function, and what their leaves are called."""
         call = self.running_call(local, None)
@@ -121,6 +130,11 @@ class Equinox(Framework):
             parameters=[*_SIGNATURE.of(local["jit_wrapper"]).parameters.values()],
             paths=call.paths,
         )
+
+    def call_signature(self, local: Mapping[str, Any]) -> inspect.Signature | None:
+        """The signature that its jit has kept."""
+        wrapper = local["jit_wrapper"]
+        return None if _SIGNATURE.absent else _SIGNATURE.of(wrapper)
 
     def running_call(
         self, local: Mapping[str, Any], out_tree: Any
@@ -170,6 +184,10 @@ class FilterJitPaths(CallPaths):
         """The steps to a result; None for the marker beside them."""
         rest = path.removeprefix("result[1]")
         return None if rest == path else typed(rest)
+
+    def returned(self, results: Any) -> tuple[Any, int]:
+        """What is beside the marker."""
+        return part(results, 1)
 
 
 class FilterJitCall(RunningCall):

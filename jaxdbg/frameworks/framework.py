@@ -7,6 +7,7 @@ answered as the default does, so that the next library is asked.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from inspect import Parameter
@@ -121,8 +122,16 @@ class Framework:
         """The code whose frames may hold the arguments of such a call."""
         return frozenset()
 
+    def passing_codes(self) -> frozenset[CodeType]:
+        """The code that returns what its jit returns, as it is."""
+        return self.call_codes()
+
     def call_arguments(self, local: Mapping[str, Any]) -> CallArguments | None:
         """The arguments in the locals of such a frame; None where it is none."""
+        return None
+
+    def call_signature(self, local: Mapping[str, Any]) -> inspect.Signature | None:
+        """Of the function that such a frame calls, with `args` and `kwargs` in it."""
         return None
 
     def running_call(

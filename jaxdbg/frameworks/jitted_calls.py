@@ -11,6 +11,7 @@ import ast
 import inspect
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from jaxdbg.frameworks.reader_parts import quoted
 
@@ -26,6 +27,14 @@ class CallPaths:
         """The steps to a result from what the function returned; None if unknown."""
         rest = path.removeprefix("result")
         return None if rest == path else typed(rest)
+
+    def returned(self, results: Any) -> tuple[Any, int]:
+        """The tree of what the function returned, and how many leaves are before it.
+
+        Arguments:
+            results: the tree of all that `jax.jit` returns.
+        """
+        return results, 0
 
     def node(self, path: str) -> str:
         """The path of the one variable a result is in; the path itself for none."""
@@ -48,6 +57,12 @@ class RunningCall(dict[str, object]):
 
     function: str
     paths: CallPaths
+
+
+def part(tree: Any, child: int) -> tuple[Any, int]:
+    """A child of a tree, and how many leaves are before it."""
+    children = tree.children()
+    return children[child], sum(c.num_leaves for c in children[:child])
 
 
 def typed(path: str) -> str:

@@ -217,6 +217,11 @@ def is_user_file(source: str) -> bool:
     return not path_in_packages(path) and not path.startswith((_OWN, _STDLIB))
 
 
+def is_own_file(file: str) -> bool:
+    """Whether a file is one of jaxdbg."""
+    return file.startswith(_OWN)
+
+
 _OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _STDLIB = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 

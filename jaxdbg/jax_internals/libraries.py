@@ -23,6 +23,9 @@ class Library(Protocol):
     def call_codes(self) -> frozenset[CodeType]:
         """The code whose frames may hold the arguments of a call of its jit."""
 
+    def passing_codes(self) -> frozenset[CodeType]:
+        """The code that returns what its jit returns, as it is."""
+
 
 _loaded: Callable[[], Iterable[Library]] = tuple
 
@@ -47,3 +50,8 @@ def is_machinery(file: str) -> bool:
 def call_codes() -> frozenset[CodeType]:
     """The code whose frames may hold the arguments of a call of a library's jit."""
     return frozenset().union(*(library.call_codes() for library in _loaded()))
+
+
+def passing_codes() -> frozenset[CodeType]:
+    """The code that returns what a library's jit returns, as it is."""
+    return frozenset().union(*(library.passing_codes() for library in _loaded()))

@@ -31,7 +31,8 @@ from jaxdbg.origins.location import source_lines
 from jaxdbg.origins.location.where import Where
 from jaxdbg.origins.producers import Variable
 from jaxdbg.origins.scene import Moment, Scene
-from jaxdbg.records import LeafStats, Origin, Reached, SourceFrame, Turn
+from jaxdbg.records import LeafStats, Origin, Passed, Reached, SourceFrame, Turn
+from jaxdbg.trees.call_names import PassedAs
 from jaxdbg.trees.holder import holder
 from jaxdbg.trees.paths import element_path
 from jaxdbg.views.words import KINDS
@@ -59,6 +60,7 @@ class OriginCase:
         fails: runs the step again with other arguments, and says whether it fails; None
             if that must not be done.
         why_not: the reason for that.
+        passed: what the line of the call passes for their parameters, if it is known.
         growth: largest magnitude of its first small result in the last calls.
         made: what made an argument, as `(text, its origin or None)`; None if unknown.
         is_parameter: whether an argument belongs to a model.
@@ -72,6 +74,7 @@ class OriginCase:
     broke: Callable[[str, Exception], None]
     fails: Callable[[Sequence[Any]], bool] | None = None
     why_not: str = ""
+    passed: Sequence[PassedAs | None] = ()
     growth: tuple[float, ...] = ()
     made: Callable[[int], tuple[str, Origin | None] | None] = lambda _: None
     is_parameter: Callable[[int], bool] = lambda _: False
@@ -149,6 +152,7 @@ def _steps(found: Found) -> list[_Step]:
             *turns,
             ("looking for a cause", _cause),
             ("looking for the failing rows", _rows_of_birth),
+            ("naming what was passed", _passed_to_birth),
         ]
     if found.argument >= 0:
         return [
@@ -157,6 +161,7 @@ def _steps(found: Found) -> list[_Step]:
             *turns,
             ("looking for a cause", _cause_of_argument),
             ("looking for the failing rows", _rows_of_argument),
+            ("naming what was passed", _passed_in),
         ]
     return []
 
@@ -242,9 +247,8 @@ def _words(where: Where) -> str:
 
 def _name_of_argument(operand: Variable, case: OriginCase) -> str:
     """The name of an operand that is an argument of the call."""
-    atom = producers.source(operand).atom
-    pairs = zip(forms.body(case.jaxpr).invars, case.inputs, strict=False)
-    return next((name for var, name in pairs if var is atom), "")
+    i = _argument_of(operand, case)
+    return case.inputs[i] if 0 <= i < len(case.inputs) else ""
 
 
 def _wider(known: _Known) -> _Known:
@@ -396,6 +400,51 @@ def _with_rows(
     rows = batch_rows.failing_rows(batch, case.args, case.fails, hint)
     named = tuple((batch.name, row) for row in rows.rows)
     return known.having(rows=named, rows_note=rows.note)
+
+
+# -- what the user's line passes -------------------------------------------------------
+
+
+def _passed_to_birth(known: _Known) -> _Known:
+    pairs = zip(known.operands, known.origin.operands, strict=False)
+    arguments = [(_argument_of(v, known.case), operand.name) for v, operand in pairs]
+    found = [
+        passed
+        for i, name in arguments
+        if (passed := _passed(known.case, i)) is not None and name == passed.parameter
+    ]
+    return _with_passed(known, [Passed(p.parameter, p.expression) for p in found])
+
+
+def _passed_in(known: _Known) -> _Known:
+    found, batch = known.found, _batch(known.case)
+    passed = _passed(known.case, found.argument)
+    if passed is None or not passed.is_named_so:
+        return _with_passed(known, [])
+    is_row = batch is not None and found.argument in batch.arguments and found.element
+    row = found.element[0] if is_row and found.element else None
+    return _with_passed(known, [Passed(passed.parameter, passed.expression, row)])
+
+
+def _with_passed(known: _Known, found: Sequence[Passed]) -> _Known:
+    """With these, and what is passed for the batch whose rows are named."""
+    batch = _batch(known.case) if known.origin.rows else None
+    of_batch = _passed(known.case, batch.arguments[0]) if batch is not None else None
+    by_name = {one.parameter: one for one in found}
+    if of_batch is not None and of_batch.is_named_so:
+        one = Passed(of_batch.parameter, of_batch.expression)
+        by_name.setdefault(of_batch.parameter, one)
+    return known.having(passed=tuple(by_name.values()))
+
+
+def _passed(case: OriginCase, argument: int) -> PassedAs | None:
+    return case.passed[argument] if 0 <= argument < len(case.passed) else None
+
+
+def _argument_of(operand: Variable, case: OriginCase) -> int:
+    """Which argument of the call an operand is, moved or not; -1 for none."""
+    atom, arguments = producers.source(operand).atom, forms.body(case.jaxpr).invars
+    return next((i for i, var in enumerate(arguments) if var is atom), -1)
 
 
 def _device(known: _Known) -> _Known:

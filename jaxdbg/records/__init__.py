@@ -17,6 +17,7 @@ from jaxdbg.records.finding import Finding as Finding
 from jaxdbg.records.origin import (
     Operand as Operand,
     Origin as Origin,
+    Passed as Passed,
     Reached as Reached,
     Turn as Turn,
 )

@@ -81,6 +81,21 @@ class Reached:
 
 
 @dataclass(frozen=True, slots=True)
+class Passed:
+    """An argument that a story calls as the function does, as the caller wrote it.
+
+    Attributes:
+        parameter: what the function calls it: `x`.
+        expression: what the line of the call passes for it: `X[idx]`.
+        row: the row of the batch that came in bad through it; None where it is none.
+    """
+
+    parameter: str
+    expression: str
+    row: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Origin(ShownAsHtml):
     """The story of a bad value.
 
@@ -110,6 +125,7 @@ class Origin(ShownAsHtml):
         wider: what a wider type would do: "finite in float32", or empty.
         argument: path of the element it came in through: `batch['x'][17, 3]`.
         argument_leaf: path of the array which that is an element of: `batch['x']`.
+        passed: what the line of the call passes for the parameters that are named here.
         made_by: the earlier call that made that argument, `init_state (call 1)`.
         made_at: the story of that call, where its inputs were still held.
         growth: largest finite magnitude in the last calls, oldest first.
@@ -146,6 +162,7 @@ class Origin(ShownAsHtml):
     wider: str = ""
     argument: str = ""
     argument_leaf: str = ""
+    passed: tuple[Passed, ...] = ()
     made_by: str = ""
     made_at: Origin | None = None
     growth: tuple[float, ...] = ()

@@ -1,18 +1,21 @@
 """Names of a call's arguments and results, as the user would type them.
 
 An argument has the path where the user's objects hold it, else that of the parameter.
-A result has no name yet: it is `train_step(...)[0]`, except where a library's jit
-returns a new value for an argument, which bears the name of the argument.
+A result is called what the line of the call assigns it to; where it assigns it to
+nothing it is `train_step(...)[0]`. What a library's jit returns as a new value for an
+argument bears the name of the argument.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from jaxdbg.frameworks.jitted_calls import CallPaths, RunningCall
 from jaxdbg.frameworks.loaded import loaded
+from jaxdbg.trees.call_site import NOWHERE, CallSite, is_below
 from jaxdbg.trees.names import Names
 
 
@@ -35,12 +38,53 @@ def input_names(
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class PassedAs:
+    """A flat argument whose parameter has another name than what is passed for it.
+
+    Attributes:
+        parameter: its name.
+        expression: what the line of the call passes.
+        is_named_so: whether `input_names` calls the argument by the parameter.
+    """
+
+    parameter: str
+    expression: str
+    is_named_so: bool
+
+
+def passed_as(
+    function: str,
+    args: Sequence[Any],
+    debug_info: Any,
+    names: Names,
+    site: CallSite,
+) -> list[PassedAs | None]:
+    """For each flat argument what the line of the call passes for its parameter.
+
+    Arguments:
+        function, args, debug_info, names: as for `input_names`.
+        site: what the line says.
+    """
+    paths = _paths(debug_info, "arg_names", len(args))
+    call_paths = _call_paths(names.call_of(function), debug_info)
+    found: list[PassedAs | None] = []
+    for arg, path in zip(args, paths, strict=True):
+        typed = call_paths.argument(path)
+        parameter = next((p for p in site.arguments if is_below(typed, p)), "")
+        is_named_so = bool(parameter) and names.of(arg) is None
+        text = site.arguments.get(parameter, "")
+        found.append(PassedAs(parameter, text, is_named_so) if parameter else None)
+    return found
+
+
 def output_names(
     function: str,
     args: Sequence[Any],
     outs: Sequence[Any],
     debug_info: Any,
     names: Names,
+    site: CallSite = NOWHERE,
 ) -> list[str]:
     """One name for each flat output: `f(...)[0]`, or of the argument it updates.
 
@@ -50,6 +94,7 @@ def output_names(
         outs: the flat outputs.
         debug_info: of the call's jaxpr; None where there is none.
         names: where to look arguments and outputs up.
+        site: what the line of the call calls them.
     """
     paths = _paths(debug_info, "result_paths", len(outs))
     arg_paths = _paths(debug_info, "arg_names", len(args))
@@ -57,11 +102,13 @@ def output_names(
     updated = call_paths.updates(paths, arg_paths)
     inputs = input_names(function, args, debug_info, names)
     alone = Counter(map(call_paths.node, paths))
+    assigned = site.result_names(call_paths, paths)
     found = []
     for i, (out, path) in enumerate(zip(outs, paths, strict=True)):
         name, slot = names.of(out), updated[i]
         if name is None and slot is not None:
             name = inputs[slot]
+        name = name or assigned[i]
         path = _of_one_variable(path, call_paths, alone)
         found.append(name or _of_result(function, path, i, len(outs), call_paths))
     return found

@@ -15,6 +15,7 @@ from jaxdbg.views.origin_wording import (
     magnitudes,
     operand,
     others,
+    passed,
     turn,
     where,
 )
@@ -37,6 +38,7 @@ def text(origin: Origin) -> str:
     operands = [o for o in origin.operands if o.value or o.name]
     operands.sort(key=lambda o: o.role != "denominator")  # as a rule the one at fault
     lines += _indented(map(operand, operands))
+    lines += _indented(map(passed, origin.passed))
     lines += _indented(_facts(origin))
     lines += [f"then {step}" for step in _turns(origin.steps)]
     lines += _made(origin)

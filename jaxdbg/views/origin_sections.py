@@ -15,6 +15,7 @@ from jaxdbg.views.origin_wording import (
     magnitudes,
     operand_name,
     operand_value,
+    passed,
     turn,
     where,
 )
@@ -41,6 +42,7 @@ def sections(origin: Origin) -> list[Section]:
         Section(_verdict(origin), (birth(origin),), _frames(origin)),
         Section("where", tuple(where(origin))),
         Section("operands", tuple(map(_operand, origin.operands))),
+        Section("passed", tuple(map(passed, origin.passed))),
         Section("batch", _rows(origin)),
         Section("range", (origin.wider,) if origin.wider else ()),
         Section(

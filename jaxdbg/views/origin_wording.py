@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jaxdbg.records import Operand, Origin, SourceFrame, Turn
+from jaxdbg.records import Operand, Origin, Passed, SourceFrame, Turn
 from jaxdbg.records.source import path_in_packages
 from jaxdbg.views import words
 from jaxdbg.views.words import KINDS
@@ -44,6 +44,12 @@ def _derivative(origin: Origin) -> str:
     """The word before an expression that is not itself what failed."""
     own = origin.forward_source is not None and origin.forward_source == origin.source
     return "the derivative of " if origin.direction == "backward" and own else ""
+
+
+def passed(one: Passed) -> str:
+    """`` `x` is your `X[idx]`: row 22 of the batch``."""
+    row = f": row {one.row} of the batch" if one.row is not None else ""
+    return f"`{one.parameter}` is your `{one.expression}`{row}"
 
 
 def inside(frame: SourceFrame) -> str:

@@ -54,6 +54,12 @@ export interface Reached {
   first: number[] | null;
 }
 
+export interface Passed {
+  parameter: string;
+  expression: string;
+  row: number | null;
+}
+
 export interface Origin {
   verdict: string;
   kind: string;
@@ -76,6 +82,7 @@ export interface Origin {
   wider: string;
   argument: string;
   argument_leaf: string;
+  passed: Passed[];
   made_by: string;
   made_at: Origin | null;
   growth: Real[];

@@ -465,7 +465,7 @@ def linen(here: Here) -> None:
     @jax.jit
     def train_step(state: Any, x: Any) -> Any:
         def loss_of(params: Any) -> Any:
-            return jnp.log(-jnp.abs(state.apply_fn(params, x))).mean()
+            return jnp.sqrt(-1 - jnp.abs(state.apply_fn(params, x))).mean()
 
         loss, grads = jax.value_and_grad(loss_of)(state.params)
         return state.apply_gradients(grads=grads), loss

@@ -32,6 +32,7 @@ from jaxdbg.checks.calls.call import Call, Run
 from jaxdbg.checks.calls.earlier_calls import EarlierCalls
 from jaxdbg.records import Finding
 from jaxdbg.trees.call_names import input_names, output_names, updates
+from jaxdbg.trees.call_site import CallSite
 from jaxdbg.trees.copies import copied, copied_at, is_gone
 from jaxdbg.trees.names import Names
 
@@ -85,6 +86,7 @@ class KeptCall:
         cls,
         run: Run,
         names: Names,
+        site: CallSite,
         bad: Sequence[int],
         earlier: EarlierCalls,
         copy: bool,
@@ -94,6 +96,7 @@ class KeptCall:
         Arguments:
             run: the call.
             names: what the user calls things, now.
+            site: what the line of the call calls its results.
             bad: indices of its bad results.
             earlier: the calls of its region.
             copy: whether its donated arguments are about to be deleted.
@@ -102,7 +105,7 @@ class KeptCall:
         outside = names.from_outside()
         paths = {i: outside.of(a) for i, a in enumerate(run.given)}
         function, info = run.call.function.name, run.debug_info
-        outputs = output_names(function, run.given, run.outs, info, names)
+        outputs = output_names(function, run.given, run.outs, info, names, site)
         return cls(
             call=run.call,
             number=run.number,

@@ -14,7 +14,13 @@ from jaxdbg.jax_internals.source_info import Frame
 from jaxdbg.jax_internals.stack import UserCall, running_call
 from jaxdbg.jax_internals.user_frames import functions_below, user_frame
 from jaxdbg.options import flag
-from jaxdbg.trees.call_names import input_names, output_names
+from jaxdbg.trees.call_names import (
+    PassedAs,
+    input_names,
+    output_names,
+    passed_as,
+)
+from jaxdbg.trees.call_site import NOWHERE, CallSite, call_site
 from jaxdbg.trees.names import Names
 
 
@@ -75,21 +81,23 @@ class UserPlace:
         line: the user's line, for an eager operation, whose jaxpr knows only the line
             that ran it first.
         inside: names of the library functions between the user's line and the call.
+        site: what the user's line calls its results and arguments.
     """
 
     call: UserCall | None = None
     line: Frame | None = None
     inside: tuple[str, ...] = ()
+    site: CallSite = NOWHERE
 
     @classmethod
     def now(cls, function: Function) -> UserPlace:
         """The place of the call of this function that runs now."""
         frame = sys._getframe(1)
         if function.user:
-            return cls(call=running_call(frame))
+            return cls(call=running_call(frame), site=call_site())
         # `jit(net.apply)` of a library is called as if it were the user's.
         call = None if is_jax_file(function.source) else running_call(frame)
-        return cls(call, user_frame(frame), functions_below(frame))
+        return cls(call, user_frame(frame), functions_below(frame), call_site())
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +176,14 @@ class Run:
         """What the user calls each argument."""
         return input_names(self.call.function.name, self.given, self.debug_info, names)
 
-    def result_names(self, names: Names) -> list[str]:
+    def passed_as(self, names: Names, site: CallSite) -> list[PassedAs | None]:
+        """What the line of the call passes for the parameter of each argument."""
+        function, info = self.call.function.name, self.debug_info
+        return passed_as(function, self.given, info, names, site)
+
+    def result_names(self, names: Names, site: CallSite = NOWHERE) -> list[str]:
         """What the user calls each result."""
         function, info = self.call.function.name, self.debug_info
-        outputs = output_names(function, self.given, self.outs, info, names)
+        outputs = output_names(function, self.given, self.outs, info, names, site)
         inputs = self.input_names(names) if self.layout.refs else []
         return [*outputs, *(inputs[i] for i in self.layout.refs)]

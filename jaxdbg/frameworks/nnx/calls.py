@@ -20,6 +20,7 @@ from jaxdbg.frameworks.jitted_calls import (
     CallPaths,
     RunningCall,
     keyword_names,
+    part,
     positional_names,
     typed,
 )
@@ -82,6 +83,12 @@ class NnxPaths(CallPaths):
         if rest == path or (self.layout is _GRAPH and _OPAQUE.match(rest)):
             return None
         return typed(self._without_flax(rest))
+
+    def returned(self, results: Any) -> tuple[Any, int]:
+        """What is beside the new values of the arguments."""
+        if self.layout is _PLAIN:
+            return super().returned(results)
+        return part(results, 2 if self.layout is _GRAPH else 0)
 
     def node(self, path: str) -> str:
         """The path to a Variable of a returned State, where the result is in one."""

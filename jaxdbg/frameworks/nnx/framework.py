@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from types import CodeType, FunctionType
@@ -78,6 +79,13 @@ class Nnx(Framework):
             return None  # of variables in a list JAX's own names say as much
         attributes = signatures.of_call(local)
         return CallArguments(local["args"], local["kwargs"], attributes)
+
+    def call_signature(self, local: Mapping[str, Any]) -> inspect.Signature | None:
+        """The signature of the function, which is an attribute."""
+        known = jitted.jit_class(local)
+        if known is None or known.is_partial:
+            return None
+        return inspect.signature(local["self"].fun)
 
     def running_call(
         self, local: Mapping[str, Any], out_tree: Any

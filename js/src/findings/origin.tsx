@@ -43,6 +43,16 @@ export function OriginDetails(props: { store: Store; finding: Finding; origin: O
           </p>
         </Section>
       )}
+      {origin.passed?.length > 0 && (
+        <Section title="Passed">
+          {origin.passed.map((one) => (
+            <p key={one.parameter}>
+              <code>{one.parameter}</code> is your <code>{one.expression}</code>
+              {one.row !== null && `: row ${one.row} of the batch`}
+            </p>
+          ))}
+        </Section>
+      )}
       {origin.advice && (
         <Section title={origin.cause ? `${origin.likely ? "Likely " : ""}${origin.cause}` : "Next"}>
           <p class="jd-advice">

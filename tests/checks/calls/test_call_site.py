@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import ast
+import linecache
 import sys
+from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
 
 import jaxdbg
+from jaxdbg.records import Finding, Passed
 from tests.programs.calling_lines import PROGRAMS, Program
 
 
@@ -29,7 +37,10 @@ def test_a_finding_names_what_the_user_does(program: Program) -> None:
     with region:
         program.run(here)
     finding = region.report.findings[0]
-    assert finding.paths == program.paths
+    assert sorted(finding.paths) == sorted(program.paths)
+    assert finding.origin is not None
+    passed = {one.parameter: one.expression for one in finding.origin.passed}
+    assert program.passed in (None, passed)
     named = [path for path in finding.paths if "(...)" not in path]
     assert len(evaluated) == len(named)
     for path, value in zip(named, evaluated, strict=True):
@@ -38,3 +49,86 @@ def test_a_finding_names_what_the_user_does(program: Program) -> None:
 
 def plain(value: Any) -> Any:
     return value[...] if not isinstance(value, jax.Array) else value
+
+
+CELL = """\
+import jax, jax.numpy as jnp
+
+@jax.jit
+def step(state, x):
+    loss = jnp.log(x).sum()
+    return {"w": state["w"] - loss}, loss
+
+def run(state, x):
+    state, loss = step(state, x)
+    return state, loss
+"""
+
+
+NAMED = {'state["w"]', "loss"}
+UNNAMED = {'step(...)[0]["w"]', "step(...)[1]"}
+
+
+def finding_of(code: CodeType, namespace: dict[str, Any], **options: Any) -> Finding:
+    """The finding of `run` in a module of this code."""
+    exec(code, namespace)
+    region = jaxdbg.checked(record=True, **options)
+    with region:
+        namespace["run"]({"w": np.ones(2, np.float32)}, np.full(2, -1.0, np.float32))
+    return region.report.findings[0]
+
+
+def test_a_file_that_was_edited_since_names_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "program.py"
+    file.write_text(CELL)
+    code = compile(CELL, str(file), "exec")
+    assert {*finding_of(code, {}).paths} == NAMED
+    for old, new in (("state, loss = ", "model, cost = "), ("step(state", "a(ab, cde")):
+        linecache.clearcache()
+        file.write_text(CELL.replace(old, new))
+        assert {*finding_of(code, {}).paths} == UNNAMED
+
+
+def test_code_without_columns_names_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "program.py"
+    file.write_text(CELL)
+    tree = ast.parse(CELL)
+    for node in ast.walk(tree):
+        if hasattr(node, "end_lineno"):
+            node.end_lineno = node.end_col_offset = None
+    code = compile(tree, str(file), "exec")
+    assert {*finding_of(code, {}).paths} == UNNAMED
+
+
+def test_a_late_failure_bears_the_names_of_its_own_line(tmp_path: Path) -> None:
+    file = tmp_path / "program.py"
+    text = CELL + "    # and later\n"
+    text = text.replace("    return state, loss\n", "    good = step(state, x * -1)\n")
+    file.write_text(text)
+    with pytest.raises(jaxdbg.NonFiniteError) as caught, jaxdbg.checked(async_=True):
+        namespace: dict[str, Any] = {}
+        exec(compile(text, str(file), "exec"), namespace)
+        namespace["run"]({"w": jnp.ones(2)}, jnp.full(2, -1.0))
+    assert {*caught.value.finding.paths} == NAMED
+
+
+@pytest.mark.parametrize("magic", ["%%checked\n", ""])
+@pytest.mark.parametrize("wait", ["", "import asyncio; await asyncio.sleep(0)\n"])
+def test_a_cell(magic: str, wait: str) -> None:
+    shell = InteractiveShell.instance()
+    try:
+        shell.run_cell("%load_ext jaxdbg")
+        shell.run_cell(CELL + "X = -jnp.ones((4, 2))\nstate = {'w': jnp.ones(2)}")
+        if not magic:
+            shell.run_cell("%checked on")
+        cell = (
+            magic + wait + "for i in range(2):\n    state, loss = step(state, X[i])\n"
+        )
+        with capture_output():
+            result = shell.run_cell(cell)
+    finally:
+        shell.run_cell("%unload_ext jaxdbg")
+        InteractiveShell.clear_instance()
+    finding = result.error_in_exec.finding
+    assert {*finding.paths} == NAMED
+    assert finding.origin.passed == (Passed("x", "X[i]"),)

@@ -40,6 +40,7 @@ def test_the_fixtures_are_fresh() -> None:
         "Finding",
         "Operand",
         "Origin",
+        "Passed",
         "Reached",
         "Reason",
         "Remark",

@@ -1,0 +1,267 @@
+"""What the line that makes a call says of its results and its arguments.
+
+`state, loss = step(state, X[idx])` calls the results of `step` `state` and `loss`, and
+the argument that `step` calls `x` is its `X[idx]`.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from jaxdbg.frameworks.jitted_calls import (
+    CallPaths,
+    keyword_names,
+    positional_names,
+    typed,
+)
+from jaxdbg.frameworks.loaded import loaded
+from jaxdbg.frameworks.reader_parts import quoted
+from jaxdbg.jax_internals.direct_calls import (
+    Caller,
+    DirectCall,
+    caller_of,
+    direct_call,
+    runs,
+)
+from jaxdbg.trees.calling_lines import Assigned, CallingLine, Target, calling_line
+from jaxdbg.trees.static_values import UNKNOWN, StaticValues
+
+MAX_OUTWARD = 8
+"""Through how many functions that return a call the line is looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallSite:
+    """The names that the line of a call has for its results and its arguments.
+
+    Attributes:
+        assigned: the parts of the result that have names.
+        arguments: by parameter, what the line passes for it, where that is more than
+            its name.
+        out_tree: the tree of the results that JAX returns; None where it is not known.
+    """
+
+    assigned: tuple[Assigned, ...] = ()
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    out_tree: Any = None
+
+    def result_names(self, paths: CallPaths, results: Sequence[str]) -> list[str]:
+        """What the line calls each flat result; empty for those without a name.
+
+        Arguments:
+            paths: what JAX's paths of this call mean.
+            results: JAX's paths of the flat results.
+        """
+        names = [""] * len(results)
+        if self.out_tree is None or self.out_tree.num_leaves != len(results):
+            return names
+        tree, first = paths.returned(self.out_tree)
+        steps = [paths.result(path) or "" for path in results]
+        for one in self.assigned:
+            whole = _Part(tree, first, "")
+            for i, name in _named(_at(whole, one.steps, steps), one.target, steps):
+                names[i] = names[i] or name
+        return names
+
+
+NOWHERE = CallSite()
+"""Where no line is known that gets the results as they are."""
+
+
+def call_site() -> CallSite:
+    """Of the call that runs now."""
+    call = direct_call(sys._getframe(1))
+    line = _line(call.caller) if call is not None else None
+    if call is None or line is None:
+        return NOWHERE
+    found = list(_outward(call.caller, line))
+    assigned = next((one.assigned for one in found if one.assigned), ())
+    return CallSite(assigned, _arguments(call, line), call.out_tree)
+
+
+def _outward(caller: Caller, line: CallingLine) -> Iterator[CallingLine]:
+    """The line, and those that call functions which return what it returns."""
+    for _ in range(MAX_OUTWARD):
+        yield line
+        outer = caller_of(caller.frame) if line.is_returned else None
+        found = _line(outer) if outer is not None else None
+        if outer is None or found is None:
+            return
+        caller, line = outer, found
+
+
+# -- the call in the line --------------------------------------------------------------
+
+
+def _line(caller: Caller) -> CallingLine | None:
+    """The line of a caller, if what it calls is known to be what runs.
+
+    The call that is written there may be one of `map` or `reduce`, which call it.
+    """
+    line = calling_line(caller.frame)
+    if line is None:
+        return None
+    values = StaticValues(caller.frame)
+    callee = values.of(line.call.func)
+    if callee is not UNKNOWN:
+        return line if runs(callee, caller.called) else None
+    is_made = _makes_jitted(line.call.func, values)
+    return line if is_made or _is_passed_on(line.call, values, caller) else None
+
+
+def _makes_jitted(callee: ast.expr, values: StaticValues) -> bool:
+    """Whether what is called is made in the line, by `jax.jit`."""
+    return isinstance(callee, ast.Call) and values.of(callee.func) is _jit()
+
+
+def _jit() -> Any:
+    return getattr(sys.modules.get("jax"), "jit", None)
+
+
+def _is_passed_on(call: ast.Call, values: StaticValues, caller: Caller) -> bool:
+    """Whether the arguments in the line are what the code that it calls is passed."""
+    passed = [*call.args, *(k.value for k in call.keywords)]
+    known = [v for v in map(values.of, passed) if v is not UNKNOWN]
+    received = {id(value) for value in caller.received}
+    return bool(known) and all(id(value) in received for value in known)
+
+
+def _arguments(call: DirectCall, line: CallingLine) -> dict[str, str]:
+    """By parameter, the expressions that are passed; none where a star is passed."""
+    given, named = line.call.args, line.call.keywords
+    is_starred = any(isinstance(a, ast.Starred) for a in given)
+    before = len(call.args) - len(given)  # of a bound method, or in a partial
+    if is_starred or any(k.arg is None for k in named) or before < 0:
+        return {}
+    try:
+        signature = _signature(call)
+        if signature is None:
+            return {}
+        positional = positional_names(signature, len(call.args))
+        keyword = keyword_names(signature, call.kwargs)
+    except (TypeError, ValueError):
+        return {}
+    pairs = [*zip(positional[before:], given, strict=True)]
+    pairs += [(keyword[k.arg], k.value) for k in named if k.arg in keyword]
+    texts = {typed(name): line.text(node) for name, node in pairs if _tells(node)}
+    return {name: text for name, text in texts.items() if text and text != name}
+
+
+def _signature(call: DirectCall) -> inspect.Signature | None:
+    if call.library is None:
+        return inspect.signature(call.function)
+    code, local = call.library
+    found = (f.call_signature(local) for f in loaded() if code in f.call_codes())
+    return next(found, None)
+
+
+def _tells(node: ast.expr) -> bool:
+    return not isinstance(node, ast.Constant)
+
+
+# -- the parts of the result -----------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A part of a tree.
+
+    Attributes:
+        tree: the part, as a tree.
+        first: the index of its first leaf.
+        path: the steps to it.
+    """
+
+    tree: Any
+    first: int
+    path: str
+
+    @property
+    def leaves(self) -> range:
+        """The indices of its leaves."""
+        return range(self.first, self.first + self.tree.num_leaves)
+
+    @property
+    def is_unpackable(self) -> bool:
+        """Whether unpacking it gives its children; of a dict it gives the keys."""
+        kind = (self.tree.node_data() or (None,))[0]
+        return isinstance(kind, type) and issubclass(kind, tuple | list)
+
+    def children(self, steps: Sequence[str]) -> list[_Part]:
+        """Its children; without those to which no step is known."""
+        found, first = [], self.first
+        kind, meta = self.tree.node_data() or (None, None)
+        for i, child in enumerate(self.tree.children()):
+            step = _step(kind, meta, i)
+            path = self.path + step if step else None
+            inside = steps[first : first + child.num_leaves]
+            if path is not None and all(is_below(s, path) for s in inside):
+                found.append(_Part(child, first, path))
+            first += child.num_leaves
+        return found
+
+
+def _step(kind: Any, meta: Any, i: int) -> str:
+    """The step to a child of a node of JAX's own kinds."""
+    if kind is dict:
+        return f"[{quoted(meta[i])}]"
+    fields = getattr(kind, "_fields", None)
+    return f".{fields[i]}" if fields else f"[{i}]" if kind in (tuple, list) else ""
+
+
+def is_below(path: str, above: str) -> bool:
+    """Whether a path leads to a part of what another path leads to, or to all of it."""
+    rest = path.removeprefix(above)
+    return path.startswith(above) and rest[:1] in ("", ".", "[")
+
+
+def _at(part: _Part, path: Sequence[str], steps: Sequence[str]) -> _Part | None:
+    """The part to which a path leads."""
+    for step in path:
+        below = (p for p in part.children(steps) if p.path == part.path + step)
+        found = next(below, None)
+        if found is None:
+            return None
+        part = found
+    return part
+
+
+def _named(
+    part: _Part | None, target: Target, steps: Sequence[str]
+) -> Iterator[tuple[int, str]]:
+    """The leaves of a part that a target names."""
+    if part is None:
+        return
+    if target.name:
+        for i in part.leaves:
+            if is_below(steps[i], part.path):
+                yield i, target.name + steps[i].removeprefix(part.path)
+        return
+    if part.is_unpackable:
+        yield from _unpacked(part, part.children(steps), target, steps)
+
+
+def _unpacked(
+    part: _Part, children: Sequence[_Part], target: Target, steps: Sequence[str]
+) -> Iterator[tuple[int, str]]:
+    """The leaves of a part that is unpacked into targets."""
+    count, parts, star = len(children), target.parts, target.star
+    fits = count >= len(parts) - 1 if star is not None else count == len(parts)
+    if count != len(part.tree.children()) or not fits:
+        return
+    for i, one in enumerate(parts):
+        if one is None:
+            continue
+        if star is None or i < star:
+            yield from _named(children[i], one, steps)
+        elif i > star:
+            yield from _named(children[count - len(parts) + i], one, steps)
+        else:
+            rest = children[star : count - len(parts) + star + 1]
+            for k, child in enumerate(rest) if one.name else ():
+                yield from _named(child, Target(f"{one.name}[{k}]"), steps)
