@@ -150,6 +150,9 @@ def _codes_of_jit() -> frozenset[CodeType]:
     return _CALLER.codes() | _BOUNDARY.codes()
 
 
+_MEMOISED: Any = type(functools.cache(lambda: None))
+
+
 def runs(callee: object, code: CodeType) -> bool:
     """Whether calling an object runs this code before any other, and returns the same.
 
@@ -160,7 +163,7 @@ def runs(callee: object, code: CodeType) -> bool:
             callee = callee.__func__
         elif isinstance(callee, functools.partial):
             callee = callee.func
-        elif isinstance(callee, functools._lru_cache_wrapper):
+        elif isinstance(callee, _MEMOISED):
             callee = callee.__wrapped__
         else:
             break

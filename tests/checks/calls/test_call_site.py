@@ -41,7 +41,7 @@ def test_a_finding_names_what_the_user_does(program: Program) -> None:
     assert finding.origin is not None
     passed = {one.parameter: one.expression for one in finding.origin.passed}
     assert program.passed in (None, passed)
-    named = [path for path in finding.paths if "(...)" not in path]
+    named = [path for path in program.paths if "(...)" not in path]
     assert len(evaluated) == len(named)
     for path, value in zip(named, evaluated, strict=True):
         np.testing.assert_array_equal(plain(value), finding.output(path))
