@@ -93,9 +93,9 @@ def variable_reader(value: object) -> VariableReader | None:
     return reader if isinstance(reader, VariableReader) else None
 
 
-def have_unnamed_modules() -> bool:
-    """Whether a library is loaded whose modules are not on JAX's name stack."""
-    return any(framework.has_unnamed_modules for framework in loaded())
+def packages_of_unnamed_modules() -> tuple[str, ...]:
+    """The folders of loaded libraries whose modules are not on JAX's name stack."""
+    return tuple(f"{f.package}/" for f in loaded() if f.has_unnamed_modules)
 
 
 def with_item(container: object, key: object, value: object) -> Any:

@@ -146,9 +146,8 @@ def _seen_through(function: Function, fun: Any) -> Function:
     if function.user or fun is None:
         return function
     if function.name in _PMAP:
-        inner = pmapped(fun)
-        code = getattr(inner, "__code__", None)
-        return function if code is None else _written(inner)
+        layers = written_layers(pmapped(fun))
+        return next((f for f in reversed(layers) if f.user), (*layers, function)[0])
     found, inside = function, False
     for layer in written_layers(fun):
         # What lies inside of another function is none of this one's.

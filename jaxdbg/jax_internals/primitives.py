@@ -26,19 +26,28 @@ ON_A_MESH = frozenset(
 )
 """Primitives that only say on which devices of a mesh a value may differ."""
 
-KEEPS = frozenset(
+PLACES = frozenset(
     {
-        "copy",
-        "copy_p",
-        "device_put",
-        "imag",
-        "neg",
-        "optimization_barrier",
-        "real",
+        "layout_constraint",
+        "mesh_cast",
+        "relayout",
+        "reshard",
         "sharding_constraint",
-        "stop_gradient",
+        "with_memory_space_constraint",
     }
 )
+"""Primitives that only say where the shards of a value lie, and in what layout."""
+
+KEEPS = PLACES | {
+    "copy",
+    "copy_p",
+    "device_put",
+    "imag",
+    "neg",
+    "optimization_barrier",
+    "real",
+    "stop_gradient",
+}
 """Primitives that keep each element in its place, but for its sign or one part."""
 
 REARRANGES = frozenset(
@@ -70,7 +79,6 @@ MOVES_ONE = ROUNDS | (KEEPS | REARRANGES) - {
     "device_put",
     "imag",
     "real",
-    "sharding_constraint",
     "split",
 }
 """Primitives of one operand and one result that holds its values, but for a sign."""

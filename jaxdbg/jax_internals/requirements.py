@@ -92,6 +92,10 @@ CAPABILITIES = {
         "a value born inside shard_map is followed into it",
         "a value born inside shard_map is not followed into it",
     ),
+    "devices": Capability(
+        "the device is known on which a value inside shard_map or pmap was born",
+        "the device on which a value inside shard_map or pmap was born is not known",
+    ),
     "libraries": Capability(
         "modules of a library of models, and calls of its jit, are read",
         "arrays in modules of a library, and calls of its jit, are known in part",

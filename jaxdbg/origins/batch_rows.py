@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdbg.origins.batch_axes import NO_ROLES, Roles
+from jaxdbg.trees.holder import holders
 
 MAX_RUNS = 40
 """How often the step is run at most."""
@@ -189,7 +190,7 @@ class _Search:
         if hint is not None and self._bad((hint,)):
             others = [r for r in range(size) if r != hint]
             if not self._bad(others):
-                return Rows((hint,), f"row {hint} alone")
+                return Rows((hint,), self._said((hint,)))
         found: list[int] = []
         self._halve(list(range(size)), found)
         return self._result(found)
@@ -210,9 +211,12 @@ class _Search:
             return Rows(note="no row alone: only together do they fail")
         if len(rows) > MAX_NAMED:
             return Rows(note="many")
-        if len(rows) == 1:
-            return Rows(rows, f"row {rows[0]} alone")
-        return Rows(rows, f"rows {', '.join(map(str, rows))}")
+        return Rows(rows, self._said(rows))
+
+    def _said(self, rows: tuple[int, ...]) -> str:
+        where = holders(self._args[self._batch.arguments[0]], rows)
+        listed = f"{', '.join(map(str, rows))}{f', on {where},' if where else ''}"
+        return f"row {listed} alone" if len(rows) == 1 else f"rows {listed}"
 
     def _bad(self, rows: Sequence[int]) -> bool:
         """Whether the step fails with these rows, and copies of the good one."""

@@ -21,6 +21,7 @@ from jaxdbg.origins import (
     batch_axes,
     batch_rows,
     causes,
+    devices,
     numbers,
     operands,
     producers,
@@ -448,8 +449,21 @@ def _argument_of(operand: Variable, case: OriginCase) -> int:
 
 
 def _device(known: _Known) -> _Known:
-    """With the device that holds the bad element, where several do not."""
-    output, element = known.output, known.found.output_element
+    """With the devices that have the bad value, where not all of them do."""
+    found, args = known.found, known.case.args
+    if found.birth is not None and devices.is_mapped(found.birth):
+        return known.having(device=devices.of_birth(found.birth, args))
+    if found.argument >= 0:
+        return known.having(device=holder(args[found.argument], found.element or ()))
+    output, element = known.output, found.output_element
     if output is None or output >= len(known.case.outs) or element is None:
         return known
-    return known.having(device=holder(known.case.outs[output], element))
+    result = known.case.outs[output]
+    if found.birth is not None and not _is_element(found.birth, result, element):
+        return known  # it may have been moved between devices
+    return known.having(device=holder(result, element))
+
+
+def _is_element(birth: Birth, result: Any, element: Element) -> bool:
+    same_shape = getattr(birth.result, "shape", None) == getattr(result, "shape", ())
+    return same_shape and birth.element == element

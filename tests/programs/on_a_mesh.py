@@ -38,12 +38,11 @@ class Truth:
     Attributes:
         primitive: in which the value is born; empty where it came in.
         device: on which the value is born, as far as the program says that.
-        rows: the failing rows of the batch, and their devices; empty for none.
+        rows: the failing row of the batch, and its devices; empty where it has none.
         kind: what the value is.
         loop: the loops around it.
         function: name of the function that is called.
         argument: through which it came in.
-        bad_on: the device of the first bad element of the result, where one has it.
         direction: of the pass.
     """
 
@@ -54,7 +53,6 @@ class Truth:
     loop: tuple[tuple[str, int, int | None], ...] = ()
     function: str = "step"
     argument: str = ""
-    bad_on: str = ""
     direction: str = "forward"
 
 
@@ -146,7 +144,7 @@ def gradient_in_shard_map(bad: bool) -> Any:
     return step(put(weights(6, 4), m), put(batch(21 if bad else None), m, "data"))
 
 
-@program(primitive="log", device="cpu:2", bad_on="cpu:3")
+@program(primitive="log", device="cpu:2", rows="row 2, on cpu:2")
 def ring(bad: bool) -> Any:
     """The NaN of device 2 is passed on to device 3."""
     m = mesh(8)
@@ -190,7 +188,12 @@ def shard_map_in_scan(bad: bool) -> Any:
     return step(put(batch(None), m, "data"), np.stack([batch(None)] * 5))
 
 
-@program(primitive="sqrt", device="cpu:4", loop=(("scan", 2, 4),))
+@program(
+    primitive="sqrt",
+    device="cpu:4",
+    rows="row 4, on cpu:4",
+    loop=(("scan", 2, 4),),
+)
 def scan_in_shard_map(bad: bool) -> Any:
     m = mesh(8)
 
@@ -232,7 +235,7 @@ def pmap_of_a_gradient(bad: bool) -> Any:
     return jax.pmap(jax.value_and_grad(loss), in_axes=(None, 0))(weights(6, 2), x)
 
 
-@program(primitive="log", device="cpu:7", rows="row 15, on cpu:7", bad_on="cpu:7")
+@program(primitive="log", device="cpu:7", rows="row 15, on cpu:7")
 def vmap_in_shard_map(bad: bool) -> Any:
     m = mesh(8)
 
@@ -281,7 +284,7 @@ def explicit(bad: bool) -> Any:
         return step(jax.device_put(weights(6, 4), P(None, "model")), x)
 
 
-@program(primitive="log", bad_on="cpu:4")
+@program(primitive="log", device="cpu:4")
 def one_shard(bad: bool) -> Any:
     @jax.jit
     def step(w):
@@ -307,7 +310,7 @@ def only_in_the_psum(bad: bool) -> Any:
     return step(put(np.full((8, 3), 3e38 if bad else 1, np.float32), m, "data"))
 
 
-@program(argument="x[13, 2]", rows="row 13, on cpu:3")
+@program(argument="x[13, 2]", device="cpu:3", rows="row 13, on cpu:3")
 def came_in_with_the_batch(bad: bool) -> Any:
     m = mesh(8)
 
@@ -321,7 +324,7 @@ def came_in_with_the_batch(bad: bool) -> Any:
     return step(put(weights(6, 4), m), put(x, m, "data"))
 
 
-@program(primitive="dot_general", device="cpu:3", kind="inf", bad_on="cpu:3")
+@program(primitive="dot_general", device="cpu:3", kind="inf")
 def columns_of_a_matmul(bad: bool) -> Any:
     """Only the right operand is another one on each device."""
     m = mesh(8)
@@ -396,8 +399,9 @@ def outcome(make: Program) -> dict[str, Any]:
 
 def main(names: list[str]) -> None:
     for name in names or PROGRAMS:
-        make, _ = PROGRAMS[name]
-        print(json.dumps({"program": name, **outcome(make)}), flush=True)
+        make, truth = PROGRAMS[name]
+        said = {"program": name, "truth": asdict(truth), **outcome(make)}
+        print(json.dumps(said), flush=True)
 
 
 if __name__ == "__main__":

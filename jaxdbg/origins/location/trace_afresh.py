@@ -166,7 +166,14 @@ def _abstract(aval: Any) -> Any:
     if not hasattr(aval, "weak_type"):
         raise NotTraced(f"it takes a {type(aval).__name__}")
     new: Any = jax.ShapeDtypeStruct
-    return new(aval.shape, aval.dtype, weak_type=aval.weak_type)
+    sharding = getattr(aval, "sharding", None)
+    on_a_mesh = sharding is not None and not sharding.mesh.empty
+    return new(
+        aval.shape,
+        aval.dtype,
+        weak_type=aval.weak_type,
+        sharding=sharding if on_a_mesh else None,
+    )
 
 
 def _primal(value: Any) -> Any:

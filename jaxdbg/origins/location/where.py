@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from jaxdbg.frameworks import readers
 from jaxdbg.frameworks.framework import MODULE
 from jaxdbg.jax_internals import source_info
 from jaxdbg.jax_internals.fresh_traces import FORWARD, RULE, Rules
@@ -27,6 +26,8 @@ from jaxdbg.origins.location.dataflow import (
     is_first_of_its_frames,
     nearest_argument,
 )
+from jaxdbg.origins.location.in_a_model import may_be_in_module
+from jaxdbg.origins.location.on_a_mesh import as_written
 from jaxdbg.origins.location.same_program import equation_at
 from jaxdbg.origins.location.trace_afresh import FreshTrace, NotTraced, trace_afresh
 from jaxdbg.records.source import SourceFrame
@@ -121,11 +122,12 @@ def locate(site: Site, context: Context) -> Where:
     The first call for a context may trace the user's function afresh, for the names of
     its modules; nothing is executed.
     """
+    site = as_written(site)
     eqn, outer, rules, failed = _afresh(site, context)
     notes: tuple[str, ...] = ()
     eqns = [eqn, *reversed(outer)]
     module = _module(eqns, site)
-    if failed is not None and not module:
+    if failed is not None and not module and may_be_in_module(eqns, context.call):
         module, notes = _guessed(site, context, failed)
     forward = _differentiated(eqns, rules)
     frames = [
@@ -169,8 +171,6 @@ def _guessed(
     site: Site, context: Context, failed: NotTraced
 ) -> tuple[str, tuple[str, ...]]:
     """The module of the parameter that is nearest in the flow of data, and a note."""
-    if not readers.have_unnamed_modules():
-        return "", ()
     inputs = context.inputs()
     modules = {
         i: name.rpartition(".")[0] for i, name in enumerate(inputs) if "." in name

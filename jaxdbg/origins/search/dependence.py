@@ -437,12 +437,9 @@ _ARITHMETIC = _names("""
 _EACH_ITS_OWN = frozenset({"optimization_barrier", "device_put"})
 """Primitives of many operands, each of which is one of their results."""
 
-_PLACED = _names("""
-    from_edtype layout_constraint mesh_cast name relayout reshard to_edtype
-    with_memory_space_constraint
-""")
+_RENAMED = _names("from_edtype name to_edtype")
 
-_ELEMENTWISE = {*_ARITHMETIC, *_PLACED, *ROUNDS, *KEEPS - _EACH_ITS_OWN, *ON_A_MESH}
+_ELEMENTWISE = {*_ARITHMETIC, *_RENAMED, *ROUNDS, *KEEPS - _EACH_ITS_OWN, *ON_A_MESH}
 
 _MOVED = {
     *REARRANGES,

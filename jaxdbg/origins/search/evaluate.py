@@ -27,11 +27,12 @@ from jaxdbg.jax_internals.jaxprs.higher_order import (
     count,
     structure,
 )
+from jaxdbg.jax_internals.jaxprs.shard_map import unsharded
 from jaxdbg.jax_internals.jaxprs.site import Site
 from jaxdbg.jax_internals.names import is_literal, is_write
+from jaxdbg.jax_internals.primitives import PLACES
 from jaxdbg.origins.bad_elements import Codes, codes_of, distinct
 from jaxdbg.origins.search.numpy_rules import NumpyEvaluator
-from jaxdbg.origins.search.shard_map import unsharded
 from jaxdbg.origins.search.time_limit import TimeLimit
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ class Recorder(Visitor[Value]):
     ) -> list[Value]:
         if isinstance(inner, Sharded):
             try:
-                jaxpr = unsharded(frame.eqns[n], inner)
+                jaxpr = unsharded(frame.eqns[n], inner).jaxpr
             except NotImplementedError:  # vmap has no rule for it: the whole is opaque
                 return self.bind(frame, n, ins)
             inner = Call(Body(jaxpr, inner.body.operands))
@@ -230,6 +231,8 @@ class Recorder(Visitor[Value]):
         return None if outs is None else list(map(self.lift, outs))
 
     def _outputs(self, eqn: JaxprEqn, ins: list[Value]) -> list[Value]:
+        if eqn.primitive.name in PLACES:
+            return ins  # what jit takes need not fit the mesh: it may be uneven
         arrays = [v.array for v in ins]
         return list(map(self.lift, bind_equation(without_callbacks(eqn), arrays)))
 

@@ -199,10 +199,13 @@ def _on_a_mesh(birth: Birth | None) -> tuple[str, ...]:
     maps = [around for around in outer if isinstance(around, Sharded)]
     if not maps:
         return ()
-    axes = ", ".join(f"{name} ({n})" for name, n in maps[-1].sizes.items())
-    return (
-        f"inside shard_map arrays are shown with the axes of the mesh in front: {axes}",
-    )
+    axes = ", ".join(f"{_axis(name)} ({n})" for name, n in maps[-1].sizes.items())
+    return (f"inside shard_map and pmap, arrays have axes of the mesh: {axes}",)
+
+
+def _axis(name: str) -> str:
+    """The name of an axis; pmap makes one up where the user has none."""
+    return "devices" if str(name).startswith(("<", "_internal")) else name
 
 
 def _worst(codes: Codes | None) -> str:

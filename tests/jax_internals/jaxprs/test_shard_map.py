@@ -20,7 +20,7 @@ from jax.sharding import Mesh, PartitionSpec as P
 from jaxdbg.jax_internals.jaxprs.higher_order import structure
 from jaxdbg.jax_internals.names import jaxpr_as_fun
 from jaxdbg.origins.search.search import search
-from jaxdbg.origins.search.shard_map import unsharded
+from jaxdbg.jax_internals.jaxprs.shard_map import unsharded
 
 mesh = Mesh(np.array(jax.devices()).reshape(2, 2), ("a", "b"))
 
@@ -46,7 +46,7 @@ specs = (P("a", "b"), P("b", None))
 f = jax.shard_map(body, mesh=mesh, in_specs=specs, out_specs=outs, check_vma=check)
 x, w = np.arange(1, 25, dtype=np.float32).reshape(4, 6), np.ones((6, 2), np.float32)
 (eqn,) = jax.make_jaxpr(f)(x, w).eqns
-made = unsharded(eqn, structure(eqn))
+made = unsharded(eqn, structure(eqn)).jaxpr
 for mine, right in zip(jaxpr_as_fun(made)(x, w), f(x, w), strict=True):
     np.testing.assert_allclose(mine, right, rtol=1e-6)
 x[3, 4] = -1
@@ -84,6 +84,5 @@ def test_a_birth_on_one_device_of_four(case):
     assert told["outer"] == ["shard_map"]
     assert case in told["frames"]
     assert told["notes"] == [
-        "inside shard_map arrays are shown with the axes of the mesh in front: "
-        "a (2), b (2)"
+        "inside shard_map and pmap, arrays have axes of the mesh: a (2), b (2)"
     ]
