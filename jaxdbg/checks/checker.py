@@ -22,6 +22,7 @@ from jaxdbg.checks.judgement import Judgement
 from jaxdbg.checks.plan import Plan, Ran, plan_of
 from jaxdbg.checks.raising import raise_unless_recorded
 from jaxdbg.checks.session import Session
+from jaxdbg.jax_internals.arrays import spans_processes
 from jaxdbg.jax_internals.chex import chexified
 from jaxdbg.jax_internals.interpose import Invocation, our_own_work
 from jaxdbg.trees import finiteness
@@ -89,9 +90,14 @@ class Checker:
         keep = self._options.keep_donation
         lost = keep and _is_any_bad([args[i] for i in donated])
         copies = args if keep else copied_at(args, donated)
+        in_several = any(map(spans_processes, args))
+        if in_several:
+            self._begins_in_several(call)
         result = aot.execute(copies)
+        outs = jax.tree.leaves(result)
+        if in_several:
+            self._wait_with_others(lambda: _are_ready(outs))
         try:
-            outs = jax.tree.leaves(result)
             number = self._noted(call, None, args, outs)
             layout = Layout(donated=donated)
             run = Run(call, number, layout, None, args, args, outs, lost)
@@ -102,7 +108,7 @@ class Checker:
             self._session.unchecked(BROKE)
             return result
         if judgement is not None:
-            raise_unless_recorded(self._session, [judgement])
+            self._raise([judgement])
         _donate(args, copies, donated)
         return result
 
@@ -166,6 +172,10 @@ class Checker:
             self.drain()
         self._raise_what_others_found(self._session.peers.begin())
 
+    def _wait_with_others(self, is_done: Callable[[], bool]) -> None:
+        """Waits for a call; raises what another process finds meanwhile."""
+        self._raise_what_others_found(self._session.peers.wait(is_done))
+
     def _raise_what_others_found(self, found: Sequence[Judgement]) -> None:
         own = {(f.function, f.call) for f in self._session.findings}
         findings = [(j, j.failure.finding) for j in found]
@@ -217,8 +227,7 @@ class Checker:
     def _settled(self, ran: Ran, began: float | None = None) -> list[Judgement]:
         """Waits for a call and judges it: one judgement, or none."""
         if ran.plan.in_several:
-            found = self._session.peers.wait(lambda: _is_done(ran))
-            self._raise_what_others_found(found)
+            self._wait_with_others(lambda: _is_done(ran))
         if not _wait(ran.run):
             self._session.unchecked(FAILED)
             return []
@@ -262,7 +271,12 @@ def _wait(run: Run) -> bool:
 def _is_done(ran: Ran) -> bool:
     """Whether to judge a call would not wait."""
     flags = ran.flags is None or ran.flags.ready()
-    return flags and all(o.is_ready() for o in ran.run.outs[-1:] if _is_there(o))
+    return flags and _are_ready(ran.run.outs)
+
+
+def _are_ready(outs: Sequence[Any]) -> bool:
+    """Whether what a call returns is there; all of it is at once."""
+    return all(o.is_ready() for o in outs[-1:] if _is_there(o))
 
 
 def _ready(ran: Ran) -> bool:

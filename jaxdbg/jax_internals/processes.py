@@ -32,4 +32,7 @@ def number() -> int:
 
 def place(device: Any) -> str:
     """A device in words: `cpu:5`, and where there are several `cpu:5, process 1`."""
-    return f"{device}, process {device.process_index}" if are_several() else str(device)
+    name = str(device)
+    if name.startswith("TFRT_CPU_"):  # in JAX 0.9
+        name = f"{device.platform}:{device.id}"
+    return f"{name}, process {device.process_index}" if are_several() else name

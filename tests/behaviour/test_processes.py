@@ -1,4 +1,4 @@
-"""Jobs of two processes: no program is changed, no NaN missed, and nothing hangs."""
+"""Jobs of several processes: no program is changed, no NaN missed, nothing hangs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ SECONDS = 100
 """After so long the processes are killed."""
 
 Outcome = dict[str, Any]
+Job = dict[str, tuple[Outcome, ...]]
 
 pytestmark = [
     pytest.mark.slow,
@@ -29,11 +31,33 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def job() -> dict[str, tuple[Outcome, Outcome]]:
+def job() -> Job:
     """By program, what has become of it in each process."""
-    first, second = map(_outcomes, _ran(_free_port()))
-    assert first.keys() == second.keys()
-    return {name: (first[name], second[name]) for name in first}
+    return _job(2)
+
+
+@pytest.fixture(scope="module")
+def job_of_four() -> Job:
+    """The same of four processes, for some of the programs."""
+    return _job(4, *OF_FOUR)
+
+
+OF_FOUR = [
+    "plain",
+    "good",
+    "bad sharded",
+    "bad sharded donated",
+    "bad shard_map",
+    "bad rows",
+    "bad rows aot",
+    "bad rows in one",
+]
+
+
+def _job(count: int, *names: str) -> Job:
+    each = [_outcomes(text) for text in _ran(_free_port(), count, names)]
+    assert all(outcomes.keys() == each[0].keys() for outcomes in each)
+    return {name: tuple(outcomes[name] for outcomes in each) for name in each[0]}
 
 
 def _free_port() -> int:
@@ -42,8 +66,8 @@ def _free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def _ran(port: int) -> list[str]:
-    """What each of two processes writes."""
+def _ran(port: int, count: int, names: Sequence[str]) -> list[str]:
+    """What each process writes."""
     env = {
         **os.environ,
         "JAX_PLATFORMS": "cpu",
@@ -51,17 +75,17 @@ def _ran(port: int) -> list[str]:
         "XLA_FLAGS": "--xla_force_host_platform_device_count=1",
         "PYTHONPATH": str(ROOT),
     }
-    command = [sys.executable, "-m", "tests.programs.two_processes"]
+    command = [sys.executable, "-m", "tests.programs.several_processes"]
     processes = [
         subprocess.Popen(
-            [*command, str(rank), str(port)],
+            [*command, str(rank), str(port), str(count), *names],
             cwd=ROOT,
             env=env,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-        for rank in range(2)
+        for rank in range(count)
     ]
     end = time.monotonic() + SECONDS
     texts = []
@@ -93,6 +117,7 @@ GOOD = [
     "good in one",
     "good every op in one",
     "good async in one",
+    "good aot",
 ]
 
 
@@ -117,6 +142,9 @@ def test_a_good_program_has_the_same_results(job, name):
         "bad shard_map async donated",
         "bad rows",
         "bad rows async",
+        "bad aot",
+        "bad rows aot",
+        "bad sharded donated",
     ],
 )
 def test_a_nan_raises_in_each_process(job, name):
@@ -134,7 +162,7 @@ def test_the_process_with_the_bad_shard_names_the_device_and_the_element(job, na
     assert "[5, 0]" in message
 
 
-@pytest.mark.parametrize("name", ["bad rows", "bad rows async"])
+@pytest.mark.parametrize("name", ["bad rows", "bad rows async", "bad rows aot"])
 def test_the_other_process_raises_the_same_finding(job, name):
     other, holder = job[name]
     assert other["message"] == holder["message"]
@@ -158,3 +186,34 @@ def test_a_region_in_one_process_alone(job):
 @pytest.mark.parametrize("name", ["good every op", "bad every op"])
 def test_nothing_is_added_to_a_program_of_several_processes(job, name):
     assert all("nothing was added" in o["notices"][0] for o in job[name])
+
+
+def test_a_good_program_in_four_processes(job_of_four):
+    plain, good = job_of_four["plain"], job_of_four["good"]
+    assert [o["hash"] for o in good] == [o["hash"] for o in plain]
+    assert not any(outcome["findings"] for outcome in good)
+
+
+@pytest.mark.parametrize("name", [n for n in OF_FOUR if "bad" in n and "one" not in n])
+def test_a_nan_raises_in_each_of_four_processes(job_of_four, name):
+    for outcome in job_of_four[name]:
+        assert outcome["raised"]
+        assert outcome["findings"][0][1] == 3
+        assert not [n for n in outcome["notices"] if "broke" in n]
+
+
+@pytest.mark.parametrize("name", ["bad rows", "bad rows aot"])
+def test_three_processes_raise_what_the_third_has_found(job_of_four, name):
+    holder = job_of_four[name][2]
+    assert ", process 2" in holder["message"]
+    assert "[5, 0]" in holder["message"]
+    for rank, other in enumerate(job_of_four[name]):
+        assert other["message"] == holder["message"]
+        if rank != 2:
+            said = "found by process 2, and raised in the others too"
+            assert other["said"] == [said]
+
+
+def test_a_region_in_one_process_of_four(job_of_four):
+    raised = [outcome["raised"] for outcome in job_of_four["bad rows in one"]]
+    assert raised == [False, False, True, False]

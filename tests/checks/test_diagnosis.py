@@ -426,6 +426,6 @@ def test_the_device_that_holds_the_bad_element():
     x = np.ones((4, 2), np.float32)
     x[3, 1] = -1
     origin = failure(logs, jax.device_put(x, rows_over_devices)).origin
-    assert origin.device == str(jax.devices()[1])
-    assert f"    on {jax.devices()[1]}" in str(origin)
+    assert origin.device == "cpu:1"
+    assert "    on cpu:1" in str(origin)
     assert failure(logs, x).origin.device == ""

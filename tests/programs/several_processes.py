@@ -1,6 +1,6 @@
-"""Programs of a job of two processes, run in one after the other.
+"""Programs of a job of several processes, run in one after the other.
 
-    python -m tests.programs.two_processes RANK PORT
+    python -m tests.programs.several_processes RANK PORT COUNT [NAME ...]
 
 Prints, for each program, a line of JSON with what has become of it in this process.
 """
@@ -30,9 +30,12 @@ SECONDS = 40
 
 STEPS, BAD_STEP, WIDTH = 4, 2, 8
 
-RANK, PORT = int(sys.argv[1]), sys.argv[2]
-jax.distributed.initialize(f"127.0.0.1:{PORT}", 2, RANK)
-MESH = jax.make_mesh((2,), ("data",), axis_types=(AxisType.Auto,))
+RANK, PORT, COUNT = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+jax.distributed.initialize(f"127.0.0.1:{PORT}", COUNT, RANK)
+MESH = jax.make_mesh((COUNT,), ("data",), axis_types=(AxisType.Auto,))
+HOLDER = 5 * COUNT // 8
+"""The process with the bad row."""
+
 EACH, ROWS = NamedSharding(MESH, P()), NamedSharding(MESH, P("data"))
 
 Step = Callable[[Any, Any], Any]
@@ -46,7 +49,7 @@ def array(value: np.ndarray, sharding: NamedSharding) -> jax.Array:
 def batch(n: int, bad: bool) -> jax.Array:
     x = np.random.default_rng(n).normal(size=(8, WIDTH)).astype(np.float32)
     if bad:
-        x[5] = 1.5  # of the second process
+        x[5] = 1.5  # of the second process of two, the third of four
     return array(x, ROWS)
 
 
@@ -83,12 +86,15 @@ def train(
     donate: bool = False,
     sharding: NamedSharding = EACH,
     in_region: bool = True,
+    aot: bool = False,
     **options: Any,
 ) -> dict[str, Any]:
     """What becomes of some steps: hash of the weights, or the finding."""
     step = jax.jit(step, donate_argnums=(0,) if donate else ())
     weights = np.random.default_rng(9).normal(size=(WIDTH, WIDTH)).astype(np.float32)
     w = array(weights, sharding)
+    if aot:
+        step = step.lower(w, batch(0, False)).compile()
     failure, region = None, jaxdbg.checked(**options)
     began = time.perf_counter()
     try:
@@ -134,7 +140,11 @@ program("good every op", data_parallel, every_op=True)
 program("good in one", data_parallel, in_region=RANK == 0)
 program("good every op in one", data_parallel, in_region=RANK == 0, every_op=True)
 program("good async in one", data_parallel, in_region=RANK == 0, async_=True)
+program("good aot", data_parallel, aot=True)
 program("bad", data_parallel, BAD_STEP)
+program("bad aot", data_parallel, BAD_STEP, aot=True)
+program("bad rows aot", rows_alone, BAD_STEP, aot=True)
+program("bad sharded donated", data_parallel, BAD_STEP, sharding=ROWS, donate=True)
 program("bad sharded", data_parallel, BAD_STEP, sharding=ROWS)
 program("bad donated", data_parallel, BAD_STEP, donate=True)
 program("bad async", data_parallel, BAD_STEP, async_=True)
@@ -147,15 +157,15 @@ program("bad rows", rows_alone, BAD_STEP)
 program("bad rows async", rows_alone, BAD_STEP, async_=True)
 program("bad rows recorded", rows_alone, BAD_STEP, record=True)
 # The last step: the process without a region would wait for what has raised.
-program("bad rows in one", rows_alone, STEPS - 1, in_region=RANK == 1)
+program("bad rows in one", rows_alone, STEPS - 1, in_region=RANK == HOLDER)
 
 
 def main() -> None:
     client = distributed.global_state.client
-    for number, (name, run) in enumerate(PROGRAMS.items()):
+    for number, name in enumerate(sys.argv[4:] or PROGRAMS):
         faulthandler.dump_traceback_later(SECONDS, exit=True)
         client.wait_at_barrier(f"test-{number}", SECONDS * 1000)
-        sys.stdout.write(json.dumps({"program": name, **run()}) + "\n")
+        sys.stdout.write(json.dumps({"program": name, **PROGRAMS[name]()}) + "\n")
         sys.stdout.flush()
     client.wait_at_barrier("test-end", SECONDS * 1000)
     faulthandler.cancel_dump_traceback_later()
