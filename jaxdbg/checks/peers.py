@@ -7,7 +7,9 @@ processes, and while they wait for one, and raise the same finding.
 
 On the CPU a process that launches a program waits inside XLA for the others, where it
 can learn of nothing. There the processes that have the region are kept in step: each
-says which call it begins, and begins it when the others have judged the ones before.
+says which call it begins, and begins it when the others have judged the ones before. In
+the first two calls the processes with the region find each other in the store; then
+they say so by a `Wire`, and the store is asked only where there is something to read.
 
 A process posts for a region, and reads what is posted for the same region elsewhere:
 the one that is opened in the same line, for the same time, of those in which calls ran
@@ -28,6 +30,7 @@ from dataclasses import replace
 import jax
 
 from jaxdbg.checks.judgement import Judgement
+from jaxdbg.checks.wire import Wire, host_towards
 from jaxdbg.errors import CheckError, Failure, NonFiniteError, TraceBudgetError
 from jaxdbg.jax_internals import processes
 from jaxdbg.jax_internals.user_frames import user_frame
@@ -51,7 +54,14 @@ PATIENCE = 70.0
 """Seconds to wait for a process that is a call behind: a diagnosis takes a minute."""
 
 _CALL = "call"
-"""The key, in the folder of a process, of the call that it begins."""
+"""The key, in the folder of a process, of the call that it begins and its address."""
+
+_FIRST = 2
+"""In so many calls the processes with a region find each other: the first takes place
+only when each has said that it begins."""
+
+_LOOK = -1
+"""Sent in place of a call: there is a finding in the store."""
 
 _END = 1 << 62
 """The call of a process whose region has ended."""
@@ -82,6 +92,8 @@ class Peers:
         self._calls = 0
         self._left: set[int] = set()
         self._at: dict[int, int] = {}
+        self._wire: Wire | None = None
+        self._must_look = False
         self._me = 0
         self._place = self._folder = ""
         if self._store is not None:
@@ -101,6 +113,7 @@ class Peers:
         self._posted += 1
         try:
             self._store.key_value_set(key, json.dumps(plain(small)))
+            self._send(_LOOK)
         except Exception as error:
             self._give_up("posting a finding for other processes", error)
 
@@ -108,9 +121,12 @@ class Peers:
         """The findings of other processes that were not returned before."""
         if self._store is None or not self._folder:
             return []
+        self._must_look = False
         try:
             posts = self._read()
-            self._at = {p: int(v) for (p, name), v in posts.items() if name == _CALL}
+            for (process, name), text in posts.items():
+                if name == _CALL:
+                    self._meet(process, text)
             new = {
                 k: v for k, v in posts.items() if _CALL not in k and k not in self._seen
             }
@@ -129,6 +145,28 @@ class Peers:
                 posts[int(process), name] = text
         return posts
 
+    def _meet(self, process: int, text: str) -> None:
+        """Notes the call that another process says it begins, and connects to it."""
+        call, _, address = text.partition(" ")
+        self._at[process] = max(int(call), self._at.get(process, 0))
+        if self._wire is not None and address:
+            self._wire.connect(process, address)
+
+    def _listen(self, seconds: float = 0) -> None:
+        """Notes what other processes send; waits until there is something."""
+        if self._wire is None:
+            time.sleep(seconds)
+            return
+        for process, call in self._wire.receive(seconds):
+            self._must_look |= call == _LOOK
+            self._at[process] = max(call, self._at.get(process, 0))
+
+    @property
+    def _are_all_joined(self) -> bool:
+        """Whether what other processes say comes by the wire alone."""
+        wire, others = self._wire, [p for p, call in self._at.items() if call != _END]
+        return wire is not None and all(map(wire.joins, others))
+
     def begin(self) -> list[Judgement]:
         """Before a call in several processes: what others have found by now.
 
@@ -136,23 +174,36 @@ class Peers:
         """
         self._calls += 1
         if self._calls == 1 and self._store is not None:
-            _opened[self._place] += 1
-            self._folder = f"jaxdbg/{self._place}/{_opened[self._place]}/"
-        if self.in_step or self._calls == 1:
+            self._open()
+        self._listen()
+        in_store = self._calls <= _FIRST or not self._are_all_joined
+        if self._calls == 1 or (self.in_step and in_store):
             self._say(self._calls)
-        if not self.in_step:
-            return self.found()
+        self._send(self._calls)
         began = time.perf_counter()
         while True:
-            if found := self.found():
-                return found
             waited = time.perf_counter() - began
+            if (in_store or self._must_look) and (found := self.found()):
+                return found
             behind = {p for p, call in self._at.items() if call < self._calls}
             if waited > PATIENCE:
                 self._left |= behind
-            if self._store is None or behind <= self._left:
+            if self._store is None or not self.in_step or behind <= self._left:
                 return []
-            time.sleep(min(waited / 20, LONGEST_SLEEP))
+            in_store = not self._are_all_joined or waited > LOOK_SECONDS
+            self._listen(LOOK_SECONDS if not in_store else _nap(waited))
+
+    def _open(self) -> None:
+        _opened[self._place] += 1
+        self._folder = f"jaxdbg/{self._place}/{_opened[self._place]}/"
+        try:
+            self._wire = Wire(host_towards(processes.coordinator()), self._me)
+        except (OSError, ValueError):  # then all is said in the store
+            self._wire = None
+
+    def _send(self, call: int) -> None:
+        if self._wire is not None:
+            self._wire.send(call)
 
     @property
     def in_step(self) -> bool:
@@ -168,19 +219,28 @@ class Peers:
         self.found()
         if self._at or self._posted:
             self._say(_END)
+            self._send(_END)
         elif self._store is not None and self._folder:
             _opened[self._place] -= 1
             try:
                 self._store.key_value_delete(self._folder)
             except Exception as error:
                 self._give_up("ending a region of several processes", error)
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
 
     def _say(self, call: int) -> None:
         if self._store is None or not self._folder:
             return
         key = f"{self._folder}{self._me}/{_CALL}"
         try:
-            self._store.key_value_set(key, str(call), allow_overwrite=True)
+            address = "" if self._wire is None else self._wire.address
+            text = f"{call} {address}"
+            self._store.key_value_set(key, text, allow_overwrite=True)
         except Exception as error:
             self._give_up("telling other processes which call begins", error)
 
@@ -189,16 +249,22 @@ class Peers:
         began = looked = time.perf_counter()
         while not is_done():
             now = time.perf_counter()
-            if now - looked >= LOOK_SECONDS:
+            if self._must_look or now - looked >= LOOK_SECONDS:
                 looked = now
                 if found := self.found():
                     return found
-            time.sleep(min((now - began) / 20, LONGEST_SLEEP))
+            self._listen(_nap(now - began))
         return []
 
     def _give_up(self, doing: str, error: Exception) -> None:
         self._store = None
+        self._hang_up()
         self._broke(doing, error)
+
+
+def _nap(waited: float) -> float:
+    """Seconds until a process that has waited so long asks again."""
+    return min(waited / 20, LONGEST_SLEEP)
 
 
 def _judgement(process: int, text: str) -> Judgement:

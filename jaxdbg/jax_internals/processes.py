@@ -11,6 +11,7 @@ from jaxdbg.jax_internals.requirements import private
 
 _JOB = private("jax._src.distributed.global_state", "processes")
 _CLIENT = private("jax._src.distributed.State.client", "processes")
+_ADDRESS = private("jax._src.distributed.State.coordinator_address", "processes")
 _NUMBER = private("jax._src.distributed.State.process_id", "processes")
 
 
@@ -28,6 +29,11 @@ def store() -> Any:
 def number() -> int:
     """Which process this is, from 0; asked where there is a `store`."""
     return int(_NUMBER.of(_JOB.get()))
+
+
+def coordinator() -> str:
+    """The address of the job's coordinator, `host:port`; where there is a `store`."""
+    return str(_ADDRESS.of(_JOB.get()))
 
 
 def place(device: Any) -> str:

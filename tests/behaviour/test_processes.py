@@ -118,6 +118,7 @@ GOOD = [
     "good every op in one",
     "good async in one",
     "good aot",
+    "good without connections",
 ]
 
 
@@ -145,13 +146,15 @@ def test_a_good_program_has_the_same_results(job, name):
         "bad aot",
         "bad rows aot",
         "bad sharded donated",
+        "bad rows without connections",
+        "bad rows, one without connections",
     ],
 )
 def test_a_nan_raises_in_each_process(job, name):
     for outcome in job[name]:
         assert outcome["raised"]
         function, call, _ = outcome["findings"][0]
-        assert (function, call) == (job[name][1]["findings"][0][0], 3)
+        assert (function, call) == (job[name][1]["findings"][0][0], 5)
         assert not [n for n in outcome["notices"] if "broke" in n]
 
 
@@ -162,7 +165,16 @@ def test_the_process_with_the_bad_shard_names_the_device_and_the_element(job, na
     assert "[5, 0]" in message
 
 
-@pytest.mark.parametrize("name", ["bad rows", "bad rows async", "bad rows aot"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "bad rows",
+        "bad rows async",
+        "bad rows aot",
+        "bad rows without connections",
+        "bad rows, one without connections",
+    ],
+)
 def test_the_other_process_raises_the_same_finding(job, name):
     other, holder = job[name]
     assert other["message"] == holder["message"]
@@ -198,7 +210,7 @@ def test_a_good_program_in_four_processes(job_of_four):
 def test_a_nan_raises_in_each_of_four_processes(job_of_four, name):
     for outcome in job_of_four[name]:
         assert outcome["raised"]
-        assert outcome["findings"][0][1] == 3
+        assert outcome["findings"][0][1] == 5
         assert not [n for n in outcome["notices"] if "broke" in n]
 
 

@@ -16,13 +16,29 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax._src import distributed
+from jax.sharding import NamedSharding, PartitionSpec as P
+
+import jaxdbg
 
 ROOT = Path(__file__).resolve().parents[2]
 ROUNDS, SECONDS = 7, 240
 SIZES = {"a step of milliseconds": (256, 8, 40), "next to nothing": (8, 1, 100)}
 """Width, layers, and steps a round."""
+
+MODES: dict[str, Callable[[], Any]] = {
+    "plain": contextlib.nullcontext,
+    "`jaxdbg.checked()`": jaxdbg.checked,
+    "`checked(async_=True)`": lambda: jaxdbg.checked(async_=True),
+    "`jax_debug_nans`": lambda: jax.debug_nans(True),
+}
 
 
 def main(count: int) -> None:
@@ -52,63 +68,59 @@ def main(count: int) -> None:
 
 
 def run(count: int, port: str, rank: int) -> None:
-    import jax
-    import jax.numpy as jnp
-    import numpy as np
-    from jax._src import distributed
-    from jax.sharding import NamedSharding, PartitionSpec as P
-
-    import jaxdbg
-
     jax.distributed.initialize(f"127.0.0.1:{port}", count, rank)
-    client = distributed.global_state.client
+    for title, (width, layers, steps) in SIZES.items():
+        times, failed = compared(title, *training(count, width, layers), steps)
+        if rank == 0:
+            _print(title, times, failed)
+    distributed.global_state.client.wait_at_barrier("end", 60_000)
+    os._exit(0)
+
+
+def training(count: int, width: int, layers: int) -> tuple[Any, Any, Any]:
+    """A step, the weights to start from, and a batch of all processes."""
     mesh = jax.make_mesh((count,), ("data",))
 
     def array(value: Any, *spec: Any) -> Any:
         at = NamedSharding(mesh, P(*spec))
         return jax.make_array_from_callback(value.shape, at, lambda i: value[i])
 
-    modes = {
-        "plain": contextlib.nullcontext,
-        "`jaxdbg.checked()`": jaxdbg.checked,
-        "`checked(async_=True)`": lambda: jaxdbg.checked(async_=True),
-        "`jax_debug_nans`": lambda: jax.debug_nans(True),
-    }
-    for title, (width, layers, steps) in SIZES.items():
+    def loss(ws: Any, x: Any) -> Any:
+        for w in ws:
+            x = jnp.tanh(x @ w)
+        return jnp.mean(x**2)
 
-        @jax.jit
-        def step(ws: Any, x: Any) -> Any:
-            def loss(ws: Any) -> Any:
-                y = x
-                for w in ws:
-                    y = jnp.tanh(y @ w)
-                return jnp.mean(y**2)
+    @jax.jit
+    def step(ws: Any, x: Any) -> Any:
+        value, grads = jax.value_and_grad(loss)(ws, x)
+        return [w - 0.01 * g for w, g in zip(ws, grads, strict=True)], value
 
-            value, grads = jax.value_and_grad(loss)(ws)
-            return [w - 0.01 * g for w, g in zip(ws, grads, strict=True)], value
+    rng = np.random.default_rng(0)
+    start = [array(rng.normal(size=(width, width)).astype("f") / 30)] * layers
+    return step, start, array(rng.normal(size=(16 * count, width)).astype("f"), "data")
 
-        rng = np.random.default_rng(0)
-        start = [array(rng.normal(size=(width, width)).astype("f") / 30)] * layers
-        x = array(rng.normal(size=(16 * count, width)).astype("f"), "data")
-        times: dict[str, list[float]] = {mode: [] for mode in modes}
-        failed: dict[str, str] = {}
-        for turn in range(ROUNDS + 1):
-            for mode, context in modes.items():
-                client.wait_at_barrier(f"{title}-{turn}-{mode}", 60_000)
-                ws, began = start, time.perf_counter()
-                try:
-                    with context():
-                        for _ in range(steps):
-                            ws, value = step(ws, x)
-                            value.block_until_ready()
-                except Exception as error:
-                    failed[mode] = f"{type(error).__name__}: {error}"[:60]
-                if turn:
-                    times[mode].append((time.perf_counter() - began) / steps)
-        if rank == 0:
-            _print(title, times, failed)
-    client.wait_at_barrier("end", 60_000)
-    os._exit(0)
+
+def compared(
+    title: str, step: Any, start: Any, x: Any, steps: int
+) -> tuple[dict[str, list[float]], dict[str, str]]:
+    """By mode, the seconds a step in each round, and why it failed."""
+    times: dict[str, list[float]] = {mode: [] for mode in MODES}
+    failed: dict[str, str] = {}
+    for turn in range(ROUNDS + 1):
+        for mode, context in MODES.items():
+            barrier = f"{title}-{turn}-{mode}"
+            distributed.global_state.client.wait_at_barrier(barrier, 60_000)
+            ws, began = start, time.perf_counter()
+            try:
+                with context():
+                    for _ in range(steps):
+                        ws, value = step(ws, x)
+                        value.block_until_ready()
+            except Exception as error:
+                failed[mode] = f"{type(error).__name__}: {error}"[:60]
+            if turn:  # the first compiles
+                times[mode].append((time.perf_counter() - began) / steps)
+    return times, failed
 
 
 def _print(title: str, times: dict[str, list[float]], failed: dict[str, str]) -> None:

@@ -24,11 +24,13 @@ from jax._src import distributed
 from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
 
 import jaxdbg
+from jaxdbg.checks import peers
+from jaxdbg.checks.wire import Wire
 
 SECONDS = 40
 """After so long without an end, a program says where it hangs."""
 
-STEPS, BAD_STEP, WIDTH = 4, 2, 8
+STEPS, BAD_STEP, WIDTH = 6, 4, 8
 
 RANK, PORT, COUNT = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 jax.distributed.initialize(f"127.0.0.1:{PORT}", COUNT, RANK)
@@ -86,15 +88,16 @@ def train(
     donate: bool = False,
     sharding: NamedSharding = EACH,
     in_region: bool = True,
-    aot: bool = False,
     **options: Any,
 ) -> dict[str, Any]:
     """What becomes of some steps: hash of the weights, or the finding."""
+    aot, wired = options.pop("aot", False), options.pop("wired", True)
     step = jax.jit(step, donate_argnums=(0,) if donate else ())
     weights = np.random.default_rng(9).normal(size=(WIDTH, WIDTH)).astype(np.float32)
     w = array(weights, sharding)
     if aot:
         step = step.lower(w, batch(0, False)).compile()
+    peers.Wire = Wire if wired else no_wire
     failure, region = None, jaxdbg.checked(**options)
     began = time.perf_counter()
     try:
@@ -115,6 +118,10 @@ def train(
         "hash": "" if w.is_deleted() else hashed(w),
         "seconds": seconds,
     }
+
+
+def no_wire(host: str, process: int) -> Wire:
+    raise OSError("as behind a firewall")
 
 
 def hashed(w: jax.Array) -> str:
@@ -156,6 +163,9 @@ program(
 program("bad rows", rows_alone, BAD_STEP)
 program("bad rows async", rows_alone, BAD_STEP, async_=True)
 program("bad rows recorded", rows_alone, BAD_STEP, record=True)
+program("good without connections", data_parallel, wired=False)
+program("bad rows without connections", rows_alone, BAD_STEP, wired=False)
+program("bad rows, one without connections", rows_alone, BAD_STEP, wired=RANK != 0)
 # The last step: the process without a region would wait for what has raised.
 program("bad rows in one", rows_alone, STEPS - 1, in_region=RANK == HOLDER)
 
