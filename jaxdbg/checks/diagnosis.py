@@ -150,7 +150,8 @@ def without_jaxpr(case: Case, kinds: Kinds) -> Verdict:
     """The verdict on a call with bad results that cannot be looked into."""
     kind = next(iter(kinds.values()))[0]
     why = "an AOT-compiled function cannot be looked into"
-    return _failure(case, describe.not_reproduced(kind, why), kinds)
+    shard = _Diagnosis(case).shard(list(kinds))
+    return _failure(case, describe.not_reproduced(kind, why, shard), kinds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +239,7 @@ class _Diagnosis:
         why = why or "; ".join(notes)
         if not self._was_good():
             return Verdict(doubt=why or NOT_REPRODUCED)
-        origin = describe.not_reproduced(kinds[first][0], why, self._shard(doubtful))
+        origin = describe.not_reproduced(kinds[first][0], why, self.shard(doubtful))
         return _failure(self._case, origin, kinds)
 
     def of_lost(self, outputs: Sequence[int]) -> Verdict:
@@ -250,7 +251,7 @@ class _Diagnosis:
         origin = describe.not_reproduced("nan", IN_SEVERAL)
         return Verdict(failure_messages.lost(run.call, path, origin))
 
-    def _shard(self, outputs: Sequence[int]) -> str:
+    def shard(self, outputs: Sequence[int]) -> str:
         """The first bad element that is on one device, and the device, in words.
 
         A result that each device has whole, a loss, is no help to find the culprit.

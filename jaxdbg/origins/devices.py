@@ -44,6 +44,8 @@ def of_birth(birth: Birth, args: Sequence[Any]) -> str:
     mesh = _mesh(eqn, args)
     if axes is None or mesh is None:
         return ""
+    if not sharded.manual >= {n for n, size in mesh.shape.items() if size > 1}:
+        return ""  # along the other axes the compiler has the choice
     here = {a: i for a, i in zip(axes, birth.element, strict=True) if a is not None}
     index = tuple(here.get(name, slice(None)) for name in mesh.axis_names)
     return in_words(list(np.ravel(mesh.devices[index]))) if here else ""

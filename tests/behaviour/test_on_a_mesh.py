@@ -39,6 +39,8 @@ def outcomes() -> dict[str, Outcome]:
 
 
 NAMES = [
+    "as_many_rows_as_devices",
+    "branch_with_a_key",
     "came_in_with_the_batch",
     "columns_of_a_matmul",
     "data_parallel",
@@ -47,6 +49,7 @@ NAMES = [
     "gradient_in_shard_map",
     "one_shard",
     "only_in_the_psum",
+    "partly_manual",
     "pmap_of_a_gradient",
     "pmap_with_axis_index",
     "ring",

@@ -367,6 +367,72 @@ def two_axes(bad: bool) -> Any:
     return step(put(x, m, "data"), put(weights(6, 4), m, None, "model"))
 
 
+@program(primitive="log", rows="row 5, on cpu:4 and cpu:5")
+def partly_manual(bad: bool) -> Any:
+    """Along the axis that is not manual the compiler has the choice of the device."""
+    m = mesh(4, 2)
+
+    @jax.jit
+    def step(x):
+        return jax.shard_map(
+            lambda x: jnp.log(x),  # <- origin
+            mesh=m,
+            in_specs=P("data"),
+            out_specs=P("data"),
+            axis_names={"data"},
+        )(x)
+
+    return step(put(positive(8, 5 if bad else None), m, "data", "model"))
+
+
+@program(primitive="log", device="cpu:5", rows="row 5, on cpu:5")
+def as_many_rows_as_devices(bad: bool) -> Any:
+    """By its shape alone an array does not say which of its axes is the mesh's."""
+    m = mesh(8)
+
+    def body(x, w):
+        return jnp.log((w @ x.T).T)  # <- origin
+
+    @jax.jit
+    def step(x, w):
+        return jax.shard_map(
+            body, mesh=m, in_specs=(P("data"), P()), out_specs=P("data")
+        )(x, w)
+
+    x = np.repeat(positive(8, 5 if bad else None), 8, axis=1)
+    return step(put(x, m, "data"), np.eye(64, dtype=np.float32))
+
+
+@program(primitive="log", device="cpu:5", rows="row 5, on cpu:5")
+def branch_with_a_key(bad: bool) -> Any:
+    m = mesh(8)
+
+    def body(key, x):
+        key = jax.random.fold_in(key, jax.lax.axis_index("data"))
+        high = jax.lax.axis_index("data") > 3
+        return jax.lax.cond(
+            high,
+            lambda x: jnp.log(x),  # <- origin
+            lambda x: x * jax.random.bits(key).astype(jnp.float32),
+            x,
+        )
+
+    @jax.jit
+    def step(key, x):
+        return jax.shard_map(
+            body, mesh=m, in_specs=(P(), P("data")), out_specs=P("data")
+        )(key, x)
+
+    return step(jax.random.key(0), put(positive(8, 5 if bad else None), m, "data"))
+
+
+def positive(rows: int, bad_row: int | None) -> np.ndarray:
+    x = np.abs(batch(None, rows=rows, width=8)) + 1
+    if bad_row is not None:
+        x[bad_row] = -1
+    return x
+
+
 def hashed(tree: Any) -> str:
     leaves = b"".join(np.asarray(x).tobytes() for x in jax.tree.leaves(tree))
     return hashlib.sha256(leaves).hexdigest()[:12]

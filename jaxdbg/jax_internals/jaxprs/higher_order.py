@@ -67,11 +67,14 @@ class Sharded(Call):
         sizes: of the axes of the mesh, by name.
         in_axes, out_axes: for each operand and result, and each of its dimensions, the
             axes of the mesh that split it; dimensions at the end may be missing.
+        manual: the axes along which the body is evaluated once per device; along others
+            the compiler has the choice.
     """
 
     sizes: dict[str, int] = field(default_factory=dict)
     in_axes: tuple[tuple[tuple[str, ...], ...], ...] = ()
     out_axes: tuple[tuple[tuple[str, ...], ...], ...] = ()
+    manual: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +231,11 @@ def _sharded(params: dict[str, Any], operands: range) -> Sharded:
         sizes=dict(params["mesh"].shape),
         in_axes=tuple(map(_axes, params["in_specs"])),
         out_axes=tuple(map(_axes, params["out_specs"])),
+        manual=frozenset(params[_MANUAL if _MANUAL in params else "manual_axes"]),
     )
+
+
+_MANUAL = "newly_manual_axes"  # before JAX 0.10 manual_axes
 
 
 def _axes(spec: Any) -> tuple[tuple[str, ...], ...]:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxdbg.jax_internals import source_info
@@ -188,7 +190,7 @@ class Recorder(Visitor[Value]):
             except NotImplementedError:  # vmap has no rule for it: the whole is opaque
                 return self.bind(frame, n, ins)
             inner = Call(Body(jaxpr, inner.body.operands))
-            ins = [Value(np.asarray(v.array), v.codes) for v in ins]
+            ins = [Value(_on_host(v.array), v.codes) for v in ins]
         return super().call(frame, n, inner, ins, wanted)
 
     def loop(self, frame: Run, n: int, inner: Loop, ins: list[Value]) -> list[Value]:
@@ -242,6 +244,15 @@ class Recorder(Visitor[Value]):
             if isinstance(value.array, REF) and not is_literal(var):
                 value.codes = codes_of(value.array)
                 self.wrote(run, [var], [value])
+
+
+def _on_host(array: Any) -> Any:
+    """An array in one piece, away from the mesh; keys of random numbers stay."""
+    dtype = getattr(array, "dtype", None)
+    if dtype is None or not jnp.issubdtype(dtype, jax.dtypes.prng_key):
+        return np.asarray(array)
+    data: Any = np.asarray(jax.random.key_data(array))
+    return jax.random.wrap_key_data(data, impl=jax.random.key_impl(array))
 
 
 def _without_floats(record: Record) -> Record:
