@@ -15,7 +15,7 @@ from typing import Any
 
 from jaxdbg.frameworks.jitted_calls import CallPaths, RunningCall
 from jaxdbg.frameworks.loaded import loaded
-from jaxdbg.trees.call_site import NOWHERE, CallSite, is_below
+from jaxdbg.trees.call_site import NOWHERE, CallSite
 from jaxdbg.trees.names import Names
 
 
@@ -71,10 +71,11 @@ def passed_as(
     found: list[PassedAs | None] = []
     for arg, path in zip(args, paths, strict=True):
         typed = call_paths.argument(path)
-        parameter = next((p for p in site.arguments if is_below(typed, p)), "")
-        is_named_so = bool(parameter) and names.of(arg) is None
-        text = site.arguments.get(parameter, "")
-        found.append(PassedAs(parameter, text, is_named_so) if parameter else None)
+        parameter = site.parameter_of(typed)
+        text = site.arguments.get(parameter, parameter)
+        is_known = text != parameter
+        is_named_so = is_known and names.of(arg) is None
+        found.append(PassedAs(parameter, text, is_named_so) if is_known else None)
     return found
 
 
@@ -103,31 +104,48 @@ def output_names(
     inputs = input_names(function, args, debug_info, names)
     alone = Counter(map(call_paths.node, paths))
     assigned = site.result_names(call_paths, paths)
+    known = [
+        names.of(out) or (inputs[slot] if slot is not None else None)
+        for out, slot in zip(outs, updated, strict=True)
+    ]
+    taken = Counter([*filter(None, known), *assigned])
     found = []
-    for i, (out, path) in enumerate(zip(outs, paths, strict=True)):
-        name, slot = names.of(out), updated[i]
-        if name is None and slot is not None:
-            name = inputs[slot]
-        name = name or assigned[i]
+    for i, path in enumerate(paths):
+        name = known[i] or (assigned[i] if taken[assigned[i]] == 1 else "")
         path = _of_one_variable(path, call_paths, alone)
         found.append(name or _of_result(function, path, i, len(outs), call_paths))
     return found
 
 
 def updates(
-    args: Sequence[Any], outs: Sequence[Any], debug_info: Any
+    args: Sequence[Any],
+    outs: Sequence[Any],
+    debug_info: Any,
+    site: CallSite = NOWHERE,
 ) -> dict[int, int]:
-    """From outputs of a library's jit to the argument that each is the new value of.
+    """From outputs to the argument that each is the new value of.
+
+    A library's jit says so, and the line of the call, which assigns an output to what
+    it passes.
 
     Arguments:
         args: the flat arguments.
         outs: the flat outputs.
         debug_info: of the call's jaxpr; None where there is none.
+        site: what the line says.
     """
     paths = _paths(debug_info, "result_paths", len(outs))
     arg_paths = _paths(debug_info, "arg_names", len(args))
-    updated = _call_paths(None, debug_info).updates(paths, arg_paths)
-    return {i: slot for i, slot in enumerate(updated) if slot is not None}
+    call_paths = _call_paths(None, debug_info)
+    updated = call_paths.updates(paths, arg_paths)
+    passed = [site.variable(call_paths.argument(path)) for path in arg_paths]
+    times, slots = Counter(passed), {text: i for i, text in enumerate(passed)}
+    found = {
+        i: slots[name]
+        for i, name in enumerate(site.result_names(call_paths, paths))
+        if name and times[name] == 1
+    }
+    return found | {i: slot for i, slot in enumerate(updated) if slot is not None}
 
 
 _PLAIN = CallPaths()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,14 +42,29 @@ class CallSite:
 
     Attributes:
         assigned: the parts of the result that have names.
-        arguments: by parameter, what the line passes for it, where that is more than
-            its name.
+        arguments: by parameter, what the line passes for it.
         out_tree: the tree of the results that JAX returns; None where it is not known.
+        is_one_line: whether the line that passes the arguments assigns the results.
     """
 
     assigned: tuple[Assigned, ...] = ()
     arguments: Mapping[str, str] = field(default_factory=dict)
     out_tree: Any = None
+    is_one_line: bool = True
+
+    def parameter_of(self, path: str) -> str:
+        """The parameter, of those that are known, that a path begins with."""
+        return next((p for p in self.arguments if is_below(path, p)), "")
+
+    def variable(self, path: str) -> str:
+        """The variable in which an argument is that the function calls by a path.
+
+        Empty where the line passes something else, or assigns the results elsewhere.
+        """
+        parameter = self.parameter_of(path)
+        passed = self.arguments.get(parameter, "") if self.is_one_line else ""
+        is_variable = re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*", passed)
+        return passed + path.removeprefix(parameter) if is_variable else ""
 
     def result_names(self, paths: CallPaths, results: Sequence[str]) -> list[str]:
         """What the line calls each flat result; empty for those without a name.
@@ -80,8 +96,9 @@ def call_site() -> CallSite:
     if call is None or line is None:
         return NOWHERE
     found = list(_outward(call.caller, line))
-    assigned = next((one.assigned for one in found if one.assigned), ())
-    return CallSite(assigned, _arguments(call, line), call.out_tree)
+    naming = next((one for one in found if one.assigned), line)
+    arguments = _arguments(call, line)
+    return CallSite(naming.assigned, arguments, call.out_tree, naming is line)
 
 
 def _outward(caller: Caller, line: CallingLine) -> Iterator[CallingLine]:
@@ -149,7 +166,7 @@ def _arguments(call: DirectCall, line: CallingLine) -> dict[str, str]:
     pairs = [*zip(positional[before:], given, strict=True)]
     pairs += [(keyword[k.arg], k.value) for k in named if k.arg in keyword]
     texts = {typed(name): line.text(node) for name, node in pairs if _tells(node)}
-    return {name: text for name, text in texts.items() if text and text != name}
+    return {name: text for name, text in texts.items() if text}
 
 
 def _signature(call: DirectCall) -> inspect.Signature | None:

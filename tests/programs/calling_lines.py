@@ -243,6 +243,12 @@ def thrown_away(here: Here) -> None:
     here()
 
 
+@program("four(...)[0]", "four(...)[1]", "two", "three")
+def two_of_one_name(here: Here) -> None:
+    one, one, two, three = four(BAD)
+    here()
+
+
 @program('out[0]["b"]', 'out[0]["w"]', "out[1]")
 def kept_whole(here: Here) -> None:
     out = step(weights(), BAD)

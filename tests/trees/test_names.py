@@ -24,7 +24,9 @@ from flax import nnx
 
 import jaxdbg
 from jaxdbg.frameworks.nnx.calls import NnxCall
-from jaxdbg.trees.call_names import input_names, output_names
+from jaxdbg.trees.call_names import input_names, output_names, updates
+from jaxdbg.trees.call_site import CallSite
+from jaxdbg.trees.calling_lines import Assigned, Target
 from jaxdbg.trees.names import Names, frame_namespaces
 from jaxdbg.trees.paths import element_path
 from tests import quick
@@ -537,6 +539,30 @@ def test_jit() -> None:
         'update(...)[1]["loss"]',
         "update(...)[1]['odd \"key\"'][0]",
     ]
+
+
+@pytest.mark.parametrize(
+    ("passed", "is_one_line", "known"),
+    [
+        ("self.params", True, {0: 0, 1: 1}),
+        ("self.others", True, {}),
+        ("self.params", False, {}),  # another function may have another `self`
+        ("states[i]", True, {}),  # by now `i` may be another
+    ],
+)
+def test_an_output_that_the_line_assigns_to_its_argument_updates_it(
+    passed: str, is_one_line: bool, known: dict[int, int]
+) -> None:
+    params = {"dense": {"kernel": jnp.ones(2)}, "it's": jnp.ones(1)}
+    call = call_of(jax.jit(update), params, a_batch())
+    target = "states[i]" if "[" in passed else "self.params"
+    site = CallSite(
+        (Assigned(("[0]",), Target(target)),),
+        {"params": passed},
+        jax.tree.structure(update(params, a_batch())),
+        is_one_line,
+    )
+    assert updates(call.args, call.outs, call.debug_info, site) == known
 
 
 def test_an_output_that_has_a_name_bears_it() -> None:

@@ -114,7 +114,7 @@ class KeptCall:
             given=tuple(run.given),
             names=tuple(input_names(function, run.given, info, names)),
             paths={i: path for i, path in paths.items() if path is not None},
-            updates=_updates(run, earlier),
+            updates=_updates(run, earlier, site),
             bad={i: outputs[i] for i in bad if i < len(run.outs)},
             refs=run.layout.refs,
             earlier=earlier,
@@ -224,18 +224,21 @@ def outputs_of(finding: Finding) -> Mapping[str, Any] | None:
     return next((outputs for known, outputs in by_finding if known is finding), None)
 
 
-def _updates(run: Run, earlier: EarlierCalls) -> dict[tuple[Any, int], int]:
+def _updates(
+    run: Run, earlier: EarlierCalls, site: CallSite
+) -> dict[tuple[Any, int], int]:
     """Outputs of functions that take the place of an argument, where that is known.
 
     A result of a call that this call takes is, most likely, a variable of the user's
-    loop; and a library's jit says which output is the new value of which argument.
+    loop; and a library's jit, or the line of the call, says which output is the new
+    value of which argument.
     """
     found: dict[tuple[Any, int], list[int]] = {}
     for i, array in enumerate(run.given):
         if (made := earlier.made(array)) is not None:
             found.setdefault((made.call.function, made.output), []).append(i)
     function = run.call.function
-    known = updates(run.given, run.outs, run.debug_info)
+    known = updates(run.given, run.outs, run.debug_info, site)
     for output, i in known.items():
         if i not in found.setdefault((function, output), []):
             found[function, output].append(i)
