@@ -210,7 +210,7 @@ class Checker:
         return _is_any_bad([args[i] for i in (*layout.refs, *donated)])
 
     def _enqueue(self, plan: Plan, run: Run) -> None:
-        place, results = UserPlace.now(run.call.function), run.results
+        place, results = UserPlace.now(run.call.function, often=True), run.results
         with our_own_work():
             flags = finiteness.pending([results[i] for i in run.can_be_bad])
         self._queue.append(Ran(plan, run, place, flags))

@@ -139,7 +139,7 @@ def _file(frame: FrameType) -> str:
 def _passes_on(frame: FrameType) -> bool:
     """Whether a frame returns what it calls returns."""
     code = frame.f_code
-    if code.co_flags & LATER:
+    if code.co_flags & LATER or is_user_file(code.co_filename):
         return False
     passes = code in _codes_of_jit() or code in libraries.passing_codes()
     return passes or is_own_file(code.co_filename)
@@ -172,4 +172,6 @@ def runs(callee: object, code: CodeType) -> bool:
     if isinstance(callee, FunctionType):
         return callee.__code__ is code
     found = inspect.getattr_static(type(callee), "__call__", None)
+    if isinstance(found, jitted_class()):
+        return code in _codes_of_jit()
     return isinstance(found, FunctionType) and found.__code__ is code

@@ -11,7 +11,9 @@ import inspect
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from types import CodeType
 from typing import Any
 
 from jaxdbg.frameworks.jitted_calls import (
@@ -29,6 +31,7 @@ from jaxdbg.jax_internals.direct_calls import (
     direct_call,
     runs,
 )
+from jaxdbg.jax_internals.user_frames import outward
 from jaxdbg.trees.calling_lines import Assigned, CallingLine, Target, calling_line
 from jaxdbg.trees.static_values import UNKNOWN, StaticValues
 
@@ -89,16 +92,47 @@ NOWHERE = CallSite()
 """Where no line is known that gets the results as they are."""
 
 
-def call_site() -> CallSite:
-    """Of the call that runs now."""
+MAX_KNOWN = 256
+"""Of how many lines that make calls is remembered what they say."""
+
+MAX_FRAMES = 12
+"""How many frames, from inside out, say that a call is made from the same line."""
+
+_known: dict[tuple[object, ...], tuple[Sequence[CodeType], CallSite]] = {}
+"""With the code of the frames, whose ids are in the key; no value of the user's."""
+
+
+def call_site(function: object, often: bool = False) -> CallSite:
+    """Of the call that runs now.
+
+    Arguments:
+        function: the jitted function, as counts know it.
+        often: whether what the same line has said before will do, which is quicker.
+    """
     call = direct_call(sys._getframe(1))
-    line = _line(call.caller) if call is not None else None
-    if call is None or line is None:
+    if call is None:
+        return NOWHERE
+    frames = list(islice(outward(call.caller.frame), MAX_FRAMES))
+    key = (
+        *(function, len(call.args), *call.kwargs),
+        *((id(f.f_code), f.f_lasti) for f in frames),
+    )
+    if not often or key not in _known:
+        if len(_known) >= MAX_KNOWN:
+            _known.clear()
+        _known[key] = [f.f_code for f in frames], _said(call)
+    return replace(_known[key][1], out_tree=call.out_tree)
+
+
+def _said(call: DirectCall) -> CallSite:
+    """What the line of a call says, without the tree of the results."""
+    line = _line(call.caller)
+    if line is None:
         return NOWHERE
     found = list(_outward(call.caller, line))
     naming = next((one for one in found if one.assigned), line)
     arguments = _arguments(call, line)
-    return CallSite(naming.assigned, arguments, call.out_tree, naming is line)
+    return CallSite(naming.assigned, arguments, is_one_line=naming is line)
 
 
 def _outward(caller: Caller, line: CallingLine) -> Iterator[CallingLine]:
@@ -163,10 +197,14 @@ def _arguments(call: DirectCall, line: CallingLine) -> dict[str, str]:
         keyword = keyword_names(signature, call.kwargs)
     except (TypeError, ValueError):
         return {}
-    pairs = [*zip(positional[before:], given, strict=True)]
-    pairs += [(keyword[k.arg], k.value) for k in named if k.arg in keyword]
-    texts = {typed(name): line.text(node) for name, node in pairs if _tells(node)}
-    return {name: text for name, text in texts.items() if text}
+    parameters = [*positional[before:], *(keyword.get(k.arg or "") for k in named)]
+    nodes = [*given, *(k.value for k in named)]
+    passed = zip(parameters, nodes, line.texts, strict=True)
+    return {
+        typed(name): text
+        for name, node, text in passed
+        if name and text and _tells(node)
+    }
 
 
 def _signature(call: DirectCall) -> inspect.Signature | None:

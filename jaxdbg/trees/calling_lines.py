@@ -61,17 +61,13 @@ class CallingLine:
         call: the expression.
         assigned: the parts of the result that the line gives names to.
         is_returned: whether the function that makes the call returns its result.
-        source: of the file.
+        texts: its arguments as written, those by keyword last; empty where too long.
     """
 
     call: ast.Call
     assigned: tuple[Assigned, ...]
     is_returned: bool
-    source: str
-
-    def text(self, node: ast.expr) -> str:
-        """An expression as written; empty where it is too long."""
-        return _text(node, self.source)
+    texts: tuple[str, ...]
 
 
 def calling_line(frame: FrameType) -> CallingLine | None:
@@ -98,7 +94,9 @@ def _in_source(code: CodeType, at: int, source: str) -> CallingLine | None:
     *above, call = path
     assert isinstance(call, ast.Call)
     assigned, is_returned = _use_of(call, above, source)
-    return CallingLine(call, assigned, is_returned, source)
+    passed = [*call.args, *(k.value for k in call.keywords)]
+    texts = tuple(_text(node, source) for node in passed)
+    return CallingLine(call, assigned, is_returned, texts)
 
 
 @functools.lru_cache(maxsize=4)
@@ -209,12 +207,19 @@ def _use_of(
             case ast.Return() | ast.Lambda():
                 is_value = getattr(parent, "value", None) is node
                 is_body = getattr(parent, "body", None) is node
-                alone = not (steps or displayed)
-                return tuple(found), alone and (is_value or is_body)
+                is_whole = not (steps or displayed or _replaces_returned(above))
+                return tuple(found), is_whole and (is_value or is_body)
             case _:
                 break
         node = parent
     return tuple(found), False
+
+
+def _replaces_returned(above: Sequence[ast.AST]) -> bool:
+    """Whether a `finally` around a statement may return something else."""
+    around = (n for n in above if isinstance(n, ast.Try | ast.TryStar))
+    last = (s for one in around for s in one.finalbody)
+    return any(isinstance(n, ast.Return) for s in last for n in ast.walk(s))
 
 
 def _index(parts: Sequence[ast.expr], node: ast.AST) -> int | None:

@@ -379,6 +379,38 @@ def a_method_that_returns_the_call(here: Here) -> None:
     here()
 
 
+class Loss:
+    @functools.partial(jax.jit, static_argnums=0)
+    def __call__(self, x: Any) -> Any:
+        return jnp.log(x).sum()
+
+
+@program("loss", passed={"x": "BAD"})
+def an_object_that_is_called(here: Here) -> None:
+    loss_of = Loss()
+    loss = loss_of(BAD)
+    here()
+
+
+def returning_another(x: Any) -> Any:
+    try:
+        return value(x)
+    finally:
+        return 0.0  # noqa: B012, SIM107
+
+
+@program("value(...)")
+def a_function_that_returns_another_value(here: Here) -> None:
+    loss = returning_another(BAD)
+
+
+@program('state["b"]', 'state["w"]', "loss")
+def a_lambda(here: Here) -> None:
+    with_bad = lambda state: step(state, BAD)  # noqa: E731
+    state, loss = with_bad(weights())
+    here()
+
+
 @program("loss", passed={"x": "np.asarray(batches[1])"})
 def a_jitted_method(here: Here) -> None:
     trainer, batches = Trainer(), [GOOD.tolist(), BAD.tolist()]

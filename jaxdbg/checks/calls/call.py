@@ -90,14 +90,20 @@ class UserPlace:
     site: CallSite = NOWHERE
 
     @classmethod
-    def now(cls, function: Function) -> UserPlace:
-        """The place of the call of this function that runs now."""
+    def now(cls, function: Function, often: bool = False) -> UserPlace:
+        """The place of the call of this function that runs now.
+
+        Arguments:
+            function: the function.
+            often: whether it is asked for each call, and must be quick.
+        """
         frame = sys._getframe(1)
         if function.user:
-            return cls(call=running_call(frame), site=call_site())
+            return cls(call=running_call(frame), site=call_site(function, often))
         # `jit(net.apply)` of a library is called as if it were the user's.
         call = None if is_jax_file(function.source) else running_call(frame)
-        return cls(call, user_frame(frame), functions_below(frame), call_site())
+        site = call_site(function, often)
+        return cls(call, user_frame(frame), functions_below(frame), site)
 
 
 @dataclass(frozen=True, slots=True)
