@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jaxdbg.checks import failure_messages
 from jaxdbg.checks.afterwards.bad_outputs import Bad, bad_of
@@ -22,6 +22,7 @@ from jaxdbg.checks.failure_messages import BadCall
 from jaxdbg.errors import Failure, NotOffered
 from jaxdbg.jax_internals.arrays import REF, spans_processes
 from jaxdbg.jax_internals.jaxprs.effects import NotReplayable
+from jaxdbg.jax_internals.jaxprs.refs import without_refs
 from jaxdbg.jax_internals.jaxprs.site import Site
 from jaxdbg.options import Options
 from jaxdbg.origins import batch_rows, causes, describe
@@ -41,6 +42,9 @@ from jaxdbg.trees.holder import holder
 from jaxdbg.trees.names import Names
 from jaxdbg.trees.paths import element_path
 from jaxdbg.views.words import KINDS
+
+if TYPE_CHECKING:
+    from jaxdbg.jax_internals.types import ClosedJaxpr
 
 MAX_BACK = 3
 """Through how many earlier calls a value that came in is followed."""
@@ -271,7 +275,7 @@ class _Diagnosis:
         """The origin of the first value in the call that is not finite."""
         if self._run.spans_processes:
             return None
-        found = first_birth(self._run.jaxpr, self._run.args, self._time_limit)
+        found = first_birth(self._jaxpr, self._run.args, self._time_limit)
         return self._origin(found, None) if found is not None else None
 
     def of_checked_value(self, finite: bool) -> Origin | None:
@@ -281,7 +285,7 @@ class _Diagnosis:
             finite: whether it says that something is not finite: then the origin is
                 the first birth, if the asserted value cannot be reached.
         """
-        jaxpr, args = self._run.jaxpr, self._run.args
+        jaxpr, args = self._jaxpr, self._run.args
         if self._run.spans_processes:
             return None
         try:
@@ -316,7 +320,7 @@ class _Diagnosis:
                 if self._failing(found):
                     break
                 seen = {i: run.outs[i] for i in left}
-                found |= search(run.jaxpr, run.args, left, self._time_limit, seen)
+                found |= search(self._jaxpr, run.args, left, self._time_limit, seen)
             return found, ""
         except (OutOfTime, NotReplayable, NotOffered) as reason:
             return found, str(reason)
@@ -422,7 +426,7 @@ class _Diagnosis:
         case, run = self._case, self._run
         fails, why_not = self._fails()
         return describe.OriginCase(
-            jaxpr=run.jaxpr,
+            jaxpr=self._jaxpr,
             args=run.args,
             inputs=self._inputs,
             passed=run.passed_as(case.names, case.place.site),
@@ -482,15 +486,16 @@ class _Diagnosis:
         if any(map(spans_processes, made.args)):
             return str(made), None
         args, info = made.args, made.jaxpr.jaxpr.debug_info
+        jaxpr = without_refs(made.jaxpr)
         function, names = made.call.function.name, self._case.names
         try:
-            found = search(made.jaxpr, args, [made.output], self._time_limit)
+            found = search(jaxpr, args, [made.output], self._time_limit)
         except (OutOfTime, NotReplayable):
             return str(made), None
         context = Context(made.jaxpr, args, None, names, function)
         earlier = self._case.earlier
         case = describe.OriginCase(
-            jaxpr=made.jaxpr,
+            jaxpr=jaxpr,
             args=args,
             inputs=input_names(function, args, info, names),
             outs=(),
@@ -526,6 +531,11 @@ class _Diagnosis:
     def _is_parameter(self, argument: int) -> bool:
         run = self._run
         return argument in batch_rows.parameters(run.args, self._inputs, run.outs)
+
+    @cached_property
+    def _jaxpr(self) -> ClosedJaxpr:
+        """What is evaluated again."""
+        return without_refs(self._run.jaxpr)
 
     @cached_property
     def _inputs(self) -> list[str]:

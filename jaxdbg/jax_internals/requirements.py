@@ -96,6 +96,14 @@ CAPABILITIES = {
         "the device is known on which a value inside shard_map or pmap was born",
         "the device on which a value inside shard_map or pmap was born is not known",
     ),
+    "refs": Capability(
+        "a value in a Ref that a call makes is followed",
+        "a value in a Ref that a call makes is not followed",
+    ),
+    "kernels": Capability(
+        "a value born in an interpreted kernel of pallas is followed into it",
+        "a value born in an interpreted kernel of pallas is not followed into it",
+    ),
     "libraries": Capability(
         "modules of a library of models, and calls of its jit, are read",
         "arrays in modules of a library, and calls of its jit, are known in part",

@@ -35,9 +35,6 @@ NOT_YET = {
     "likelihood_of_a_spread_that_vanished",
     "a_masked_inf_is_not_the_one_that_counts",
     "a_checkified_function",
-    "a_kernel_of_pallas",
-    "a_ref_made_in_the_call",
-    "a_ref_made_in_the_call_and_written_in_a_scan",
 }
 
 

@@ -16,6 +16,7 @@ from jaxdbg.frameworks.framework import MODULE
 from jaxdbg.jax_internals import source_info
 from jaxdbg.jax_internals.fresh_traces import FORWARD, RULE, Rules
 from jaxdbg.jax_internals.jaxprs.forms import body
+from jaxdbg.jax_internals.jaxprs.refs import without_refs
 from jaxdbg.jax_internals.jaxprs.site import Site
 from jaxdbg.jax_internals.requirements import missing
 from jaxdbg.jax_internals.source_info import Frame
@@ -79,6 +80,7 @@ class Context:
             error; None lets the error rise.
         fresh_trace: the function traced afresh, or why it could not be; made when first
             needed.
+        without_refs: see `evaluated`; made when first needed.
     """
 
     jaxpr: ClosedJaxpr
@@ -88,6 +90,14 @@ class Context:
     function: str = ""
     broke: Callable[[str, Exception], None] | None = None
     fresh_trace: FreshTrace | NotTraced | None = None
+    without_refs: ClosedJaxpr | None = None
+
+    @property
+    def evaluated(self) -> ClosedJaxpr:
+        """The closed jaxpr that sites are in: Refs that it makes are plain values."""
+        if self.without_refs is None:
+            self.without_refs = without_refs(self.jaxpr)
+        return self.without_refs
 
     def afresh(self) -> FreshTrace | NotTraced:
         """The function traced afresh, once."""
@@ -160,7 +170,7 @@ def _afresh(
     """The equation as it is when traced afresh, or as it was and why."""
     new = context.afresh()
     if isinstance(new, FreshTrace):
-        found = equation_at(site, context.jaxpr, new.jaxpr)
+        found = equation_at(site, context.evaluated, without_refs(new.jaxpr))
         if found is not None:
             return *found, new.rules, None
         new = NotTraced("traced again it is another program")
@@ -175,7 +185,9 @@ def _guessed(
     modules = {
         i: name.rpartition(".")[0] for i, name in enumerate(inputs) if "." in name
     }
-    nearest = nearest_argument(site, context.jaxpr, modules)
+    if not modules:
+        return "", ()
+    nearest = nearest_argument(site, context.evaluated, modules)
     if nearest is None:
         return "", (f"its module is not known: {failed}",)
     return modules[nearest], (
@@ -254,12 +266,13 @@ def _direction(site: Site, context: Context, eqns: Sequence[JaxprEqn]) -> str:
     """
     if missing("passes"):
         return ""
+    jaxpr = context.evaluated
     names = {name for eqn in eqns for name in source_info.transforms(eqn)}
     if "transpose" in names:
         return "backward"
     scopes = (scope for eqn in eqns for scope in source_info.scopes(eqn))
     in_rule = any(s.startswith(RULE) and not s.endswith(FORWARD) for s in scopes)
-    if in_rule or ("jvp" in names and not is_first_of_its_frames(site, context.jaxpr)):
-        feeds = feeds_results(site, context.jaxpr)
+    if in_rule or ("jvp" in names and not is_first_of_its_frames(site, jaxpr)):
+        feeds = feeds_results(site, jaxpr)
         return "forward" if feeds else "backward"
     return "forward"

@@ -8,7 +8,7 @@ of its equation, too: enough to follow it back, for about a byte per bad element
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,7 @@ from jaxdbg.jax_internals.names import is_literal, is_write
 from jaxdbg.jax_internals.primitives import PLACES
 from jaxdbg.origins.bad_elements import Codes, codes_of, distinct
 from jaxdbg.origins.search.numpy_rules import NumpyEvaluator
+from jaxdbg.origins.search.pallas import grid, interpreted, is_interpreted
 from jaxdbg.origins.search.time_limit import TimeLimit
 
 if TYPE_CHECKING:
@@ -43,6 +44,10 @@ if TYPE_CHECKING:
 MAX_STEPPED = 20_000
 """A loop of fewer equations in all is evaluated step by step at once; a longer one
 first as a whole, and step by step only if a result of it is non-finite."""
+
+
+LoopStep = tuple[str, int, int | None]
+"""The kind of a loop, the step it is at, and how many there are if that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +80,23 @@ class Run(Frame):
     def site(self, n: int) -> Site:
         """Where the equation of this index is."""
         path = (*self.path, (n, 0))
-        return Site(self.eqns[n], self.outer, path, self._loops(), self.branches)
+        loops = tuple(self._loops())
+        return Site(self.eqns[n], self.outer, path, loops, self.branches)
 
-    def _loops(self) -> tuple[tuple[str, int, int | None], ...]:
+    def _loops(self) -> Iterator[LoopStep]:
         """The loops around it, each of the kind that the user wrote."""
-        around = (e for e in self.outer if isinstance(structure(e), Loop))
-        written = (source_info.loop_function(eqn) for eqn in around)
-        return tuple(
-            (name or kind, step, length)
-            for name, (kind, step, length) in zip(written, self.loop, strict=True)
-        )
+        steps = iter(self.loop)
+        size: int | None = None
+        for eqn in self.outer:
+            if is_interpreted(eqn):
+                size = math.prod(grid(eqn))
+            elif isinstance(structure(eqn), Loop):
+                kind, step, length = next(steps)
+                if size is None:
+                    yield source_info.loop_function(eqn) or kind, step, length
+                elif size > 1:
+                    yield "grid", step, size
+                size = None
 
     def codes(self, atom: Atom) -> Codes | None:
         """The codes of an operand or result."""
@@ -174,6 +186,10 @@ class Recorder(Visitor[Value]):
         self, frame: Run, n: int, ins: list[Value], wanted: Sequence[bool] | None
     ) -> list[Value]:
         self._time_limit.tick()
+        eqn = frame.eqns[n]
+        if is_interpreted(eqn):
+            kernel = Call(Body(interpreted(eqn), range(len(eqn.invars))))
+            return super().call(frame, n, kernel, ins, wanted)
         return super().equation(frame, n, ins, wanted)
 
     def call(
