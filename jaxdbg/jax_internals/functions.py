@@ -11,7 +11,12 @@ from types import FrameType, FunctionType, MethodType
 from typing import Any
 
 from jaxdbg.jax_internals import libraries
-from jaxdbg.jax_internals.names import is_jax_file, jitted_class, pmapped
+from jaxdbg.jax_internals.names import (
+    checkified,
+    is_jax_file,
+    jitted_class,
+    pmapped,
+)
 from jaxdbg.records.source import path_in_packages
 
 
@@ -187,7 +192,7 @@ def _wrapped(fun: Any) -> Any:
     for name in ("__wrapped__", "func"):
         if attributes.get(name) is not None:
             return attributes[name]
-    return libraries.wrapped(fun)
+    return checkified(fun) or libraries.wrapped(fun)
 
 
 def attributes_of(fun: Any) -> dict[str, Any]:

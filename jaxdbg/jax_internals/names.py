@@ -43,6 +43,12 @@ _WRAPPED_FUN = private(
     "counts",
     "functions under pmap are counted as one",
 )
+_CHECKIFIED = private(
+    "jax._src.checkify.checkify.<locals>.checked_fun",
+    "reasons",
+    "a function that checkify wraps has the name of the wrapper",
+    variables=("f",),
+)
 _EXECUTABLE = private("jax._src.stages.Compiled._executable", "aot")
 _UNSAFE_CALL = private(
     "jax._src.interpreters.pxla.MeshExecutable.unsafe_call",
@@ -148,6 +154,13 @@ def pmapped(fun: Any) -> Any:
     if _WRAPPED_FUN.absent or not isinstance(owner, _WRAPPED_FUN.get()):
         return None
     return owner.f
+
+
+def checkified(fun: Any) -> Any:
+    """The function that was passed to `checkify`, from what that returned, or None."""
+    if getattr(fun, "__code__", None) not in _CHECKIFIED.codes():
+        return None
+    return closed_over(fun).get("f")
 
 
 def executable_name(compiled: Any) -> str:

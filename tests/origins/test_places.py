@@ -34,7 +34,6 @@ def skip_if_compiled_otherwise(place: Place) -> None:
 NOT_YET = {
     "likelihood_of_a_spread_that_vanished",
     "a_masked_inf_is_not_the_one_that_counts",
-    "a_checkified_function",
 }
 
 
