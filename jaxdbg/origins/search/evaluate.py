@@ -149,6 +149,9 @@ class Recorder(Visitor[Value]):
         self._numpy = numpy
         self.everything = step_all
 
+    looks_into_kernels = True
+    """Whether kernels of pallas are evaluated operation by operation."""
+
     def record(self, run: Run, args: Sequence[Any], outputs: Collection[int]) -> None:
         """Fills in the run of a call, as far as some outputs depend on it."""
         wanted = [i in outputs for i in range(len(run.body.outvars))]
@@ -187,7 +190,7 @@ class Recorder(Visitor[Value]):
     ) -> list[Value]:
         self._time_limit.tick()
         eqn = frame.eqns[n]
-        if is_interpreted(eqn):
+        if self.looks_into_kernels and is_interpreted(eqn):
             kernel = Call(Body(interpreted(eqn), range(len(eqn.invars))))
             return super().call(frame, n, kernel, ins, wanted)
         return super().equation(frame, n, ins, wanted)
@@ -227,12 +230,18 @@ class Recorder(Visitor[Value]):
         eqn = frame.eqns[n]
         arrays = [v.array for v in ins]
         codes = [v.codes for v in ins]
-        outs = self._outputs_of_numpy(eqn, arrays) or self._outputs(eqn, ins)
+        outs = self.results(frame, n, ins)
         self._look_at_refs(frame, eqn, ins)
         if any(out.codes is not None for out in outs):
             results = [out.array for out in outs]
             frame.records[n] = Record(arrays, codes, results, whole=True)
         return outs
+
+    def results(self, frame: Run, n: int, ins: list[Value]) -> list[Value]:
+        """The results of an equation that is evaluated as one operation."""
+        eqn = frame.eqns[n]
+        arrays = [v.array for v in ins]
+        return self._outputs_of_numpy(eqn, arrays) or self._outputs(eqn, ins)
 
     def done(self, frame: Run, n: int) -> None:
         record = frame.records.get(n)

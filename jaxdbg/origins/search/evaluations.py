@@ -13,6 +13,11 @@ from jaxdbg.jax_internals.jaxprs.effects import without_callbacks
 from jaxdbg.jax_internals.jaxprs.evaluate import Order, bind_equation
 from jaxdbg.origins.bad_elements import KINDS, NEG_INF, Mask, codes_of, first_element
 from jaxdbg.origins.found import Birth, Element
+from jaxdbg.origins.search.compiled import (
+    RecorderOfCompiled,
+    Values,
+    intermediate_results,
+)
 from jaxdbg.origins.search.dependence import links
 from jaxdbg.origins.search.evaluate import Record, Recorder, Run
 from jaxdbg.origins.search.follow_back import BornElements, born_at
@@ -56,6 +61,7 @@ class Evaluated:
         self._numpy = numpy
         self._root: Run | None = None
         self._kept: set[Order] = set()
+        self._values: Values | None = None
 
     @property
     def root(self) -> Run:
@@ -129,6 +135,20 @@ class Evaluated:
         if codes is None or codes[element] != born.code:
             raise Disagrees
         return result
+
+
+class EvaluatedByCompiler(Evaluated):
+    """A call that was compiled once more with its intermediate results as outputs."""
+
+    def _record(self, **options: Any) -> Run:
+        call = self._call
+        if self._values is None:
+            self._values = intermediate_results(call.jaxpr, call.args, call.outputs)
+        self._root = Run(call.jaxpr)
+        limit = call.time_limit
+        recorder = RecorderOfCompiled(self._values, time_limit=limit, **options)
+        recorder.record(self._root, call.args, call.outputs)
+        return self._root
 
 
 def _operand_elements(

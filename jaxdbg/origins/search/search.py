@@ -32,7 +32,13 @@ from jaxdbg.origins.bad_elements import (
     first_element,
 )
 from jaxdbg.origins.found import Birth, Found
-from jaxdbg.origins.search.evaluations import Disagrees, Evaluated, Replay, evaluations
+from jaxdbg.origins.search.evaluations import (
+    Disagrees,
+    Evaluated,
+    EvaluatedByCompiler,
+    Replay,
+    evaluations,
+)
 from jaxdbg.origins.search.follow_back import (
     DIRECT,
     MIXED,
@@ -84,10 +90,13 @@ def search(
     found: dict[int, Found] = {}
 
     def look(outputs: Sequence[int], limit: TimeLimit) -> None:
-        ways = evaluations(Replay(jaxpr, args, outputs, limit))
+        call = Replay(jaxpr, args, outputs, limit)
+        ways, compiled = evaluations(call), EvaluatedByCompiler(call)
         for i in outputs:
-            value = None if seen is None else seen.get(i)
-            found[i] = _answer(ways, functools.partial(_found, i, value))
+            look = functools.partial(_found, i, None if seen is None else seen.get(i))
+            found[i] = _answer(ways, look)
+            if found[i].candidate or found[i].verdict == "not reproduced":
+                found[i] = _of_compiled(compiled, look) or found[i]
 
     # The first alone: most often that is enough, and needs but a part of the call.
     look([first], time_limit)
@@ -125,6 +134,24 @@ def _answer(ways: Sequence[Evaluated], look: Callable[[Evaluated], _Any]) -> _An
                 return found
             candidate = candidate or found
     return candidate or found
+
+
+def _of_compiled(
+    compiled: EvaluatedByCompiler, look: Callable[[Evaluated], Found]
+) -> Found | None:
+    """What the compiled program's own values say; None if these say no more."""
+    try:
+        found = look(compiled)
+    except (OutOfTime, KeyboardInterrupt):
+        raise
+    except Exception:
+        return None  # what the evaluation has found stands, as a candidate
+    origins = (found, *found.also)
+    births = [f.birth for f in origins if f.birth is not None]
+    is_inside = any(structure(b.site.eqn) is not None for b in births)
+    if found.candidate or found.verdict == "not reproduced" or is_inside:
+        return None
+    return replace(found, notes=(*found.notes, _COMPILED))
 
 
 def _first(evaluated: Evaluated) -> Found | None:
@@ -179,6 +206,10 @@ def _found(output: int, seen: Any, evaluated: Evaluated) -> Found:
     )
 
 
+_COMPILED = (
+    "these are the values of the compiled program; run one by one, its operations give "
+    "others"
+)
 _FINITE = "evaluated again, operation by operation, it is finite"
 _ELSEWHERE = "evaluated again, operation by operation, other elements are bad"
 
