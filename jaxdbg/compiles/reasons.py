@@ -412,7 +412,8 @@ def _seen_together(
     """
     first = differing[0]
     there = [s for s in earlier if s.line == now.line]
-    if not now.function.user and first.cause == "shape" and len(there) > 1:
+    grows = first.cause == "shape" and _growing(first.where, [*there, now])
+    if grows and not now.function.user:
         return replace(first, cause="eager loop"), "an eager operation in a loop", None
     if any(d.cause != "shape" for d in differing):
         return first, "", None

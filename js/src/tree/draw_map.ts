@@ -6,7 +6,7 @@ import type { Colours } from "../theme";
 import type { Birth } from "./birth";
 import { drawBad, leafColour, type Scale } from "./colouring";
 import type { Group } from "./groups";
-import { below } from "./modules";
+import { below, commonStart } from "./modules";
 import type { Tree } from "./tree";
 import { cellOf, type Waffle } from "./waffle";
 
@@ -82,17 +82,6 @@ function shorten(text: string, width: number, each: number): string {
   if (text.length <= most) return text;
   const tail = Math.ceil((most - 1) * 0.65);
   return `${text.slice(0, most - 1 - tail)}…${text.slice(-tail)}`;
-}
-
-function commonStart(paths: string[]): string {
-  const first = paths[0] ?? "";
-  let end = first.length;
-  for (const path of paths) {
-    while (!path.startsWith(first.slice(0, end))) end--;
-  }
-  const start = first.slice(0, end);
-  const cut = start.lastIndexOf(".");
-  return paths.length > 1 && cut > 0 ? start.slice(0, cut) : "";
 }
 
 /** Greys out the leaves that a search has not found. */

@@ -94,6 +94,19 @@ export function below(path: string, module: string): string {
   return rest.replace(/^\./, "") || path;
 }
 
+/** What several paths begin with, in whole steps. */
+export function commonStart(paths: string[]): string {
+  if (paths.length < 2) return "";
+  const [first = [], ...others] = paths.map(steps);
+  let same = 0;
+  while (same < first.length && others.every((o) => o[same] === first[same])) same++;
+  const common = first.slice(0, same);
+  const isAttribute = (step = ""): boolean => step.startsWith(".");
+  // `blocks[3]` says more than `[3]`.
+  const last = isAttribute(first[same]) ? -1 : common.findLastIndex(isAttribute);
+  return common.slice(0, last > 0 ? last : same).join("");
+}
+
 /** The module of a scope, or the part of one, as the root of what is shown. */
 export function moduleAt(root: Module, scope: Scope | null): Module {
   let module = root;

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { below, type Module, moduleAt, modulesOf, steps } from "../../src/tree/modules";
+import { below, commonStart, type Module, moduleAt, modulesOf, steps } from "../../src/tree/modules";
 import { matches } from "../../src/tree/search";
 import { tree } from "../fixtures";
 
@@ -65,4 +65,14 @@ test("search and scope", () => {
   expect(moduleAt(deep.modules(), scope)).toMatchObject({ path: "model.blocks[26]" });
   const run = moduleAt(deep.modules(), { path: "", label: "", start: 400, end: 432 });
   expect(run.children.map((c) => c.path)).toEqual(["model.blocks[25]", "model.blocks[26]"]);
+});
+
+test("what paths have in common is whole steps", () => {
+  const of = (...ends: string[]) => ends.map((end) => `update(...)["p.q"]${end}`);
+  expect(commonStart(of('["w"]', '["b"]'))).toBe('update(...)["p.q"]');
+  expect(commonStart(['update(...)["layer1"]', 'update(...)["layer2"]'])).toBe("update(...)");
+  expect(commonStart(["model.blocks[0].a", "model.blocks[1].a"])).toBe("model");
+  expect(commonStart(["model.head.a", "model.head.b"])).toBe("model.head");
+  expect(commonStart(["model.a", "other.a"])).toBe("");
+  expect(commonStart(["model.a"])).toBe("");
 });
