@@ -460,9 +460,9 @@ class _Diagnosis:
             return where
         source = source_lines.source_frame(line)
         name = str(site.eqn.primitive.name)
-        expression, direct = wording.in_source(
-            name, source_lines.expression_text(source)
-        )
+        called = source_lines.public_names([self._run.call.function.name])
+        text = source_lines.expression_text(source)
+        expression, direct = wording.in_source(name, text, called)
         library = where.library_source
         return replace(
             where,

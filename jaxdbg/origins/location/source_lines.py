@@ -36,7 +36,12 @@ def users(frames: Iterable[Frame]) -> SourceFrame | None:
 def called(frames: Iterable[Frame]) -> frozenset[str]:
     """The names of the functions of libraries that run below the user's line."""
     inside = itertools.takewhile(lambda f: not is_user_file(f.file), frames)
-    return frozenset(f.function.rpartition(".")[2] for f in inside)
+    return public_names(f.function.rpartition(".")[2] for f in inside)
+
+
+def public_names(functions: Iterable[str]) -> frozenset[str]:
+    """What functions are called by who uses them: `std` is written in `_std`."""
+    return frozenset(name for f in functions for name in (f, f.lstrip("_")))
 
 
 def librarys(frames: Iterable[Frame]) -> SourceFrame | None:
