@@ -139,6 +139,8 @@ class Private:
         constants: constants and names of attributes that its code holds.
         since: the first version to have it, where not every supported one does.
         until: the first version without it, where a later one has something else.
+        apart: whether its module is not loaded for a lookup. The config states of
+            pallas change the context of traces: all would be traced again.
     """
 
     name: str
@@ -148,6 +150,7 @@ class Private:
     constants: tuple[object, ...] = ()
     since: str = ""
     until: str = ""
+    apart: bool = False
 
     def __str__(self) -> str:
         return f"{_installed(self.name)} has no {self.absent or self.name}: {self.lost}"
@@ -171,6 +174,8 @@ class Private:
     def is_asked(self) -> bool:
         """Whether there is a version to ask: no other package is loaded for it."""
         parts = self.name.split(".")
+        if self.apart:
+            return self.name.rpartition(".")[0] in sys.modules
         return parts[0] in ("jax", "chex") or ".".join(parts[:2]) in sys.modules
 
     @property
@@ -225,6 +230,7 @@ class _Parts(TypedDict, total=False):
     constants: tuple[object, ...]
     since: str
     until: str
+    apart: bool
 
 
 def private(

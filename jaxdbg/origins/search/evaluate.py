@@ -29,13 +29,13 @@ from jaxdbg.jax_internals.jaxprs.higher_order import (
     count,
     structure,
 )
+from jaxdbg.jax_internals.jaxprs.pallas import grid, interpreted, is_interpreted
 from jaxdbg.jax_internals.jaxprs.shard_map import unsharded
 from jaxdbg.jax_internals.jaxprs.site import Site
 from jaxdbg.jax_internals.names import is_literal, is_write
 from jaxdbg.jax_internals.primitives import PLACES
 from jaxdbg.origins.bad_elements import Codes, codes_of, distinct
 from jaxdbg.origins.search.numpy_rules import NumpyEvaluator
-from jaxdbg.origins.search.pallas import grid, interpreted, is_interpreted
 from jaxdbg.origins.search.time_limit import TimeLimit
 
 if TYPE_CHECKING:

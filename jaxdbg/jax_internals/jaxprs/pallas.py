@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jaxdbg.jax_internals.types import ClosedJaxpr, JaxprEqn
 
 _INTERPRETED = private(
-    "jax._src.pallas.hlo_interpreter.pallas_call_hlo_interpret", "kernels"
+    "jax._src.pallas.hlo_interpreter.pallas_call_hlo_interpret", "kernels", apart=True
 )
 
 
