@@ -49,6 +49,7 @@ class Program:
         loop: the loops around it.
         direction: "forward" or "backward".
         cause: the classic cause, or None.
+        advice: a pattern of what helps, where the cause may have another name.
         verdict: "born" or "came in".
         argument: what it came in through.
         forward: mark of the forward line that is differentiated, if it is another one.
@@ -60,6 +61,7 @@ class Program:
     loop: Loop = ()
     direction: str = "forward"
     cause: str | None = None
+    advice: str = ""
     verdict: str = "born"
     argument: str = ""
     forward: str = ""
