@@ -25,8 +25,9 @@ from jaxdbg.jax_internals.jaxprs.effects import NotReplayable
 from jaxdbg.jax_internals.jaxprs.refs import without_refs
 from jaxdbg.jax_internals.jaxprs.site import Site
 from jaxdbg.options import Options
-from jaxdbg.origins import batch_rows, causes, describe
+from jaxdbg.origins import batch_rows, describe
 from jaxdbg.origins.bad_elements import codes_of, first_element, kinds_in
+from jaxdbg.origins.causes.log_of_nothing import is_log_of_nothing
 from jaxdbg.origins.found import Birth, Found
 from jaxdbg.origins.location import source_lines, wording
 from jaxdbg.origins.location.where import Context, Where, locate
@@ -337,8 +338,7 @@ class _Diagnosis:
         born = [
             f
             for f in each
-            if f.found.verdict == "born"
-            and not causes.is_log_of_nothing(f.found, inside)
+            if f.found.verdict == "born" and not is_log_of_nothing(f.found, inside)
         ]
         spread = [f for f in each if f.found.verdict == "came in" and f.found.spread]
         distinct: list[_Failing] = []

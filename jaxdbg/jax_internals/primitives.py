@@ -110,6 +110,9 @@ PLACES_INF = frozenset(
 PLACES_NAN = frozenset({"bitcast_convert_type", "rng_bit_generator"})
 """Primitives that may put a NaN, too: they make values from bits."""
 
+PRODUCTS = frozenset({"mul", "div", "dot_general", "conv_general_dilated"})
+"""Primitives that multiply elements of one operand by those of the other."""
+
 OPERATORS = {
     "add": "+",
     "add_any": "+",

@@ -88,6 +88,10 @@ CAPABILITIES = {
         "the forward and the backward pass are distinguished",
         "whether a bad value was born in the backward pass is not known",
     ),
+    "forward functions": Capability(
+        "causes in the backward pass name the function that is differentiated",
+        "causes in the backward pass may not be known",
+    ),
     "shard_map origins": Capability(
         "a value born inside shard_map is followed into it",
         "a value born inside shard_map is not followed into it",

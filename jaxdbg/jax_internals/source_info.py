@@ -13,6 +13,7 @@ import jax
 
 from jaxdbg.jax_internals import fresh_traces
 from jaxdbg.jax_internals.functions import is_user_file
+from jaxdbg.jax_internals.names import is_jax_file
 from jaxdbg.jax_internals.requirements import Private, derived, missing, private
 
 if TYPE_CHECKING:
@@ -46,6 +47,22 @@ _COMPOSED = tuple(
     map(_composes, ("numpy", "nn", "scipy", "random", "image", "third_party"))
 )
 """Where JAX writes functions out of others; the rest of it is machinery."""
+
+_FUNCTIONS = (*_COMPOSED, _composes("lax"), _composes("ops"))
+"""Where JAX defines functions that users call."""
+
+
+def _applies(name: str) -> Private:
+    return private(f"jax._src.interpreters.ad.{name}", "forward functions")
+
+
+_APPLIES_RULE = (
+    _applies("JVPTrace.process_primitive"),
+    _applies("JVPTrace.process_custom_jvp_call"),
+    _applies("LinearizeTrace.process_primitive"),
+    _applies("LinearizeTrace.process_custom_jvp_call"),
+)
+"""The functions of JAX that call the derivative rule of a function."""
 
 _PLUMBING = ("array_methods.py", "ufunc_api.py", "util.py", "reductions.py")
 
@@ -90,9 +107,36 @@ def is_composed(file: str) -> bool:
     return file.startswith(_composed()) and os.path.basename(file) not in _PLUMBING
 
 
+def is_of_functions(file: str) -> bool:
+    """Whether code of a file is of functions that users call: JAX's, or a library's."""
+    return file.startswith(_public()) or not is_jax_file(file)
+
+
+def applies_a_rule(frame: Frame) -> bool:
+    """Whether a frame of JAX calls the derivative rule of a function."""
+    return frame.function in _rule_calls() and is_jax_file(frame.file)
+
+
+@derived
+def _rule_calls() -> frozenset[str]:
+    return frozenset(
+        ".".join(rule.name.split(".")[-2:]) for rule in _APPLIES_RULE if not rule.absent
+    )
+
+
 @derived
 def _composed() -> tuple[str, ...]:
-    found = [m.get() for m in _COMPOSED if not m.absent]
+    return _files(_COMPOSED)
+
+
+@derived
+def _public() -> tuple[str, ...]:
+    return _files(_FUNCTIONS)
+
+
+def _files(modules: Iterable[Private]) -> tuple[str, ...]:
+    """How the paths of some modules and packages begin."""
+    found = [m.get() for m in modules if not m.absent]
     files = (
         getattr(m, "__file__", None) or f"{m.__path__[0]}/__init__.py" for m in found
     )

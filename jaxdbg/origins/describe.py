@@ -6,9 +6,6 @@ step that breaks is reported, and left out; so is all that comes after an interr
 
 from __future__ import annotations
 
-import inspect
-import linecache
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -20,19 +17,23 @@ from jaxdbg.jax_internals.primitives import OPERATORS
 from jaxdbg.origins import (
     batch_axes,
     batch_rows,
-    causes,
     devices,
     numbers,
     operands,
     producers,
     wider_type,
 )
+from jaxdbg.origins.causes import recognise
+from jaxdbg.origins.causes.rules import Cause
 from jaxdbg.origins.found import Birth, Element, Found
 from jaxdbg.origins.location import source_lines
+from jaxdbg.origins.location.dataflow import differentiated
+from jaxdbg.origins.location.functions import called_in, functions
 from jaxdbg.origins.location.where import Where
 from jaxdbg.origins.producers import Variable
 from jaxdbg.origins.scene import Moment, Scene
-from jaxdbg.records import LeafStats, Origin, Passed, Reached, SourceFrame, Turn
+from jaxdbg.origins.zero_factors import zero_factors
+from jaxdbg.records import LeafStats, Origin, Passed, Reached, Turn
 from jaxdbg.trees.call_names import PassedAs
 from jaxdbg.trees.holder import holder
 from jaxdbg.trees.paths import element_path
@@ -40,11 +41,6 @@ from jaxdbg.views.words import KINDS
 
 if TYPE_CHECKING:
     from jaxdbg.jax_internals.types import ClosedJaxpr
-
-_DEF = re.compile(r"\s*(async )?def |\s*@")
-
-MAX_FUNCTION = 200
-"""Lines of the user's function that are read for a cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +138,7 @@ def describe(found: Found, case: OriginCase, output: int | None = None) -> Origi
 
 def _steps(found: Found) -> list[_Step]:
     turn = "looking for a turn on the way"
-    turns: list[_Step] = [(turn, partial(_turn, turn=t)) for t in found.turns]
+    turns: list[_Step] = [(turn, partial(_turn, turn=t)) for t in _turns(found)]
     if found.birth is not None:
         return [
             ("naming the operation", _operation),
@@ -270,6 +266,14 @@ def _turn(known: _Known, turn: Birth) -> _Known:
     return known.having(steps=(*known.origin.steps, record))
 
 
+def _turns(found: Found) -> tuple[Birth, ...]:
+    """What the value became, and where a 0 did not hold it back."""
+    product = found.product
+    if product is None or not zero_factors(product):
+        return found.turns
+    return (*found.turns, product)
+
+
 def _sum(turn: Birth) -> str:
     """The operation in numbers: `0 * Inf`."""
     name = str(turn.site.eqn.primitive.name)
@@ -289,10 +293,10 @@ def _sum(turn: Birth) -> str:
 
 
 def _cause(known: _Known) -> _Known:
-    return _with_cause(known, causes.recognise(_scene(known)))
+    return _with_cause(known, recognise.of_birth(_scene(known)))
 
 
-def _with_cause(known: _Known, cause: causes.Cause | None) -> _Known:
+def _with_cause(known: _Known, cause: Cause | None) -> _Known:
     if cause is None:
         return known
     likely = cause.likely or known.found.candidate
@@ -300,40 +304,32 @@ def _with_cause(known: _Known, cause: causes.Cause | None) -> _Known:
 
 
 def _scene(known: _Known) -> Scene:
-    where, jaxpr = known.where, known.case.jaxpr
+    where = known.where
     library = where.library_source.function if where.library_source else ""
-    forward = where.forward_source.code if where.forward_source else ""
-    turns = (Moment(t, producers.operands(jaxpr, t.site)) for t in known.found.turns)
+    moment = _moment(known.birth, known.case)
     return Scene(
-        known.birth,
-        known.operands,
-        line=_code(where.source),
-        function=_function(where.source),
+        moment.birth,
+        moment.operands,
+        moment.functions,
+        called=called_in(where.source) if where.source else "",
         library=library,
         backward=where.direction == "backward",
-        forward_line=forward,
-        turns=tuple(turns),
+        turns=_moments(known),
         wider=known.origin.wider,
         growth=known.case.growth,
     )
 
 
-def _code(frame: SourceFrame | None) -> str:
-    return frame.code if frame is not None else ""
+def _moment(birth: Birth, case: OriginCase) -> Moment:
+    site = birth.site
+    around = functions([site.eqn, *reversed(site.outer)])
+    if of := differentiated(site, case.jaxpr):
+        around = (*around, of)
+    return Moment(birth, producers.operands(case.jaxpr, site), around)
 
 
-def _function(frame: SourceFrame | None) -> str:
-    """Source of the user's function around a line, as far as it can be had."""
-    if frame is None:
-        return ""
-    text = linecache.getlines(frame.file)
-    start = min(frame.line, len(text)) - 1
-    while start > 0 and not _DEF.match(text[start]):
-        if frame.line - start > MAX_FUNCTION:
-            return ""
-        start -= 1
-    block = inspect.getblock(text[start:]) if start < len(text) else []
-    return "".join(block[:MAX_FUNCTION])
+def _moments(known: _Known) -> tuple[Moment, ...]:
+    return tuple(_moment(turn, known.case) for turn in _turns(known.found))
 
 
 # -- a value that came in --------------------------------------------------------------
@@ -352,7 +348,9 @@ def _made(known: _Known) -> _Known:
 
 def _cause_of_argument(known: _Known) -> _Known:
     is_parameter = known.case.is_parameter(known.found.argument)
-    return _with_cause(known, causes.came_in(is_parameter, known.origin.made_by))
+    name, made_by = known.origin.argument_leaf, known.origin.made_by
+    cause = recognise.of_argument(name, is_parameter, made_by, _moments(known))
+    return _with_cause(known, cause)
 
 
 # -- rows and devices ------------------------------------------------------------------

@@ -52,6 +52,8 @@ class Found:
         spread: whether what came in was mixed with other elements on its way (by a
             matmul, a reduction, a scatter); only then it is a failure.
         turns: operations at which it became another kind, in order, after the origin.
+        product: the first product of the backward pass that a NaN went through, on its
+            way from something else.
         output_element: the element of the output it was followed from.
         notes: what is not certain, and why.
         order: when the operation at the origin was evaluated; empty unless born.
@@ -67,6 +69,7 @@ class Found:
     element: Element = None
     spread: bool = False
     turns: tuple[Birth, ...] = ()
+    product: Birth | None = None
     output_element: Element = None
     notes: tuple[str, ...] = ()
     order: Order = ()

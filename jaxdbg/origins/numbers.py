@@ -45,7 +45,7 @@ def at(array: Host, element: tuple[int, ...] | None) -> Any:
 
 
 def said(value: Any) -> str:
-    """One number as text, short."""
+    """One number as text: four digits, or all of its type next to a whole number."""
     if isinstance(value, bool | np.bool_):
         return str(bool(value))
     if isinstance(value, complex | np.complexfloating):
@@ -59,5 +59,7 @@ def said(value: Any) -> str:
         return "Inf" if number > 0 else "-Inf"
     if not number:
         return "0"
-    whole = float(f"{number:.4g}") == round(number) != number  # 1.00001 is not 1
-    return f"{number:.7g}" if whole else f"{number:.4g}"
+    short = f"{number:.4g}"
+    if abs(number) < 1000 and float(short) == round(number) != number:
+        return str(value)  # 1.0000001 is not 1
+    return short

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 MAX_STEPS = 64
 """How far a walk goes at most."""
 
+MAX_WIDTH = 8
+"""How many operands are looked at on each level of a walk up."""
+
 
 @dataclass(frozen=True, slots=True)
 class Variable:
@@ -58,6 +61,12 @@ class Producer:
 
     eqn: JaxprEqn
     operands: tuple[Variable, ...]
+
+    @property
+    def eqns(self) -> tuple[JaxprEqn, ...]:
+        """The equation, and those it is inside of, from inside out."""
+        around = self.operands[0].calls if self.operands else ()
+        return (self.eqn, *(c for c in reversed(around) if c is not None))
 
     @property
     def name(self) -> str:
@@ -127,7 +136,35 @@ def source(operand: Variable) -> Variable:
     for step in _steps_before(operand):
         if step.name in MOVES_ONE:
             operand = step.operands[0]
-    return operand
+    return _passed_literal(operand)
+
+
+def _passed_literal(operand: Variable) -> Variable:
+    """The number that a call passes for an argument of its body; else the operand."""
+    outside: Variable | None = operand
+    while outside is not None and not is_literal(outside.atom) and outside.bodies:
+        if _definition(outside.bodies[-1], outside.atom) is not None:
+            return operand
+        outside = _passed_in(outside)
+    return operand if outside is None or outside.literal is None else outside
+
+
+def above(operand: Variable, depth: int) -> list[Producer]:
+    """The equations above an operand, nearest first, a few of them."""
+    found: list[Producer] = []
+    level = [operand]
+    for _ in range(depth):
+        steps = [s for o in level if (s := producer(o)) is not None]
+        found += steps
+        level = [o for s in steps for o in s.operands][:MAX_WIDTH]
+        if len(found) > 4 * MAX_WIDTH:
+            break
+    return found
+
+
+def is_same(a: Variable, b: Variable) -> bool:
+    """Whether two operands are the same value, moved or not."""
+    return source(a).atom is source(b).atom
 
 
 def _is_call(inner: Any) -> TypeGuard[Call]:

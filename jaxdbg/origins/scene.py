@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from jaxdbg.jax_internals import source_info
 from jaxdbg.origins import numbers, producers, wider_type
 from jaxdbg.origins.found import Birth
 from jaxdbg.origins.producers import Producer, Variable
+from jaxdbg.origins.why_zero import zero_steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +22,12 @@ class Moment:
     Attributes:
         birth: the operation, its operands and its result.
         operands: of the operation, as variables of the jaxpr.
+        functions: that it is part of, as `functions.functions` names them.
     """
 
     birth: Birth
     operands: tuple[Variable, ...] = ()
+    functions: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -47,7 +51,11 @@ class Moment:
         return any("transpose" in source_info.transforms(eqn) for eqn in eqns)
 
     def value(self, n: int) -> float | None:
-        """What operand `n` is at the bad element; None if that is not known."""
+        """What operand `n` is at the bad element; None if it is complex or unknown."""
+        value = self._at(n)
+        return None if value is None or np.iscomplexobj(value) else float(value)
+
+    def _at(self, n: int) -> Any:
         birth = self.birth
         if n >= len(birth.operands):
             return None
@@ -56,14 +64,16 @@ class Moment:
         element = elements[n] if n < len(elements) else None
         if array is None:
             return None
-        value = array[()] if array.ndim == 0 else numbers.at(array, element)
-        if value is None or np.iscomplexobj(value):
-            return None
-        return float(value)
+        return array[()] if array.ndim == 0 else numbers.at(array, element)
 
     def is_zero(self, n: int) -> bool:
         """Whether operand `n` is 0 at the bad element."""
-        return self.value(n) == 0
+        value = self._at(n)
+        return value is not None and bool(value == 0)
+
+    def is_in(self, *functions: str) -> bool:
+        """Whether the operation is part of one of some functions."""
+        return not set(self.functions).isdisjoint(functions)
 
     def is_infinite(self, n: int) -> bool:
         """Whether operand `n` is Inf or -Inf at the bad element."""
@@ -77,9 +87,17 @@ class Moment:
 
     def comes_from(self, n: int, *primitives: str) -> bool:
         """Whether one of some primitives is among the equations above operand `n`."""
+        return any(step.name in primitives for step in self.above(n))
+
+    def above(self, n: int, depth: int = 6) -> list[Producer]:
+        """The equations above operand `n`, nearest first, a few of them."""
         if n >= len(self.operands):
-            return False
-        return any(step.name in primitives for step in _above(self.operands[n]))
+            return []
+        return producers.above(self.operands[n], depth)
+
+    def zero_steps(self, n: int) -> list[Producer]:
+        """The equations that made operand `n` 0, nearest first: see `zero_steps`."""
+        return zero_steps(self.operands[n]) if n < len(self.operands) else []
 
     def producer(self, n: int) -> Producer | None:
         """The equation that produced operand `n`."""
@@ -94,13 +112,7 @@ class Moment:
 
     def adds_literal_zero(self, n: int) -> bool:
         """Whether operand `n` is a sum with a literal that is 0 in its type."""
-        if n >= len(self.operands):
-            return False
-        sums = [
-            step
-            for step in _above(self.operands[n], depth=3)
-            if step.name in ("add", "max")
-        ]
+        sums = [s for s in self.above(n, depth=3) if s.name in ("add", "max")]
         terms = (producers.source(o).literal for step in sums for o in step.operands)
         return any(t is not None and np.ndim(t) == 0 and t == 0 for t in terms)
 
@@ -110,35 +122,35 @@ class Scene(Moment):
     """What is known where a non-finite value was born.
 
     Attributes:
-        line: the user's source line, or lines.
-        function: source of the user's function around it, where it can be had.
+        called: the function or operator that the user's expression calls, or empty.
         library: name of the library's function it happened in, or empty.
         backward: whether it is in the backward pass, or made for it.
-        forward_line: the forward line it differentiates, or empty.
         turns: the operations at which the value became another kind, in order.
         wider: what a wider type would do, as `wider_type.wider` says it.
         growth: largest magnitude in the last calls, oldest first.
     """
 
-    line: str = ""
-    function: str = ""
+    called: str = ""
     library: str = ""
     backward: bool = False
-    forward_line: str = ""
     turns: tuple[Moment, ...] = ()
     wider: str = ""
     growth: tuple[float, ...] = ()
-
-    @property
-    def code(self) -> str:
-        """The line that counts: in the backward pass the one it differentiates."""
-        return self.forward_line or self.line
 
     @property
     def argument(self) -> str:
         """The first operand at the bad element, as text."""
         value = self.value(0)
         return "?" if value is None else numbers.said(value)
+
+    @property
+    def scale(self) -> int:
+        """The factor that is a power of 2, and one number for all elements; or 0."""
+        for n in range(2):
+            value, shape = self.value(n), getattr(self.birth.operands[n], "shape", None)
+            if value and shape == () and math.frexp(value)[0] == 0.5:
+                return int(value)
+        return 0
 
     @property
     def is_half(self) -> bool:
@@ -150,16 +162,3 @@ class Scene(Moment):
         """Whether the values have grown from call to call, a thousandfold in all."""
         known = [g for g in self.growth if math.isfinite(g)]
         return len(known) >= 3 and known[-1] > 1e3 * max(known[0], 1e-30)
-
-
-def _above(operand: Variable, depth: int = 6) -> list[Producer]:
-    """The equations above an operand, nearest first, a few of them."""
-    found: list[Producer] = []
-    level = [operand]
-    for _ in range(depth):
-        steps = [s for o in level if (s := producers.producer(o)) is not None]
-        found += steps
-        level = [o for s in steps for o in s.operands][:8]
-        if len(found) > 32:
-            break
-    return found

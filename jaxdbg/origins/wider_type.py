@@ -58,6 +58,8 @@ def wider(birth: Birth) -> str:
     exact = _again(birth)
     if exact is None or not math.isfinite(exact):
         return ""
+    if birth.site.eqn.primitive.name == "reduce_precision":
+        return f"{_reduced_range(birth)}: finite in {dtype} ({numbers.said(exact)})"
     if is_half(dtype) and abs(exact) <= _LARGEST:
         return f"{_range(dtype)}: finite in float32 ({numbers.said(exact)})"
     if is_half(dtype) or dtype == "float32":
@@ -72,6 +74,15 @@ def largest(dtype: str) -> float:
 
 def _range(dtype: str) -> str:
     return f"{dtype} range (largest {numbers.said(largest(dtype))})"
+
+
+def _reduced_range(birth: Birth) -> str:
+    """The range that `reduce_precision` rounds to, whatever type it returns."""
+    exponent, mantissa = (
+        int(birth.site.eqn.params[f"{part}_bits"]) for part in ("exponent", "mantissa")
+    )
+    most = math.ldexp(2 - 2.0**-mantissa, 2 ** (exponent - 1) - 1)
+    return f"{exponent} exponent bits (largest {numbers.said(most)})"
 
 
 def _again(birth: Birth) -> float | None:

@@ -17,7 +17,7 @@ import pytest
 from flax import nnx
 
 import jaxdbg
-from jaxdbg.origins import causes
+from jaxdbg.origins.causes import rules
 from jaxdbg.views.origin_wording import operand
 
 
@@ -344,5 +344,5 @@ def test_a_classic_cause_is_recognised(row: Row) -> None:
 
 def test_a_rule_that_goes_first_must_stand_first():
     with pytest.raises(ValueError, match="a new cause is to be tried after"):
-        causes.cause("a new cause", advice="", after=["a cause further down"])
-    assert "a new cause" not in [rule.name for rule in causes.RULES]
+        rules.cause("a new cause", advice="", after=["a cause further down"])
+    assert "a new cause" not in [rule.name for rule in rules.RULES]

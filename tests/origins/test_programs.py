@@ -12,7 +12,11 @@ from flax import nnx
 import jaxdbg
 from jaxdbg.records import Origin
 from tests import quick
-from tests.programs.origins import BENIGN, PROGRAMS, Program
+from tests.programs import fields, origins
+from tests.programs.origins import Program
+
+PROGRAMS = [*origins.PROGRAMS, *fields.PROGRAMS]
+BENIGN = [*origins.BENIGN, *fields.BENIGN]
 
 
 def origin_of(program: Program) -> Origin:
@@ -54,11 +58,13 @@ def each(programs: Sequence[Program]) -> pytest.MarkDecorator:
 def test_the_origin_is_the_true_one(program):
     origin = origin_of(program)
     assert origin.verdict == program.verdict
+    said = f"{origin.cause}: {origin.advice}"
+    assert program.judged(origin.cause, origin.advice) == "right", said
     if program.verdict == "came in":
         assert origin.argument == program.argument
         return
     assert origin.source.line == program.line()
-    assert origin.source.file == PROGRAMS[0].build.__code__.co_filename
+    assert origin.source.file == program.file
     assert "# <- origin" in origin.source.code
     assert origin.primitive in program.primitive
     assert origin.module == program.module
@@ -67,7 +73,16 @@ def test_the_origin_is_the_true_one(program):
         assert origin.loop == program.loop
     if program.forward:
         assert origin.forward_source.line == program.line(program.forward)
-    assert origin.cause == program.cause
+
+
+def test_a_wrong_cause_is_not_right():
+    program = Program(lambda: None, cause="log of 0", advice="above 0")
+    assert program.judged("log of 0", "") == "right"
+    assert program.judged("another name", "keep it above 0") == "right"
+    assert program.judged("division by zero", "add an eps") == "wrong"
+    assert program.judged(None, "") == "none"
+    assert Program(lambda: None).judged(None, "") == "right"
+    assert Program(lambda: None).judged("log of 0", "") == "wrong"
 
 
 @each(BENIGN)

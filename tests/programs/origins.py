@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,6 +71,23 @@ class Program:
     def name(self) -> str:
         """Of the function that builds it."""
         return self.build.__name__
+
+    @property
+    def file(self) -> str:
+        """Where it is written."""
+        return inspect.getsourcefile(inspect.unwrap(self.build)) or ""
+
+    def judged(self, cause: str | None, advice: str) -> str:
+        """What is said of the cause: "right", "none" or "wrong".
+
+        Where the truth has neither a cause nor advice, to say nothing is right.
+        """
+        if not (self.cause or self.advice):
+            return "wrong" if cause else "right"
+        if cause is None:
+            return "none"
+        said = re.search(self.advice, f"{cause}: {advice}") if self.advice else None
+        return "right" if said or cause == self.cause else "wrong"
 
     def line(self, mark: str = "origin") -> int:
         """The number of the marked line in this file; 0 where none is marked."""
@@ -300,7 +318,7 @@ def gaussian_process_without_jitter() -> Built:
     return Built(fit, (jnp.array([[1.0, 2.0], [2.0, 1.0]]), f32(1, 2)))
 
 
-@program("triangular_solve")
+@program("triangular_solve", cause="a singular matrix")
 def singular_triangle() -> Built:
     @jax.jit
     def solve(r, y):
@@ -362,7 +380,7 @@ def cast_to_float8() -> Built:
     return Built(quantised, (f32(1, 1000), f32(1, 2)))
 
 
-@program("exp", cause="overflow of bfloat16")
+@program("exp", cause="overflow of exp")
 def exponential_in_bfloat16() -> Built:
     @jax.jit
     def gate(x):
@@ -627,7 +645,10 @@ def gradient_through_a_scan() -> Built:
 # -- what came in ---------------------------------------------------------------------
 
 
-@program(verdict="came in", argument='params["w"][1, 0]')
+BAD_BEFORE = "a parameter that was already bad before the call"
+
+
+@program(verdict="came in", argument='params["w"][1, 0]', cause=BAD_BEFORE)
 def bad_parameter() -> Built:
     @jax.jit
     def predict(params, x):
@@ -942,7 +963,7 @@ def model_of_linen() -> Built:
     return Built(jax.jit(net.apply), (params, x), {"params": params})
 
 
-@program(verdict="came in", argument="model.blocks[3].ln1.scale[2]")
+@program(verdict="came in", argument="model.blocks[3].ln1.scale[2]", cause=BAD_BEFORE)
 def model_that_was_bad_before() -> Built:
     model = Stack(5, nnx.Rngs(0))
     scale = model.blocks[3].ln1.scale
@@ -1029,7 +1050,7 @@ def second_derivative() -> Built:
     "div",
     direction="backward",
     loop=(("scan", 1, 3),),
-    cause="division by zero",
+    cause="gradient of arctan2 at (0, 0)",
 )
 def accumulated_gradients() -> Built:
     def loss(w, x):

@@ -12,6 +12,7 @@ from jaxdbg.jax_internals.jaxprs.forms import body
 from jaxdbg.jax_internals.jaxprs.higher_order import body_around
 from jaxdbg.jax_internals.jaxprs.site import Site
 from jaxdbg.jax_internals.names import is_literal
+from jaxdbg.jax_internals.primitives import MOVES, ROUNDS
 
 if TYPE_CHECKING:
     from jaxdbg.jax_internals.types import ClosedJaxpr, Jaxpr, JaxprEqn
@@ -19,11 +20,28 @@ if TYPE_CHECKING:
 
 def is_first_of_its_frames(site: Site, jaxpr: ClosedJaxpr) -> bool:
     """Whether no equation before a site, in its body, has the same frames."""
+    eqn, *_ = (*_of_the_same_frames(site, jaxpr), site.eqn)
+    return eqn is _levels(site, jaxpr)[-1][1]
+
+
+def differentiated(site: Site, jaxpr: ClosedJaxpr) -> str:
+    """The primitive that a derivative is of, in the same body; empty if not known.
+
+    Its equation has the frames of the derivative, and comes before it.
+    """
+    before = itertools.takewhile(
+        lambda eqn: eqn is not site.eqn, _of_the_same_frames(site, jaxpr)
+    )
+    names = (str(eqn.primitive.name) for eqn in before)
+    return next((name for name in names if name not in MOVES | ROUNDS), "")
+
+
+def _of_the_same_frames(site: Site, jaxpr: ClosedJaxpr) -> Iterator[JaxprEqn]:
+    """The equations with the frames of a site, in its body; none if it has none."""
     inside, eqn = _levels(site, jaxpr)[-1]
     mine = list(source_info.frames(eqn))
-    return not mine or eqn is next(
-        e for e in inside.eqns if list(source_info.frames(e)) == mine
-    )
+    if mine:
+        yield from (e for e in inside.eqns if list(source_info.frames(e)) == mine)
 
 
 def feeds_results(site: Site, jaxpr: ClosedJaxpr) -> bool:

@@ -98,7 +98,7 @@ def in_source(
         the primitive is only a part of it; `("", False)` where the expression only
         calls something else.
     """
-    node = _parsed(text)
+    node = parsed(text)
     match node:
         case (
             ast.AugAssign(target=left, op=op, value=right)
@@ -148,7 +148,8 @@ def _operand(node: ast.expr) -> str:
     return f"({text})" if isinstance(node, ast.BinOp) else text
 
 
-def _parsed(text: str) -> ast.AST | None:
+def parsed(text: str) -> ast.AST | None:
+    """An expression or a statement, which may go over several lines."""
     try:
         return ast.parse(f"(\n{text}\n)", mode="eval").body
     except (SyntaxError, ValueError):

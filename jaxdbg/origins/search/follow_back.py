@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jaxdbg.jax_internals import source_info
 from jaxdbg.jax_internals.arrays import can_be_non_finite
 from jaxdbg.jax_internals.jaxprs.effects import NotReplayable
 from jaxdbg.jax_internals.jaxprs.evaluate import Order
 from jaxdbg.jax_internals.jaxprs.forms import shape_of
 from jaxdbg.jax_internals.jaxprs.higher_order import Loop
+from jaxdbg.jax_internals.jaxprs.site import Site
 from jaxdbg.jax_internals.names import is_literal
-from jaxdbg.jax_internals.primitives import PLACES_INF, PLACES_NAN
+from jaxdbg.jax_internals.primitives import PLACES_INF, PLACES_NAN, PRODUCTS
 from jaxdbg.origins.bad_elements import (
     INF,
     KINDS,
@@ -73,6 +75,10 @@ class BornElements:
         """When the equation was evaluated."""
         return (*self.run.order, self.n)
 
+    def is_at(self, site: Site) -> bool:
+        """Whether this is the equation of a site, in the same steps of its loops."""
+        return (self.run.site(self.n).path, self.run.loop) == (site.path, site.loop)
+
 
 @dataclass(slots=True)
 class Ends:
@@ -83,12 +89,14 @@ class Ends:
         came: by flat argument, the elements that they came in through.
         placed: the codes of literals and constants that they are.
         opaque: primitives through which only whole arrays could be followed.
+        product: the earliest product of the backward pass that a NaN went through.
     """
 
     births: list[BornElements] = field(default_factory=list)
     came: dict[int, tuple[Wanted, Codes]] = field(default_factory=dict)
     placed: set[int] = field(default_factory=set)
     opaque: set[str] = field(default_factory=set)
+    product: BornElements | None = None
 
 
 def ends_of(root: Run, output: int, elements: Mask, tests: bool = False) -> Ends:
@@ -302,11 +310,27 @@ class _Step:
     def made_from(self, code: int, wanted: Wanted) -> None:
         """Follows elements of one code; those that have no bad ancestor were born."""
         pending = wanted != 0
+        if code == NAN and self._is_product():
+            self._passed(pending)
         for codes in _MADE_FROM[code]:
             pending = pending & ~self._followed(code, codes, wanted, pending)
             if not pending.any():
                 return
         self._born(code, pending)
+
+    def _is_product(self) -> bool:
+        eqn = self.run.eqns[self.n]
+        around = (eqn, *self.run.outer)
+        return eqn.primitive.name in PRODUCTS and any(
+            "transpose" in source_info.transforms(e) for e in around
+        )
+
+    def _passed(self, elements: Mask) -> None:
+        """Notes the equation, where it comes before those that are noted."""
+        here = BornElements(self.run, self.n, self.output, NAN, elements)
+        known = self.met.product
+        if known is None or here.order < known.order:
+            self.met.product = here
 
     def born_from_infs(self, wanted: Wanted) -> None:
         """Follows all Infs that one element was made from."""

@@ -261,7 +261,7 @@ def _origins(
             NaN on the way: births of Infs come first.
     """
     if not births:
-        return [_not_born(sweep)]
+        return [_with_product(evaluated, sweep, _not_born(sweep))]
     found: list[Found] = []
     different = _one_of_each(births)
     evaluated.keep(different)
@@ -269,6 +269,8 @@ def _origins(
         origin = _origin(evaluated, born, sweep, wanted)
         if not any(map(origin.same, found)):
             found.append(origin)
+    if len(found) == 1:
+        return [_with_product(evaluated, sweep, found[0])]
     of_infs = wanted != "nan"
     return sorted(found, key=lambda f: (of_infs and f.kind == "nan", f.order))
 
@@ -302,6 +304,17 @@ def _origin(
     if before.came:
         return replace(_not_born(before), spread=True, turns=(birth,))
     return replace(itself, notes=notes)
+
+
+def _with_product(evaluated: Evaluated, sweep: Ends, found: Found) -> Found:
+    """What was found, with the product that made more of a NaN than there was."""
+    product = sweep.product
+    if product is None or found.turns or found.kind != "nan":
+        return found
+    if found.birth is not None and product.is_at(found.birth.site):
+        return found
+    element = first_element(product.elements)
+    return replace(found, product=evaluated.birth(product, element))
 
 
 def _not_born(sweep: Ends) -> Found:
@@ -359,10 +372,7 @@ def _leads_to(sweep: Ends, found: Found) -> bool:
         birth = found.turns[0] if found.turns else found.birth
         assert birth is not None
         return any(
-            b.run.site(b.n).path == birth.site.path
-            and b.run.loop == birth.site.loop
-            and b.elements[birth.element]
-            for b in sweep.births
+            b.is_at(birth.site) and b.elements[birth.element] for b in sweep.births
         )
     if found.turns:
         return bool(sweep.births)

@@ -1,0 +1,116 @@
+"""Causes of an argument at which a function has no value, or an infinite one."""
+
+from __future__ import annotations
+
+from jaxdbg.origins.causes.rules import cause
+from jaxdbg.origins.scene import Scene
+
+_CLIP = (
+    "the argument is %s, often by rounding; clip it into the domain "
+    "first: `jnp.clip`, `jnp.maximum`"
+)
+
+
+def _domain(name: str, function: str, primitive: str, outside: str) -> None:
+    """Registers the cause of a function that is defined for some numbers only.
+
+    Its derivative has a root of what is negative there.
+    """
+
+    @cause(
+        f"{function} {name}",
+        primitives=[primitive, "rsqrt", "sqrt"],
+        advice=_CLIP % outside,
+    )
+    def fits(scene: Scene) -> bool:
+        if scene.primitive == primitive:
+            return scene.is_finite(0)
+        of_it = scene.is_in(function, primitive) or scene.called == function
+        return of_it and scene.backward and _is_below_0(scene)
+
+
+def _is_below_0(scene: Scene) -> bool:
+    value = scene.value(0)
+    return value is not None and scene.is_finite(0) and value < 0
+
+
+_domain("outside of [-1, 1]", "arccos", "acos", "outside of [-1, 1]")
+_domain("outside of [-1, 1]", "arcsin", "asin", "outside of [-1, 1]")
+_domain("below 1", "arccosh", "acosh", "below 1")
+_domain("outside of (-1, 1)", "arctanh", "atanh", "outside of (-1, 1)")
+
+
+@cause(
+    "square root of a negative number",
+    primitives=["sqrt", "rsqrt"],
+    advice=_CLIP % "below 0",
+)
+def _root_of_negative(scene: Scene) -> bool:
+    return _is_below_0(scene)
+
+
+@cause(
+    "power of a negative number",
+    primitives=["pow"],
+    advice="a negative number has no real power that is not whole; use `jnp.abs(x)`, "
+    "or keep the base positive",
+)
+def _power_of_negative(scene: Scene) -> bool:
+    return _is_below_0(scene)
+
+
+@cause(
+    "erfinv of 1 or -1",
+    primitives=["erf_inv"],
+    advice="erfinv is infinite there, and so is ndtri at 0 and 1. Keep the argument "
+    "inside: ranks over n + 1, or `jnp.clip(x, -1 + eps, 1 - eps)`",
+)
+def _erfinv_at_a_bound(scene: Scene) -> bool:
+    return scene.value(0) in (1, -1)
+
+
+@cause(
+    "erfinv outside of [-1, 1]",
+    primitives=["erf_inv"],
+    advice=_CLIP % "outside of [-1, 1]",
+)
+def _erfinv_outside(scene: Scene) -> bool:
+    return scene.is_finite(0)
+
+
+def _pole(function: str, primitive: str) -> None:
+    @cause(
+        f"a pole of {function}",
+        primitives=[primitive],
+        advice=f"{function} is infinite at 0 and at whole numbers below. Keep the "
+        "argument above 0: a count of 0 needs a prior, `x + eps`",
+    )
+    def fits(scene: Scene) -> bool:
+        value = scene.value(0)
+        return value is not None and value <= 0 and value == round(value)
+
+
+_pole("gammaln", "lgamma")
+_pole("digamma", "digamma")
+
+
+@cause(
+    "betainc outside of its domain",
+    primitives=["regularized_incomplete_beta"],
+    advice="betainc(a, b, x) needs a and b above 0, and x in [0, 1]",
+)
+def _betainc(scene: Scene) -> bool:
+    a, b, x = map(scene.value, range(3))
+    if a is None or b is None or x is None:
+        return False
+    return a <= 0 or b <= 0 or not 0 <= x <= 1
+
+
+@cause(
+    "gammainc outside of its domain",
+    primitives=["igamma", "igammac"],
+    advice="gammainc(a, x) needs a above 0, and x at or above 0",
+)
+def _gammainc(scene: Scene) -> bool:
+    a, x = map(scene.value, range(2))
+    return a is not None and x is not None and (a <= 0 or x < 0)

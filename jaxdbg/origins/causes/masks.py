@@ -1,0 +1,95 @@
+"""Causes of a value that a mask was to hide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from jaxdbg.jax_internals import source_info
+from jaxdbg.origins.causes.rules import Cause, Fit, cause
+from jaxdbg.origins.location.functions import functions
+from jaxdbg.origins.producers import Producer
+from jaxdbg.origins.scene import Moment, Scene
+from jaxdbg.origins.zero_factors import zero_factors
+
+_WHERES = frozenset({"where", "select", "select_n", "piecewise", "cond", "switch"})
+_REDUCTIONS = frozenset({"sum", "mean", "nansum", "nanmean", "average"})
+"""Functions that have a `where` inside for what they are told to leave out."""
+
+
+@cause(
+    "where-gradient trap",
+    advice="`where` throws this branch away, but its gradient is 0 times Inf or NaN, "
+    "which is NaN. Make the argument safe before: "
+    "`safe = jnp.where(ok, x, 1)`, then `jnp.where(ok, f(safe), 0)` (the "
+    "double where)",
+)
+def _where_trap(scene: Scene) -> bool | Fit:
+    return _trap([scene, *scene.turns])
+
+
+def of_data(name: str, moments: Iterable[Moment]) -> Cause | None:
+    """The cause of a NaN in data that a `where` throws away.
+
+    Arguments:
+        name: of the data.
+        moments: what came of it on its way.
+    """
+    fit = _trap(moments)
+    if not fit:
+        return None
+    name = name or "x"
+    return Cause(
+        "data behind a mask",
+        "`where` throws the value away, but the gradient is 0 times that value, which "
+        f"is NaN: mask `{name}` first (`jnp.where(mask, {name}, 0)`), then compute "
+        "with it",
+        likely=fit is Fit.LIKELY,
+    )
+
+
+def _trap(moments: Iterable[Moment]) -> bool | Fit:
+    """Whether a product of the backward pass is bad times the 0 of a `where`."""
+    ways = [_dropped(m, n) for m in moments for n in _zero_factors(m)]
+    return True if True in ways else Fit.LIKELY if Fit.LIKELY in ways else False
+
+
+def _zero_factors(moment: Moment) -> list[int]:
+    if moment.kind != "nan" or not moment.is_backward:
+        return []
+    if moment.primitive == "div" and moment.is_zero(0):
+        return [0]  # of Inf, or of a derivative that divides by 0
+    return zero_factors(moment.birth)
+
+
+def _dropped(moment: Moment, n: int) -> bool | Fit:
+    """Whether a factor is 0 because a `where` did not choose what it belongs to."""
+    if any(map(_is_where, moment.zero_steps(n))):
+        return True
+    return Fit.LIKELY if any(map(_is_where, moment.above(n))) else False
+
+
+def _is_where(step: Producer) -> bool:
+    """Whether this is the backward pass of a `where` of the user's."""
+    if step.name != "select_n" or not any(
+        "transpose" in source_info.transforms(eqn) for eqn in step.eqns
+    ):
+        return False
+    *inside, called = functions(step.eqns) or [""]
+    return called in _WHERES or (called in _REDUCTIONS and "where" in inside)
+
+
+@cause(
+    "a mask that multiplies an Inf",
+    primitives=["exp", "exp2", "expm1", "cosh", "sinh"],
+    after=["where-gradient trap"],
+    advice="{scene.primitive} of {scene.argument} is more than {scene.dtype} holds, "
+    "and 0 times Inf is NaN. Mask before {scene.primitive}: "
+    "`jnp.exp(jnp.where(mask, x, -jnp.inf))`",
+)
+def _multiplies_an_inf(scene: Scene) -> bool:
+    return any(
+        turn.primitive == "mul"
+        and not turn.is_backward
+        and any(map(turn.is_zero, range(2)))
+        for turn in scene.turns
+    )

@@ -1,0 +1,46 @@
+"""Causes in operations on matrices, and in reads by an index."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jaxdbg.origins import numbers
+from jaxdbg.origins.causes.rules import cause
+from jaxdbg.origins.scene import Scene
+
+
+@cause(
+    "a matrix that is not positive definite",
+    primitives=["cholesky"],
+    advice="Cholesky gives NaN for it. Add to its diagonal: "
+    "`a + 1e-6 * jnp.eye(n)`, and see that it is symmetric",
+)
+def _not_positive_definite(scene: Scene) -> bool:
+    return True
+
+
+@cause(
+    "an index out of range",
+    primitives=["gather"],
+    advice="inside jit a read out of range gives NaN (`mode='fill'`). Look at the "
+    "index: a label, a token id, a padding value. `--errors index` fails there",
+)
+def _out_of_range(scene: Scene) -> bool:
+    return True
+
+
+@cause(
+    "a singular matrix",
+    primitives=["triangular_solve"],
+    advice="it has no inverse: look for a row or a column that is 0 or a multiple of "
+    "another. Add to the diagonal (`a + 1e-6 * jnp.eye(n)`), or take the least-squares "
+    "solution (`jnp.linalg.lstsq`, `jnp.linalg.pinv`)",
+)
+def _singular(scene: Scene) -> bool:
+    if scene.birth.site.eqn.params.get("unit_diagonal"):
+        return False
+    factor = numbers.host(scene.birth.operands[0])
+    if factor is None:
+        return False
+    diagonal = np.diagonal(factor, axis1=-2, axis2=-1)
+    return bool((diagonal == 0).any())
