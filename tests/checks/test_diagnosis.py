@@ -408,6 +408,11 @@ def test_runs_are_bounded(monkeypatch):
             f32(100),
             "float32 range (largest 3.403e+38): finite in float64 (2.688e+43)",
         ),
+        (
+            lambda x: jax.lax.reduce_precision(x, 4, 3),
+            f32(300),
+            "4 exponent bits (largest 240): finite in float32 (300)",
+        ),
         (lambda x: 1 / x, f32(0), ""),
     ],
 )

@@ -237,6 +237,42 @@ def power():
     return jax.jit(lambda x, n: x**n)(f32(-1, 2), f32(0.5, 0.5))
 
 
+@because("softmax over a row that is masked altogether", likely=True)
+def exp_of_a_mask_by_hand():
+    @jax.jit
+    def weights(scores):
+        e = jnp.exp(jnp.where(scores > 0, scores, -jnp.inf))
+        return e / e.sum()
+
+    return weights(f32(-1, -2))
+
+
+@because("overflow of exp", "argument of exp `x` is 100")
+def exponential_in_bfloat16():
+    # In float32 it would overflow, too.
+    return jax.jit(lambda x: jnp.exp(x))(jnp.bfloat16(100))
+
+
+@because("overflow of reduce_precision")
+def rounding_to_a_narrow_range():
+    return jax.jit(lambda x: jax.lax.reduce_precision(x, 4, 3))(np.float32(300))
+
+
+@because("betainc outside of its domain")
+def betainc_of_a_negative():
+    return jax.jit(jax.scipy.special.betainc)(*f32(1, -1, 0.5))
+
+
+@because("division by zero")
+def complex_division():
+    return jax.jit(lambda z, d: z / d)(np.complex64(1 + 1j), np.complex64(0))
+
+
+@because("arcsin outside of [-1, 1]", "argument of asin `x` is 1.0000001")
+def one_and_a_little():
+    return jax.jit(lambda x: jnp.arcsin(x))(np.nextafter(np.float32(1), np.float32(2)))
+
+
 # -- backward --------------------------------------------------------------------------
 
 
@@ -300,6 +336,45 @@ def gradient_of_a_log():
         return jax.grad(lambda p: jnp.maximum(jnp.log(p), -100.0).sum())(p)
 
     return grad(f32(0.5, 0))
+
+
+@because("gradient of arccos at 1 or -1")
+def gradient_of_a_function_that_no_line_calls():
+    return jax.jit(jax.grad(jnp.arccos))(np.float32(1))
+
+
+@because("where-gradient trap", likely=True)
+def zero_weight_below_a_where():
+    # The 0 may be that of the `where`, or that of the weight.
+    @jax.jit
+    def grad(x, w):
+        return jax.grad(lambda x: jnp.where(x < 5, w * jnp.sqrt(x), 0).sum())(x)
+
+    return grad(f32(0, 1), f32(0, 1))
+
+
+@because("data behind a mask")
+def missing_labels_that_a_sum_leaves_out():
+    @jax.jit
+    def grad(w, x, y):
+        def loss(w):
+            return ((x * w - y) ** 2).sum(where=~jnp.isnan(y))
+
+        return jax.grad(loss)(w)
+
+    return grad(np.float32(1), f32(1, 2), f32(np.nan, 2))
+
+
+@because("data behind a mask")
+def missing_inputs_of_a_matmul():
+    @jax.jit
+    def grad(w, x):
+        def loss(w):
+            return jnp.where(jnp.isnan(x).any(1), 0, x @ w).sum()
+
+        return jax.grad(loss)(w)
+
+    return grad(f32(1, 2), f32([1, np.nan], [1, 2]))
 
 
 # -- over several calls, and before the call -------------------------------------------

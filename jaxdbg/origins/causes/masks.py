@@ -11,7 +11,9 @@ from jaxdbg.origins.producers import Producer
 from jaxdbg.origins.scene import Moment, Scene
 from jaxdbg.origins.zero_factors import zero_factors
 
-_WHERES = frozenset({"where", "select", "select_n", "piecewise", "cond", "switch"})
+_WHERES = frozenset(
+    {"where", "_where", "select", "select_n", "piecewise", "cond", "switch"}
+)
 _REDUCTIONS = frozenset({"sum", "mean", "nansum", "nanmean", "average"})
 """Functions that have a `where` inside for what they are told to leave out."""
 
@@ -75,7 +77,8 @@ def _is_where(step: Producer) -> bool:
     ):
         return False
     *inside, called = functions(step.eqns) or [""]
-    return called in _WHERES or (called in _REDUCTIONS and "where" in inside)
+    leaves_out = called in _REDUCTIONS and not _WHERES.isdisjoint(inside)
+    return called in _WHERES or leaves_out
 
 
 @cause(
