@@ -25,7 +25,7 @@ from jaxdbg.jax_internals.jaxprs.effects import NotReplayable
 from jaxdbg.jax_internals.jaxprs.refs import without_refs
 from jaxdbg.jax_internals.jaxprs.site import Site
 from jaxdbg.options import Options
-from jaxdbg.origins import batch_rows, describe
+from jaxdbg.origins import batch_rows
 from jaxdbg.origins.bad_elements import codes_of, first_element, kinds_in
 from jaxdbg.origins.causes.log_of_nothing import is_log_of_nothing
 from jaxdbg.origins.found import Birth, Found
@@ -34,6 +34,7 @@ from jaxdbg.origins.location.where import Context, Where, locate
 from jaxdbg.origins.search.assertions import asserted_values
 from jaxdbg.origins.search.search import by_time, first_birth, search
 from jaxdbg.origins.search.time_limit import OutOfTime, TimeLimit
+from jaxdbg.origins.story import describe
 from jaxdbg.records import Origin, SourceFrame, Turn
 from jaxdbg.records.finding_kinds import FINDING_KINDS
 from jaxdbg.trees import finiteness

@@ -15,7 +15,7 @@ from jaxdbg.errors import CheckError, NonFiniteError, TraceBudgetError, of_type
 from jaxdbg.jax_internals.chex.assertions import exception_type
 from jaxdbg.jax_internals.functions import Function, is_user_file
 from jaxdbg.options import Options
-from jaxdbg.origins.describe import reached
+from jaxdbg.origins.story.describe import reached
 from jaxdbg.records import Finding, LeafStats, Origin, Reason
 from jaxdbg.records.advice import judged
 from jaxdbg.records.finding_kinds import FINDING_KINDS, kind_of_error

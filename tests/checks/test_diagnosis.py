@@ -15,9 +15,10 @@ from jax.sharding import PartitionSpec
 
 import jaxdbg
 from jaxdbg.checks import diagnosis
-from jaxdbg.origins import batch_rows, describe
+from jaxdbg.origins import batch_rows
 from jaxdbg.origins.location import trace_afresh
 from jaxdbg.origins.search import evaluate
+from jaxdbg.origins.story import describe
 
 NAN = np.nan
 

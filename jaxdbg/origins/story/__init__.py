@@ -1,0 +1,1 @@
+"""The story of a bad value, from what a search has found."""
