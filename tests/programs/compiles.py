@@ -53,19 +53,29 @@ class Program:
         phase: the phase that ran again.
         cause, where, before, after: why it ran again, the last time; no cause where
             nothing is wrong.
-        at: the line that asked for it.
+        at: the line that asked for it; empty where nobody looks.
+        python: name of the Python function that `traces` counts.
+        advice: a pattern of the right advice; empty where none is right, None where
+            nobody looks.
+        says: what the reason says beside it.
+        never: what the reason never says; `never_cause` no reason of any function.
     """
 
     run: Callable[[Traced], Any]
     function: str
     traces: int
-    compiles: int
+    compiles: int | None
     cause: str
     where: str
     before: str
     after: str
     at: str
     phase: str
+    python: str
+    advice: str | None = None
+    says: str = ""
+    never: str = ""
+    never_cause: str = ""
 
     @property
     def name(self) -> str:
@@ -80,7 +90,7 @@ PROGRAMS: list[Program] = []
 
 def program(
     traces: int,
-    compiles: int,
+    compiles: int | None,
     cause: str = "",
     where: str = "",
     before: str = "",
@@ -88,13 +98,14 @@ def program(
     at: str = "",
     phase: str = "trace",
     function: str = "f",
+    python: str = "",
+    into: list[Program] = PROGRAMS,
+    **more: Any,
 ) -> Callable[[Callable[[Traced], Any]], Callable[[Traced], Any]]:
     def add(run: Callable[[Traced], Any]) -> Callable[[Traced], Any]:
-        PROGRAMS.append(
-            Program(
-                run, function, traces, compiles, cause, where, before, after, at, phase
-            )
-        )
+        truth = cause, where, before, after, at, phase
+        counts = function, traces, compiles
+        into.append(Program(run, *counts, *truth, python or function, **more))
         return run
 
     return add
