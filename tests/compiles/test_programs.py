@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from jaxdbg.compiles import recorder
 from jaxdbg.records import CompileEvent, Reason, Remark
 from jaxdbg.records.retrace_causes import CAUSES
 from tests.programs.compiles import PROGRAMS, Program, counting
+from tests.programs.retraces import MORE
 
 
 @dataclass
@@ -23,6 +25,11 @@ class Observed:
 
 
 def observed(program: Program) -> Observed:
+    return observed_with_all(program)[0]
+
+
+def observed_with_all(program: Program) -> tuple[Observed, tuple[CompileEvent, ...]]:
+    """What was observed of the function in question, and the phases of all."""
     ran, traced = counting()
     recorder.forget()
     recorder.start()
@@ -33,7 +40,8 @@ def observed(program: Program) -> Observed:
     finally:
         recorder.stop()
     assert recorder.recorder().notices() == ()
-    return Observed(ran, [e for e in events if e.function == program.function], remarks)
+    of_it = [e for e in events if e.function == program.function]
+    return Observed(ran, of_it, remarks), events
 
 
 @pytest.mark.slow
@@ -63,6 +71,51 @@ def test_reasons(program: Program) -> None:
         assert told(event.reason) == expected(program)
         assert event.source is not None
         assert event.source.code == program.at
+
+
+@pytest.mark.parametrize("program", MORE, ids=str)
+def test_more_reasons(program: Program) -> None:
+    assert judged(program) == []
+
+
+def judged(program: Program) -> list[str]:
+    """What is wrong with what is said of a program."""
+    seen, every = observed_with_all(program)
+    assert seen.remarks == ()
+    causes = {e.reason.cause for e in every if e.reason}
+    wrong = [f"says {c}" for c in causes & {program.never_cause}]
+    if program.never_cause:
+        return wrong
+    phases = Counter(e.phase for e in seen.events)
+    ran = seen.ran[program.python]
+    if (ran, phases["compile"]) != (program.traces, program.compiles):
+        wrong.append(f"counts {ran} traces, {phases['compile']} compilations")
+    again = [e for e in seen.events if e.reason]
+    if not program.cause:
+        return wrong + [f"not quiet: {e.reason}" for e in again]
+    reasons = [e.reason for e in again if e.phase == program.phase and e.reason]
+    if not reasons:
+        return [*wrong, "no reason"]
+    reason = reasons[-1]
+    if not fits(program, reason):
+        wrong.append(f"wrong reason: {reason}")
+    if reason.advice and not (
+        program.advice and re.search(program.advice, reason.advice)
+    ):
+        wrong.append(f"wrong advice: {reason.advice}")
+    return wrong
+
+
+def fits(program: Program, reason: Reason) -> bool:
+    """Whether a reason is the right one."""
+    said = " ".join([reason.note, reason.before, reason.after, *reason.others])
+    return (
+        (reason.cause, reason.where) == (program.cause, program.where)
+        and program.before in reason.before
+        and program.after in reason.after
+        and program.says in said
+        and (not program.never or program.never not in said)
+    )
 
 
 def told(reason: Reason) -> tuple[str, ...]:
