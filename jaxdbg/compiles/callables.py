@@ -8,6 +8,9 @@ from typing import Any
 
 from jaxdbg.frameworks.loaded import loaded
 from jaxdbg.jax_internals import libraries
+from jaxdbg.jax_internals.closures import closed_over
+from jaxdbg.jax_internals.descriptions import described, plain
+from jaxdbg.jax_internals.functions import is_user_file
 from jaxdbg.jax_internals.made_by_jax import maker
 from jaxdbg.jax_internals.names import jitted_class
 
@@ -32,6 +35,26 @@ def _inside(fun: Any) -> Any:
     if isinstance(fun, jitted_class()):
         return getattr(fun, "__wrapped__", None)
     return libraries.wrapped(fun)
+
+
+def captured(fun: Any) -> dict[str, str]:
+    """The plain values that a function of the user's is made with, by name, as text.
+
+    Those it closes over, and those that `functools.partial` binds.
+    """
+    found: dict[str, Any] = {}
+    for _ in range(20):  # a chain of wrappers may be circular
+        if fun is None:
+            break
+        inner = _inside(fun)
+        if type(fun) is functools.partial:
+            code = code_of(fun.func)
+            names = code.co_varnames if code is not None else ()
+            found |= dict(zip(names, fun.args, strict=False)) | fun.keywords
+        elif type(fun) is FunctionType and is_user_file(fun.__code__.co_filename):
+            found |= closed_over(fun)
+        fun = inner
+    return {name: described(value) for name, value in found.items() if plain(value)}
 
 
 def code_of(fun: Any) -> CodeType | None:

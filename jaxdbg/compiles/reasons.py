@@ -18,9 +18,10 @@ from jaxdbg.compiles.placement import Placed
 from jaxdbg.compiles.signatures import Signature
 from jaxdbg.frameworks.attributes import Attribute
 from jaxdbg.jax_internals.array_types import Leaf
-from jaxdbg.jax_internals.identities import are_two
+from jaxdbg.jax_internals.cache_clears import is_remembered, were_cleared
+from jaxdbg.jax_internals.identities import are_others, are_two
 from jaxdbg.records import ArrayType, Reason
-from jaxdbg.records.retrace_causes import CAUSES, GROWING_SHAPE
+from jaxdbg.records.retrace_causes import CAUSES, FIXES, GROWING_SHAPE, GROWS
 
 MAX_EARLIER = 16
 """With how many earlier calls of a function a new one is compared."""
@@ -46,6 +47,7 @@ class CallDifference:
         where: the argument or attribute, as the user would type it.
         before, after: what it was, and what it is now.
         before_type, after_type: of an array its types; None of anything else.
+        fix: key of `FIXES`, where the fix is not that of the cause.
     """
 
     cause: str
@@ -54,6 +56,7 @@ class CallDifference:
     after: str = ""
     before_type: ArrayType | None = None
     after_type: ArrayType | None = None
+    fix: str = ""
 
     def __str__(self) -> str:
         if not (self.before or self.after):
@@ -68,15 +71,33 @@ class History:
     def __init__(self) -> None:
         self._calls: OrderedDict[Any, deque[Signature]] = OrderedDict()
         self._weight = 0
+        self._all_cleared = 0
+        self._cleared: Counter[Any] = Counter()
 
     def why(self, phase: Phase) -> Reason | None:
         """The reason of a phase that begins; None for the first of its function."""
+        self._all_cleared += were_cleared()
         earlier = self._calls.get(_key(phase))
-        return explain(phase.signature, list(earlier)) if earlier else None
+        if not earlier:
+            return None
+        self._note_clears(phase)
+        reason = explain(phase.signature, list(earlier))
+        if reason.cause == "unknown" and _was_cleared(phase, earlier):
+            self._cleared[_key(phase)[2:]] += 1
+            self._note_clears(phase)
+            reason = explain(phase.signature, list(earlier))
+        return None if _is_of_another(phase, reason) else reason
+
+    def _note_clears(self, phase: Phase) -> None:
+        """How often JAX's caches were cleared of a function until now."""
+        times = self._all_cleared + self._cleared[_key(phase)[2:]]
+        if phase.signature.clears != times:
+            phase.signature = replace(phase.signature, clears=times)
 
     def remember(self, phase: Phase) -> None:
         """Later phases are compared with this one."""
         key = _key(phase)
+        self._note_clears(phase)
         calls = self._calls.setdefault(key, deque())
         self._calls.move_to_end(key)
         calls.append(phase.signature)
@@ -101,10 +122,32 @@ class History:
 def _key(phase: Phase, kind: str = "") -> Any:
     """Calls are compared if they are of the same code, and the same use of it."""
     function, code = phase.function, phase.signature.code
-    # Of a library's code, many functions of the user's may be made.
-    own = function.user and not function.made_of
-    what = code if code is not None and own else function
+    # Of a library's code, many functions of the user's may be made: on one line, a
+    # loop makes them anew.
+    if function.made_of:
+        what: Any = function.source, phase.signature.line
+    else:
+        what = code if code is not None and function.user else function
     return kind or phase.phase, phase.role, function.name, what
+
+
+def _was_cleared(phase: Phase, earlier: Iterable[Signature]) -> bool:
+    """Whether JAX has forgotten a function that it has traced: `f.clear_cache()`."""
+    if phase.phase != "trace" or phase.fun is None:
+        return False
+    made = phase.signature.made
+    if made is None or not any(s.made and made.same(s.made) for s in earlier):
+        return False
+    return is_remembered(phase.fun) is False
+
+
+def _is_of_another(phase: Phase, reason: Reason) -> bool:
+    """Whether it is another object of a library, as another net: nothing runs again."""
+    return bool(phase.function.made_of) and _is_new(reason) and bool(reason.others)
+
+
+def _is_new(reason: Reason) -> bool:
+    return reason.cause == "new function"
 
 
 def explain(now: Signature, earlier: Sequence[Signature]) -> Reason:
@@ -127,8 +170,18 @@ def explain(now: Signature, earlier: Sequence[Signature]) -> Reason:
         others=tuple(str(d) for d in others[:MAX_OTHERS]),
         avoidable=_avoidable(first) if avoidable is None else avoidable,
         note=note,
+        advice=_fix(first, now, before),
         before_type=first.before_type,
         after_type=first.after_type,
+    )
+
+
+def _fix(first: CallDifference, now: Signature, before: Signature) -> str:
+    """The fix of what differs, where that of its cause does not fit."""
+    after = first.after_type.numpy_dtype if first.after_type else ""
+    captured = ", ".join(_captured(now, before))
+    return FIXES[first.fix or "none"].format(
+        name=first.where, after_dtype=after or "float32", captured=captured
     )
 
 
@@ -148,6 +201,7 @@ def differences(now: Signature, before: Signature) -> Iterator[CallDifference]:
         yield from _attributes(now, before)
     else:
         yield from _structures(now, before)
+        yield from _beside(now, before)
         yield from _leaves(now, before)
     yield from _statics(now, before)
     yield from _forms(now, before)
@@ -188,7 +242,13 @@ def _functions(now: Signature, before: Signature) -> Iterator[CallDifference]:
         yield CallDifference("cell run again", where, what, "defined again")
     else:
         again = f"another {now.kind} of the same code"
-        yield CallDifference("new function", where, what, again)
+        fix = "pass it" if _captured(now, before) else ""
+        yield CallDifference("new function", where, what, again, fix=fix)
+
+
+def _captured(now: Signature, before: Signature) -> list[str]:
+    """The names of plain values that a function is made with, and that differ."""
+    return [name for name, _, _ in _changed(before.captured, now.captured)]
 
 
 def _article(noun: str) -> str:
@@ -222,7 +282,44 @@ def _structures(now: Signature, before: Signature) -> Iterator[CallDifference]:
             continue  # a leaf has come in its place
         if any(_within(m, [path]) for m in missing) and _type(old) == _type(new):
             continue  # the leaf that was added says it better
-        yield CallDifference("pytree", path, old or MISSING, new or MISSING)
+        fix = _fix_of_nodes(path, old or "", new or "")
+        yield CallDifference("pytree", path, old or MISSING, new or MISSING, fix=fix)
+
+
+def _fix_of_nodes(path: str, old: str, new: str) -> str:
+    """What to do about another container, or one more."""
+    types = {_type(old), _type(new)}
+    if "None" in types:
+        return "None"
+    if not (old and new):
+        return "growing list" if _is_item(path) and not old else "keys"
+    if "FrozenDict" in types:
+        return "frozen"
+    if len(types) == 1:
+        return "growing list" if types <= {"list", "tuple"} else "keys"
+    numbered = types & {"list", "tuple"} and '"0"' in old + new
+    return "restored" if numbered else "container"
+
+
+def _is_item(path: str) -> bool:
+    return path.endswith("]") and path[path.rfind("[") + 1 : -1].isdecimal()
+
+
+def _beside(now: Signature, before: Signature) -> Iterator[CallDifference]:
+    """What a tree holds beside its leaves: static fields, aux data."""
+    for path in now.beside:
+        old, new = before.beside.get(path), now.beside[path]
+        if old is None:
+            continue  # another node has come in its place, or a part of this one
+        if old.text != new.text:
+            yield CallDifference("pytree", path, old.text, new.text, fix="static field")
+        elif are_others(old.identities, new.identities):
+            two = _two_objects(path, new.text)
+            yield replace(two, cause="pytree", fix=_made_anew(new.text))
+
+
+def _made_anew(text: str) -> str:
+    return "optimizer" if text.startswith("GradientTransformation") else "one object"
 
 
 def _type(node: str | None) -> str:
@@ -239,14 +336,22 @@ def _leaves(now: Signature, before: Signature) -> Iterator[CallDifference]:
     replaced = [p for p, old, new in nodes if _type(old) != _type(new)]
     for path, old, new in _changed(before.leaves, now.leaves):
         if old is not None and new is not None:
-            yield _between(_of_leaves(old, new), path, old, new)
+            cause = _of_leaves(old, new)
+            fix = _LOWERED.get(cause, "") if before.lowered and not now.lowered else ""
+            yield replace(_between(cause, path, old, new), fix=fix)
         elif not (
             path in now.statics or path in before.statics or _within(path, replaced)
         ):
             was = str(old or before.nodes.get(path, MISSING))
             now_is = str(new or now.nodes.get(path, MISSING))
             types = _array_type(old), _array_type(new)
-            yield CallDifference("pytree", path, was, now_is, *types)
+            texts = (t if t != MISSING else "" for t in (was, now_is))
+            fix = _fix_of_nodes(path, *texts)
+            yield CallDifference("pytree", path, was, now_is, *types, fix=fix)
+
+
+_LOWERED = {"dtype": "lowered type", "sharding": "lowered sharding"}
+"""What to do where a function was lowered ahead of time for another type."""
 
 
 def _between(cause: str, path: str, old: Leaf, new: Leaf) -> CallDifference:
@@ -316,8 +421,16 @@ def _statics(now: Signature, before: Signature) -> Iterator[CallDifference]:
             yield CallDifference(cause, path, before_text, after_text)
         elif old.text != new.text:
             yield CallDifference(cause, path, old.text, new.text)
-        elif are_two(old.identity, new.identity):
-            yield _two_objects(path, new.text)
+        elif are_others(old.identities, new.identities):
+            yield replace(_two_objects(path, new.text), fix=_of_statics(new.text))
+
+
+def _of_statics(text: str) -> str:
+    return _made_anew(text) if text.startswith(_MADE) else ""
+
+
+_MADE = ("GradientTransformation", "function ", "partial ")
+"""How the texts of those begin that no `__eq__` can be given to."""
 
 
 def _two_objects(path: str, text: str) -> CallDifference:
@@ -380,18 +493,20 @@ def _nothing_differs(now: Signature, before: Signature) -> Reason:
             "the same again",
             avoidable=False,
         )
+    if now.clears != before.clears:
+        return Reason(
+            "cleared cache", "the call", "in JAX's caches", "not in them any more"
+        )
     if not (now.exact and before.exact):
         return Reason("unknown", note="no argument of it is known to have changed")
     if now.outer != before.outer:
         outer = _where(before), _where(now)
         return Reason("nested", "called", outer[0], outer[1], avoidable=False)
-    return Reason(
-        "cleared cache",
-        "the call",
-        "in JAX's caches",
-        "not in them any more",
-        note="JAX's caches were cleared, or have evicted it",
-    )
+    by_text = [p for p, s in (*now.statics.items(), *now.beside.items()) if s.by_text]
+    if by_text:
+        note = f"{', '.join(by_text[:4])} can only be compared by type"
+        return Reason("unknown", note=note)
+    return Reason("unknown", note="all that can be compared is as it was")
 
 
 def _where(call: Signature) -> str:
@@ -412,13 +527,19 @@ def _seen_together(
     """
     first = differing[0]
     there = [s for s in earlier if s.line == now.line]
-    grows = first.cause == "shape" and _growing(first.where, [*there, now])
-    if grows and not now.function.user:
-        return replace(first, cause="eager loop"), "an eager operation in a loop", None
+    if not now.function.user:
+        grows = first.cause == "shape" and _growing(first.where, [*there, now])
+        if not grows or now.by_library:
+            return first, "", None
+        fix = "" if now.function.name == "concatenate" else "growing slice"
+        loop = replace(first, cause="eager loop", fix=fix)
+        return loop, "an eager operation in a loop", None
+    if first.cause == "new function" and (captured := _captured(now, before)):
+        return first, f"each made with another {', '.join(captured)}", None
     if any(d.cause != "shape" for d in differing):
         return first, "", None
     if sizes := _growing(first.where, [*there, now]):
-        note = f"grows with each call: {', '.join(map(str, sizes))}"
+        note = f"{GROWS}: {', '.join(map(str, sizes[-4:]))}"
         return first, note, GROWING_SHAPE.avoidable
     # In a loop it is one line that gets both; elsewhere it may be any other batch.
     if now.line == before.line and _is_partial(now, before):
@@ -429,7 +550,7 @@ def _seen_together(
 
 def _growing(path: str, calls: Sequence[Signature]) -> list[int]:
     """The sizes of the one axis that has grown with each of the last calls."""
-    shapes = [leaf.shape for s in calls[-4:] if (leaf := _leaf_at(s, path))]
+    shapes = [leaf.shape for s in calls if (leaf := _leaf_at(s, path))]
     if len(shapes) < 3 or len({len(s) for s in shapes}) > 1:
         return []
     for axis in range(len(shapes[0])):
@@ -437,9 +558,15 @@ def _growing(path: str, calls: Sequence[Signature]) -> list[int]:
         rest = {(*s[:axis], *s[axis + 1 :]) for s in shapes}
         if len(rest) == 1 and all(isinstance(n, int) for n in sizes):
             numbers = [int(n) for n in sizes]
-            if all(a < b for a, b in pairwise(numbers)):
+            if _is_growth(numbers):
                 return numbers
     return []
+
+
+def _is_growth(sizes: Sequence[int]) -> bool:
+    """Whether sizes grow step by step; a few buckets of sizes do not."""
+    steps = {b - a for a, b in pairwise(sizes)}
+    return len(steps) == 1 and min(steps) > 0 and (steps == {1} or len(sizes) > 4)
 
 
 def _leaf_at(signature: Signature, path: str) -> Leaf | None:

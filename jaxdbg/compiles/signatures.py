@@ -10,18 +10,23 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from types import CodeType
-from typing import Any
+from typing import Any, TypedDict
+
+import jax
 
 from jaxdbg.compiles.arguments import (
+    Node,
     Static,
     containers,
+    dynamic,
     form,
     names_of,
     nodes,
     python_types,
+    static_leaves,
     statics,
 )
-from jaxdbg.compiles.callables import code_of, kind_of
+from jaxdbg.compiles.callables import captured, code_of, kind_of
 from jaxdbg.compiles.placement import Placed, asked, options, placed
 from jaxdbg.frameworks.attributes import Attribute
 from jaxdbg.frameworks.framework import CallArguments
@@ -54,11 +59,16 @@ class Signature:
         form: by name of the argument, whether it was passed by position or keyword.
         leaves: by path, the array arguments.
         nodes: by path, the containers they are in.
+        beside: by path, what these hold beside arrays, which JAX compares too.
         statics: by path, the static arguments.
         attributes: by path, what modules are made of, and what is static in them.
         options: of jit.
         context: of JAX's configuration, what is part of the key of its caches.
         placed: by path, where the arguments lie; only known when a call runs.
+        captured: the plain values that the function is made with, by name.
+        clears: how often JAX's caches had been cleared of it.
+        lowered: whether arguments are types only, as ahead of time.
+        by_library: whether a library of somebody's calls it, not the user's line.
         cell, line, outer: where it was called, inside the trace of which function.
         exact: whether all this is known, not only the leaves.
         failed: whether it ended with an error.
@@ -71,11 +81,16 @@ class Signature:
     form: Mapping[str, str] = field(default_factory=_nothing)
     leaves: Mapping[str, Leaf] = field(default_factory=_nothing)
     nodes: Mapping[str, str] = field(default_factory=_nothing)
+    beside: Mapping[str, Static] = field(default_factory=_nothing)
     statics: Mapping[str, Static] = field(default_factory=_nothing)
     attributes: Mapping[str, Attribute] = field(default_factory=_nothing)
     options: Mapping[str, str] = field(default_factory=_nothing)
     context: Mapping[str, str] = field(default_factory=_nothing)
     placed: Mapping[str, Placed] = field(default_factory=_nothing)
+    captured: Mapping[str, str] = field(default_factory=_nothing)
+    clears: int = 0
+    lowered: bool = False
+    by_library: bool = False
     cell: int | None = None
     line: tuple[str, int] | None = None
     outer: str = ""
@@ -91,6 +106,7 @@ class Signature:
             self.attributes,
             self.placed,
             self.nodes,
+            self.beside,
         )
         return sum(map(len, parts))
 
@@ -129,6 +145,7 @@ def _of_unknown_call(function: Function, trace: JitTrace) -> Signature:
         made=Identity(trace.fun),
         kind=kind_of(trace.fun),
         code=code_of(trace.fun),
+        captured=captured(trace.fun),
         leaves=_leaves(_names(trace), trace.in_avals),
         context=context(),
         exact=False,
@@ -138,14 +155,16 @@ def _of_unknown_call(function: Function, trace: JitTrace) -> Signature:
 def _of_jit_call(function: Function, trace: JitTrace, info: JitInfo) -> Signature:
     """Of a call of what `jax.jit` has made."""
     args, kwargs = trace.args, trace.kwargs
-    types = python_types(info, args, kwargs, len(trace.in_avals))
+    values = dynamic(info, args, kwargs)
+    types = python_types(values, len(trace.in_avals))
     return replace(
         _of_unknown_call(function, trace),
         form=form(info.parameters, args, kwargs),
         leaves=_leaves(_names(trace), trace.in_avals, types),
-        nodes=dict(nodes(info, args, kwargs)),
+        **_of_nodes(nodes(info, args, kwargs)),
         statics=dict(statics(info, args, kwargs)),
         options={name: described(value) for name, value in info.options.items()},
+        lowered=any(isinstance(v, jax.ShapeDtypeStruct) for v in values),
         exact=True,
     )
 
@@ -160,9 +179,23 @@ def _of_library_call(
         call,
         form=form(*user),
         leaves=_as_given(call.leaves, trace, given),
-        nodes={} if given.attributes else dict(containers(*user)),
+        **_of_nodes(() if given.attributes else containers(*user)),
+        statics=dict(static_leaves(*user)) if given.holds_static else call.statics,
         attributes=given.attributes,
     )
+
+
+class _Nodes(TypedDict):
+    nodes: Mapping[str, str]
+    beside: Mapping[str, Static]
+
+
+def _of_nodes(found: Iterable[tuple[str, Node]]) -> _Nodes:
+    known = dict(found)
+    return {
+        "nodes": {path: node.text for path, node in known.items()},
+        "beside": {p: s for node in known.values() for p, s in node.statics.items()},
+    }
 
 
 def _of_operation(call: Signature, parameters: Mapping[str, Any]) -> Signature:
@@ -212,9 +245,11 @@ def placed_at(known: Signature, around: Stack, outer: str) -> Signature:
     """The signature of a call with the place it is called at, inside which trace."""
     source = around.source
     line = known.line if source is None else (source.file, source.line)
-    if (known.cell, known.line, known.outer) == (around.cell, line, outer):
+    library = around.by_library
+    place = around.cell, line, outer, library
+    if (known.cell, known.line, known.outer, known.by_library) == place:
         return known
-    return replace(known, cell=around.cell, line=line, outer=outer)
+    return replace(known, cell=around.cell, line=line, outer=outer, by_library=library)
 
 
 def _placed(names: Sequence[str], around: Stack) -> dict[str, Placed]:

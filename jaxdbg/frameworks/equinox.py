@@ -129,6 +129,7 @@ class Equinox(Framework):
             local["kwargs"],
             parameters=[*_SIGNATURE.of(local["jit_wrapper"]).parameters.values()],
             paths=call.paths,
+            holds_static=True,
         )
 
     def call_signature(self, local: Mapping[str, Any]) -> inspect.Signature | None:

@@ -37,6 +37,7 @@ class CallArguments(NamedTuple):
         attributes: by path, all that they are made of; empty where JAX knows it.
         parameters: of the user's function; empty where jit knows them.
         paths: what the paths mean that JAX has of its arguments; None for nothing.
+        holds_static: whether its jit holds static what is no array.
     """
 
     args: Sequence[Any]
@@ -44,6 +45,7 @@ class CallArguments(NamedTuple):
     attributes: Mapping[str, Attribute] = MappingProxyType({})
     parameters: Sequence[Parameter] = ()
     paths: CallPaths | None = None
+    holds_static: bool = False
 
 
 class Scopes(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 import sys
 from collections.abc import Iterator
@@ -80,12 +81,30 @@ def as_called(function: Function, fun: Any, frame: FrameType | None) -> Function
         fun: the callable that was passed to jit; None where it is not known.
         frame: from where to look for the line that calls it, from inside out.
     """
+    if function.name == _UNKNOWN and fun is not None:
+        return _unnamed(fun, frame)
     found = _seen_through(function, fun)
     if found.user or found.eager or fun is None:
         return found
     if _is_jitted_where_written(fun) or not _is_called_by_user(frame):
         return found
     return jitted_by_user(found, fun)
+
+
+_UNKNOWN = "<unknown>"
+"""What JAX says of a callable that was not written with `def`."""
+
+
+def _unnamed(fun: Any, frame: FrameType | None) -> Function:
+    """An object that is called, or a derivative of a function that has no name."""
+    written = next((f for f in reversed(written_layers(fun)) if f.user), None)
+    if written is not None:
+        return written
+    call = inspect.getattr_static(type(fun), "__call__", None)
+    if isinstance(call, FunctionType) and (own := _written(call)).user:
+        return Function(type(fun).__name__, own.source)
+    made_of = id(fun) if _is_called_by_user(frame) else 0
+    return Function("<unnamed function>", "", made_of)
 
 
 def jitted_by_user(function: Function, fun: Any) -> Function:
@@ -120,14 +139,14 @@ def _is_called_by_user(frame: FrameType | None) -> bool:
         file = frame.f_code.co_filename
         if is_user_file(file):
             return True
-        if not _is_between(file):
+        if not is_between(file):
             return False
         frame = frame.f_back
     return False
 
 
 @lru_cache(maxsize=4096)
-def _is_between(file: str) -> bool:
+def is_between(file: str) -> bool:
     """Whether code of this file runs between a call and who has written it."""
     return (
         is_jax_file(file)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from types import FunctionType, MethodType
 from typing import Any
 
@@ -64,9 +65,31 @@ class Living:
         return (value for value in found if value is not None)
 
 
+def identities_of(value: object, depth: int = 3) -> tuple[Identity, ...]:
+    """The identities of what a value holds that is equal only to itself."""
+    if isinstance(value, MethodType):  # made anew at each access
+        return Identity(value.__self__), Identity(value.__func__)
+    if plain(value):
+        return ()
+    if by_identity(type(value)):
+        return (Identity(value),)
+    inner: Iterable[object] = ()
+    if isinstance(value, tuple | list) and depth:
+        inner = value
+    elif isinstance(value, dict) and depth:
+        inner = dict.values(value)
+    return tuple(i for v in islice(inner, 50) for i in identities_of(v, depth - 1))
+
+
 def identity_of(value: object) -> Identity | None:
     """The identity of a value; None of one that is compared by what it holds."""
     return None if plain(value) or not by_identity(type(value)) else Identity(value)
+
+
+def are_others(old: Sequence[Identity], new: Sequence[Identity]) -> bool:
+    """Whether what is compared by identity is not the same."""
+    pairs = zip(old, new, strict=False)
+    return len(old) != len(new) or not all(a.same(b) for a, b in pairs)
 
 
 def are_two(old: Identity | None, new: Identity | None) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from types import CodeType, FrameType
 from typing import Any
@@ -20,6 +20,7 @@ from jaxdbg.jax_internals.functions import (
     Function,
     as_called,
     function_of,
+    is_between,
     is_user_file,
 )
 from jaxdbg.jax_internals.interpose import Invocation
@@ -190,6 +191,7 @@ class Stack:
         role: what is made of the function; see `CompileEvent`.
         source: the user's line, None for none.
         cell: IPython's number of the cell that runs, None outside a notebook.
+        by_library: whether the innermost code that is not of JAX is a library's.
     """
 
     lowering: JitCall | None = None
@@ -201,6 +203,7 @@ class Stack:
     role: str = ""
     source: SourceFrame | None = None
     cell: int | None = None
+    by_library: bool = False
 
 
 def read_stack(frame: FrameType | None) -> Stack:
@@ -214,6 +217,7 @@ def read_stack(frame: FrameType | None) -> Stack:
     role = ""
     users: list[FrameType] = []
     inside = True  # whether we are still in the innermost call
+    by_library = False
     for one in outward(frame):
         code = one.f_code
         seen = meaning.get(code)
@@ -222,6 +226,8 @@ def read_stack(frame: FrameType | None) -> Stack:
         if seen is None:
             if is_user_file(code.co_filename):
                 users.append(one)
+            elif not users:
+                by_library = by_library or not is_between(code.co_filename)
         elif not inside:
             continue
         elif isinstance(seen, str):
@@ -230,7 +236,7 @@ def read_stack(frame: FrameType | None) -> Stack:
             inside = False  # the call it is nested in
         else:
             found.setdefault(seen, one)
-    return _stack(found, role, users)
+    return replace(_stack(found, role, users), by_library=by_library)
 
 
 @derived

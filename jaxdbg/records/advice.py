@@ -12,7 +12,9 @@ from dataclasses import replace
 from jaxdbg.records.compile_event import CompileEvent, Reason
 from jaxdbg.records.retrace_causes import (
     CHANGING_NUMBER,
+    FIXES,
     GROWING_SHAPE,
+    GROWS,
     RetraceCause,
     cause_named,
 )
@@ -50,11 +52,14 @@ def _argument(event: CompileEvent, reason: Reason) -> tuple[str, ...]:
 def _in_sight_of_all(
     event: CompileEvent, reason: Reason, many: set[tuple[str, ...]]
 ) -> Reason:
+    is_many = _argument(event, reason) in many
     if not event.user and reason.cause != "eager loop":
         # Each eager op rightly has a program for each shape and dtype.
         return replace(reason, avoidable=None, advice="")
-    if reason.cause == PARTIAL and _argument(event, reason) in many:
+    if reason.cause == PARTIAL and is_many:
         reason = replace(reason, cause="shape", note="", avoidable=None, advice="")
+    if reason.cause == "shape" and not (is_many or _grows(reason)):
+        return replace(reason, advice="")  # a few sizes are a program each, rightly
     return judged(reason)
 
 
@@ -64,23 +69,43 @@ def judged(reason: Reason) -> Reason:
     return replace(
         reason,
         avoidable=cause.avoidable if reason.avoidable is None else reason.avoidable,
-        advice=reason.advice or _filled(cause.fix, reason),
+        advice=reason.advice or _filled(_fix(cause, reason), reason),
     )
 
 
+def _fix(cause: RetraceCause, reason: Reason) -> str:
+    dtypes = [t.dtype for t in (reason.before_type, reason.after_type) if t]
+    if any(d.startswith("key<") for d in dtypes):
+        return FIXES["keys of random"]
+    if "bool" in dtypes:
+        return FIXES["bool"]
+    return cause.fix
+
+
 def _cause(reason: Reason) -> RetraceCause:
-    if reason.cause == "shape" and _grew_by_one(reason):
+    if reason.cause == "shape" and _grows(reason):
         return GROWING_SHAPE
     if reason.cause == "NNX attribute" and reason.avoidable:
         return CHANGING_NUMBER
     return cause_named(reason.cause)
 
 
-def _grew_by_one(reason: Reason) -> bool:
-    before, after = reason.before_type, reason.after_type
-    return before is not None and after is not None and after.grew_by_one(before)
+def _grows(reason: Reason) -> bool:
+    return reason.note.startswith(GROWS)
 
 
 def _filled(fix: str, reason: Reason) -> str:
-    dtype = reason.before_type.numpy_dtype if reason.before_type else ""
-    return fix.format(name=reason.where or "x", dtype=dtype or "float32")
+    return fix.format(name=reason.where or "x", dtype=_one_dtype(reason))
+
+
+def _one_dtype(reason: Reason) -> str:
+    """The dtype that can hold what it was and what it is."""
+    types = reason.before_type, reason.after_type
+    dtypes = [t.numpy_dtype for t in types if t is not None and t.numpy_dtype]
+    texts = {reason.before, reason.after}
+    if not dtypes:
+        return "int32" if texts <= {"Python int", "Python bool"} else "float32"
+    if "Python float" in texts and "int" in dtypes[0]:
+        return "float32"
+    old, new = dtypes[0], dtypes[-1]
+    return new if "int" in old and "int" not in new else old

@@ -22,18 +22,6 @@ class ArrayType:
         """`float32` for `f32`; empty where no such number exists in NumPy or JAX."""
         return _NUMPY.get(self.dtype, "")
 
-    def grew_by_one(self, before: ArrayType) -> bool:
-        """Whether one axis is longer by one than it was, and no other has changed."""
-        if len(before.shape) != len(self.shape):
-            return False
-        pairs = zip(before.shape, self.shape, strict=True)
-        changed = [(old, new) for old, new in pairs if old != new]
-        return len(changed) == 1 and _is_next(*changed[0])
-
-
-def _is_next(old: int | str, new: int | str) -> bool:
-    return isinstance(old, int) and isinstance(new, int) and new == old + 1
-
 
 _NUMPY = {
     "f16": "float16",

@@ -30,6 +30,53 @@ class RetraceCause:
 
 _ONE_DTYPE = "make it an array of one dtype: jnp.asarray({name}, jnp.{dtype})"
 
+FIXES = {
+    "static field": (
+        "{name} is static in its pytree, so that each value of it is a program of its "
+        "own: hold what changes as an array, in a leaf"
+    ),
+    "optimizer": "make the optimizer once, outside the loop, and pass that one object",
+    "one object": "make it once, outside the loop, and pass that one object",
+    "growing list": (
+        "stack it into one array of its final length (jnp.stack, padded) and mask what "
+        "is not there yet"
+    ),
+    "keys": "give it the same keys and arguments in each call",
+    "restored": (
+        "restore it into a tree of the same type, as "
+        "flax.serialization.from_state_dict does with a target"
+    ),
+    "frozen": (
+        "give it one type in each call: flax.core.freeze({name}), or flax.core.unfreeze"
+    ),
+    "container": "give it the same type of container in each call",
+    "None": "give it the same tree in each call: zeros (or ones) in place of None",
+    "keys of random": (
+        "use one kind of key in each call: jax.random.key(seed), or "
+        "jax.random.wrap_key_data of a raw one"
+    ),
+    "bool": "give it one dtype in each call: bool, or a number",
+    "one dtype": _ONE_DTYPE,
+    "lowered type": (
+        "lower it for what it is called with: "
+        "jax.ShapeDtypeStruct(shape, jnp.{after_dtype})"
+    ),
+    "lowered sharding": (
+        "lower it for what it is called with: "
+        "jax.ShapeDtypeStruct(shape, dtype, sharding=x.sharding)"
+    ),
+    "growing slice": (
+        "give it its final size from the start and mask the rest (a sum over x[:i] is "
+        "jnp.cumsum(x)[i - 1])"
+    ),
+    "pass it": (
+        "make and jit the function once, outside the loop, and pass {captured} as an "
+        "argument"
+    ),
+    "none": "",
+}
+"""Fixes for what changed, where the cause alone does not say: by a name for it."""
+
 _CAUSES = (
     RetraceCause(
         "shape", None, "pad it to few sizes: each shape is a program of its own"
@@ -131,10 +178,14 @@ A static argument that cannot be hashed is no cause: JAX refuses the call before
 phase begins, and says so itself.
 """
 
+GROWS = "grows with each call"
+"""How the note of such a shape begins."""
+
 GROWING_SHAPE = RetraceCause(
     "shape",
     True,
-    "give it its final size from the start, or pad it to few sizes (powers of two)",
+    "give it its final size from the start and mask the rest, or pad it to few sizes "
+    "(powers of two)",
 )
 """A shape of which one axis grows with each call."""
 

@@ -161,8 +161,7 @@ def test_budgets():
         "step is being traced for the 2nd time in this region; max_traces allows 1.\n"
         "  since the earlier time that is most like it:\n"
         "    x f32[2] → f32[3]\n"
-        "  next: give it its final size from the start, or pad it to few sizes\n"
-        "    (powers of two)"
+        "  next: pad it to few sizes: each shape is a program of its own"
     )
     assert isinstance(caught.value, AssertionError)
     assert caught.value.finding.kind == "traces"

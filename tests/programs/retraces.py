@@ -460,7 +460,7 @@ class Scale:
     THE_FUNCTION,
     "a Scale object",
     "another Scale object",
-    function="<unnamed function>",
+    function="Scale",
     python="f",
     advice=ONCE,
 )
@@ -1218,7 +1218,7 @@ def four_threads(traced):
         thread.join()
 
 
-@program(3, 0, "failed before", advice=NONE)
+@program(3, 0, "failed before", "the call", advice=NONE)
 def an_error_and_then_again(traced):
     @jax.jit
     @traced

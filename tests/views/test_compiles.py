@@ -236,10 +236,16 @@ def test_headline_names_what_ran_again_without_a_verdict() -> None:
     ("reason", "avoidable", "advice"),
     [
         (
-            made.of_arrays("shape", "x", "f32[7,2]", "f32[8,2]"),
+            made.of_arrays(
+                "shape",
+                "x",
+                "f32[7,2]",
+                "f32[8,2]",
+                note="grows with each call: 7, 8",
+            ),
             True,
-            "give it its final size from the start, or pad it to few sizes (powers of "
-            "two)",
+            "give it its final size from the start and mask the rest, or pad it to few "
+            "sizes (powers of two)",
         ),
         (
             made.of_arrays("shape", "x", "f32[7,2]", "f32[9,2]"),
