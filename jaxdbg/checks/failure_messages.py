@@ -207,7 +207,7 @@ def over_budget(
         reason: what differs from the earlier call that is most like this one.
         limit: what sets the budget; the option of a region by default.
     """
-    name, done = call.function.name, FINDING_KINDS[kind].verb
+    name, done = call.function.title, FINDING_KINDS[kind].verb
     where = f" in {call.scope}" if call.scope else ""
     lines = [
         f"{name} is being {done} for the {words.ordinal(times)} time{where}; "

@@ -106,7 +106,7 @@ class Session:
         with self._lock:
             if phase.phase == "compile":
                 return self._compiles[phase.function] + 1
-            self._traces[phase.function] += 1
+            self._traces[phase.function] += not phase.is_alike
             return self._traces[phase.function]
 
     def began(self, phase: Phase) -> None:
@@ -123,7 +123,7 @@ class Session:
         """Forgets a phase that began, and that a budget has stopped."""
         with self._lock:
             if phase.phase == "trace" and not phase.hidden:
-                self._traces[phase.function] -= 1
+                self._traces[phase.function] -= not phase.is_alike
             if phase in self._phases:
                 self._phases.remove(phase)
 

@@ -16,13 +16,21 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from dataclasses import replace
-from types import FrameType
+from dataclasses import dataclass, replace
+from types import CodeType, FrameType
 from typing import Any, Protocol
 
 import jax
 
 from jaxdbg.compiles import signatures
+from jaxdbg.compiles.control_flow import (
+    Body,
+    bodies_in,
+    body_of,
+    caller_of,
+    has_bodies,
+    is_asked_for,
+)
 from jaxdbg.compiles.signatures import Signature
 from jaxdbg.jax_internals.events import (
     CACHE_ASKED,
@@ -38,6 +46,7 @@ from jaxdbg.jax_internals.functions import (
     only_calls_a_jitted,
 )
 from jaxdbg.jax_internals.interpose import is_ours
+from jaxdbg.jax_internals.made_by_jax import operation_parameters
 from jaxdbg.jax_internals.names import hide_from_tracebacks
 from jaxdbg.jax_internals.stack import (
     JitTrace,
@@ -47,6 +56,7 @@ from jaxdbg.jax_internals.stack import (
     traced_jaxpr,
 )
 from jaxdbg.jax_internals.stand_ins import original
+from jaxdbg.jax_internals.user_frames import outward
 from jaxdbg.records.source import SourceFrame
 
 
@@ -65,6 +75,8 @@ class Phase:
         source, cell: the user's line, and IPython's number of the cell that runs.
         cache, saved: the persistent cache, as in `CompileEvent`.
         failed, ended: whether it raised, whether it is over.
+        is_alike: a function of one call that is called as another one is, as two
+            lambdas on a line.
         hidden: a trace that a library makes inside another trace: part of that.
         reason: why it runs again; the recorder finds it.
     """
@@ -79,6 +91,7 @@ class Phase:
         "function",
         "hidden",
         "inside",
+        "is_alike",
         "parent",
         "phase",
         "reason",
@@ -106,6 +119,7 @@ class Phase:
         self.cell = around.cell
         self.parent = parent
         self.fun: Any = None
+        self.is_alike = False
         self.thread = threading.current_thread().name
         self.start = time.time()
         self.duration = 0.0
@@ -133,6 +147,23 @@ class PhaseWatcher(Protocol):
         """A part of jaxdbg broke; the user's program runs on."""
 
 
+@dataclass(frozen=True, slots=True)
+class _RunningBody:
+    """A function that is traced for control flow, by the ids of running frames."""
+
+    phase: Phase
+    frame: _FrameKey
+    caller: _FrameKey
+
+
+_FrameKey = tuple[int, CodeType]
+
+
+def _frame_key(frame: FrameType) -> _FrameKey:
+    """Tells a running frame from others, and does not keep what it holds alive."""
+    return id(frame), frame.f_code
+
+
 class _Here(threading.local):
     """What goes on in one thread.
 
@@ -140,12 +171,18 @@ class _Here(threading.local):
         open: the phases that run, the outermost first.
         traced: of each running call of JAX's tracing function, the signature it took.
         lowered: the signature of the call that was lowered last, until it compiles.
+        bodies: what was traced for control flow, until that runs.
+        body, caller: of these, the one that is traced now, and the frame of the control
+            flow.
     """
 
     def __init__(self) -> None:
         self.open: list[Phase] = []
         self.traced: list[Signature | None] = []
         self.lowered: tuple[Any, Signature] | None = None
+        self.bodies: list[tuple[str, Body]] = []
+        self.body: _RunningBody | None = None
+        self.caller: _FrameKey | None = None
 
 
 _signatures: weakref.WeakKeyDictionary[Any, Signature] = weakref.WeakKeyDictionary()
@@ -173,7 +210,11 @@ class Listener:
     def start(self) -> None:
         """Listens from now on."""
         hide_from_tracebacks()
-        self._stop = hear_traces(self._safely(self._trace_began), self._wrapped)
+        self._stop = hear_traces(
+            self._safely(self._trace_began),
+            self._wrapped,
+            self._safely(self._body_began),
+        )
         begin, event, end = self._listeners
         monitoring = jax.monitoring
         monitoring.register_scalar_listener(begin)
@@ -215,6 +256,7 @@ class Listener:
         if kind is None or is_ours():
             return
         frame = sys._getframe(1)
+        self._close_body(frame)
         around = read_stack(frame)
         signature = self._of_call(kind, around, str(kwargs["fun_name"]), frame)
         phase = self._open(kind, signature, around)
@@ -272,6 +314,8 @@ class Listener:
         def trace_for_jit(*args: Any, **kwargs: Any) -> Any:
             __tracebackhide__ = True  # IPython shows no frame of ours
             here = self._here
+            if here.body is not None:
+                self._close_body(sys._getframe(1))
             depth = len(here.open)
             here.traced.append(None)
             try:
@@ -298,6 +342,14 @@ class Listener:
             return
         around = read_stack(trace.caller)
         signature = signatures.of_trace(function, replace(trace, fun=fun), around)
+        parameters = operation_parameters(fun)
+        if parameters is not None and has_bodies(parameters):
+            bodies, here.bodies = bodies_in(parameters, here.bodies), []
+            if bodies:
+                # The traces of these functions are those in which Python runs.
+                call = signatures.of_control_flow(signature, parameters, bodies)
+                here.traced[-1:] = [call] if here.traced else []
+                return
         # Of a function that only calls a jitted one, the trace of that is the one in
         # which Python runs.
         if not only_calls_a_jitted(fun):
@@ -305,14 +357,58 @@ class Listener:
         if here.traced:
             here.traced[-1] = signature
 
+    def _body_began(self, trace: JitTrace, frame: FrameType) -> None:
+        """Control flow outside of jit has a function of the user's traced."""
+        here = self._here
+        self._close_body(frame.f_back)
+        if here.open or here.traced or not is_asked_for(trace.caller):
+            return
+        trace = replace(trace, fun=original(trace.fun))
+        body, caller = body_of(trace), caller_of(trace.caller)
+        if body is None or caller is None:
+            return
+        if here.caller != _frame_key(caller):
+            here.caller, here.bodies = _frame_key(caller), []
+        signature = signatures.of_body(body, trace)
+        names = [known.function for _, known in here.bodies]
+        phase = self._open(
+            "trace", signature, read_stack(frame), body.given, body.function in names
+        )
+        here.bodies.append((str(trace.debug_info.func_src_info), body))
+        here.body = _RunningBody(phase, _frame_key(frame), _frame_key(caller))
+
+    def _close_body(self, frame: FrameType | None) -> None:
+        """Closes the trace of a body that is over; nothing of JAX's says when."""
+        here, running = self._here, self._here.body
+        if running is None:
+            return
+        on_stack = {_frame_key(one) for one in outward(frame)}
+        if running.frame in on_stack:
+            return
+        here.body = None
+        phase = running.phase
+        # Later than in the call that has asked for it, nobody knows how long it took.
+        is_next = running.caller in on_stack
+        ended = time.time() - phase.start if is_next else phase.inside
+        while phase in here.open:
+            last = here.open[-1]
+            self._close(last, False, ended if last is phase else None)
+        if not is_next:
+            here.bodies = []
+
     # -- both ------------------------------------------------------------------------
 
     def _open(
-        self, kind: str, signature: Signature, around: Stack, fun: Any = None
+        self,
+        kind: str,
+        signature: Signature,
+        around: Stack,
+        fun: Any = None,
+        is_alike: bool = False,
     ) -> Phase:
         stack = self._here.open
         phase = Phase(kind, signature, around, stack[-1] if stack else None)
-        phase.fun = fun
+        phase.fun, phase.is_alike = fun, is_alike
         try:
             self._watcher.began(phase)
         except Exception as error:

@@ -196,6 +196,7 @@ def closest(
 def differences(now: Signature, before: Signature) -> Iterator[CallDifference]:
     """All that differs between two calls, what explains the rest first."""
     yield from _functions(now, before)
+    yield from _bodies(now, before)
     yield from _contexts(now, before)
     if now.attributes or before.attributes:
         yield from _attributes(now, before)
@@ -243,12 +244,36 @@ def _functions(now: Signature, before: Signature) -> Iterator[CallDifference]:
     else:
         again = f"another {now.kind} of the same code"
         fix = "pass it" if _captured(now, before) else ""
+        fix = "new body" if now.is_body else fix
         yield CallDifference("new function", where, what, again, fix=fix)
+
+
+def _bodies(now: Signature, before: Signature) -> Iterator[CallDifference]:
+    """New functions in control flow that runs outside of jit."""
+    seen = set[str]()
+    pairs = [*zip(now.bodies, before.bodies, strict=False)]
+    pairs.sort(key=lambda pair: pair[0].given.same(pair[1].given))  # others first
+    for new, old in pairs:
+        place = new.place.format(name=now.function.name)
+        if new.traced.same(old.traced) or place in seen:
+            continue
+        seen.add(place)
+        what = f"{_article(new.kind)} {new.kind}"
+        after = f"another {new.kind} of the same code"
+        if new.given.same(old.given):
+            after = f"the same {new.kind} in a new function of the library"
+        yield CallDifference("new function", place, what, after, fix="new body")
 
 
 def _captured(now: Signature, before: Signature) -> list[str]:
     """The names of plain values that a function is made with, and that differ."""
-    return [name for name, _, _ in _changed(before.captured, now.captured)]
+    pairs = [(before.captured, now.captured)]
+    pairs += [
+        (old.captured, new.captured)
+        for old, new in zip(before.bodies, now.bodies, strict=False)
+    ]
+    changed = (name for old, new in pairs for name, _, _ in _changed(old, new))
+    return list(dict.fromkeys(changed))
 
 
 def _article(noun: str) -> str:

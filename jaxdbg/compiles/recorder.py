@@ -178,7 +178,8 @@ def _frozen(phase: Phase, parent: int) -> CompileEvent:
         saved=phase.saved,
         user=phase.function.user,
         failed=phase.failed,
-        role=phase.role,
+        role="body" if phase.signature.is_body else phase.role,
+        bodies=phase.function.bodies,
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any, TypedDict
 
 import jax
 
+from jaxdbg.compiles import control_flow
 from jaxdbg.compiles.arguments import (
     Node,
     Static,
@@ -27,6 +28,7 @@ from jaxdbg.compiles.arguments import (
     statics,
 )
 from jaxdbg.compiles.callables import captured, code_of, kind_of
+from jaxdbg.compiles.control_flow import Body
 from jaxdbg.compiles.placement import Placed, asked, options, placed
 from jaxdbg.frameworks.attributes import Attribute
 from jaxdbg.frameworks.framework import CallArguments
@@ -65,6 +67,8 @@ class Signature:
         options: of jit.
         context: of JAX's configuration, what is part of the key of its caches.
         placed: by path, where the arguments lie; only known when a call runs.
+        bodies: of control flow outside of jit, the user's functions in it.
+        is_body: whether it is such a function, which JAX traces first.
         captured: the plain values that the function is made with, by name.
         clears: how often JAX's caches had been cleared of it.
         lowered: whether arguments are types only, as ahead of time.
@@ -87,6 +91,8 @@ class Signature:
     options: Mapping[str, str] = field(default_factory=_nothing)
     context: Mapping[str, str] = field(default_factory=_nothing)
     placed: Mapping[str, Placed] = field(default_factory=_nothing)
+    bodies: tuple[Body, ...] = ()
+    is_body: bool = False
     captured: Mapping[str, str] = field(default_factory=_nothing)
     clears: int = 0
     lowered: bool = False
@@ -205,6 +211,35 @@ def _of_operation(call: Signature, parameters: Mapping[str, Any]) -> Signature:
         call,
         leaves={f"operand {i}": leaf for i, leaf in operands},
         statics={k: Static(described(v)) for k, v in parameters.items()},
+    )
+
+
+def of_control_flow(
+    call: Signature, parameters: Mapping[str, Any], bodies: tuple[Body, ...]
+) -> Signature:
+    """Of an operation that runs functions of the user's: it is theirs."""
+    first, names = bodies[0].function, tuple(b.function.name for b in bodies)
+    places = control_flow.operands(parameters, len(call.leaves))
+    statics = {k: v for k, v in call.statics.items() if k in ("reverse", "unroll")}
+    return replace(
+        call,
+        function=Function(call.function.name, first.source, bodies=names),
+        made=None,
+        code=None,
+        leaves=dict(zip(places, call.leaves.values(), strict=False)),
+        statics=statics,
+        bodies=bodies,
+    )
+
+
+def of_body(body: Body, trace: JitTrace) -> Signature:
+    """Of a function that is traced for control flow."""
+    return replace(
+        _of_unknown_call(body.function, trace),
+        kind=body.kind,
+        code=body.code,
+        captured=body.captured,
+        is_body=True,
     )
 
 

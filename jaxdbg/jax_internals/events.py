@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from types import FrameType
 from typing import Any
 
 from jaxdbg.jax_internals.interpose import is_ours
 from jaxdbg.jax_internals.requirements import derived, missing, private
-from jaxdbg.jax_internals.stack import JitTrace, read_jit_trace
+from jaxdbg.jax_internals.stack import JitTrace, read_jit_trace, read_other_trace
 
 CACHE_HIT = "/jax/compilation_cache/cache_hits"
 CACHE_ASKED = "/jax/compilation_cache/compile_requests_use_cache"
@@ -56,11 +57,13 @@ def _phases() -> Mapping[str, str]:
 def hear_traces(
     began: Callable[[JitTrace], None],
     around: Callable[[Callable[..., Any]], Callable[..., Any]],
+    other_began: Callable[[JitTrace, FrameType], None],
 ) -> Callable[[], None]:
     """Hears the traces of jit in every thread, until what this returns is called.
 
     Arguments:
         began: called as each trace begins.
+        other_began: called as a trace begins that is none of jit, with its frame.
         around: from the function in which jit traces to what runs in its place, which
             has it as `__wrapped__`.
     """
@@ -73,9 +76,12 @@ def hear_traces(
             before(name, *args)
         if name == _TRACE_EVENT and not is_ours():
             # hook <- test_event <- trace_to_jaxpr
-            trace = read_jit_trace(sys._getframe(2))
+            frame = sys._getframe(2)
+            trace = read_jit_trace(frame)
             if trace is not None:
                 began(trace)
+            elif (other := read_other_trace(frame)) is not None:
+                other_began(other, frame)
 
     def stop() -> None:
         _TRACE_FOR_JIT.put(plain)

@@ -18,6 +18,7 @@ from jaxdbg.jax_internals.names import (
     jitted_class,
     pmapped,
 )
+from jaxdbg.records.compile_event import title
 from jaxdbg.records.source import path_in_packages
 
 
@@ -36,15 +37,24 @@ class Function:
         name, source: the name, and `file:line`.
         made_of: as passed.
         user: whether it is the user's: written by them, or jitted by them.
+        bodies: of control flow, the names of the user's functions in it.
     """
 
-    __slots__ = ("made_of", "name", "source", "user")
+    __slots__ = ("bodies", "made_of", "name", "source", "user")
 
-    def __init__(self, name: str, source: str, made_of: int = 0):
+    def __init__(
+        self, name: str, source: str, made_of: int = 0, bodies: tuple[str, ...] = ()
+    ):
+        self.bodies = bodies
         self.name = name
         self.source = source
         self.user = bool(made_of) or is_user_file(source)
         self.made_of = made_of
+
+    @property
+    def title(self) -> str:
+        """`scan of body` for control flow with the user's functions; else its name."""
+        return title(self.name, self.bodies)
 
     @property
     def eager(self) -> bool:

@@ -450,6 +450,15 @@ def read_jit_trace(frame: FrameType) -> JitTrace | None:
     )
 
 
+def read_other_trace(frame: FrameType) -> JitTrace | None:
+    """The trace that begins in a frame, of what is not jit; None where it is none."""
+    caller, local = frame.f_back, _TRACE.variables_in(frame)
+    if caller is None or local is None or caller.f_code in _TRACE_FOR_JIT.codes():
+        return None
+    types = local["fun"], local["debug_info"], local["in_avals"]
+    return JitTrace(*types, caller, None, (), {})
+
+
 def traced_jaxpr(result: Any) -> Any:
     """The jaxpr in what JAX's function in which jit traces gives; None if not known."""
     if _PARAMETERS.absent:

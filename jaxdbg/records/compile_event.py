@@ -67,7 +67,9 @@ class CompileEvent:
         user: whether the user wrote the function.
         failed: whether it ended with an error.
         role: which program made of the function, where it is not the function itself:
-            "forward" or "backward" of a gradient, "batched" by vmap; else empty.
+            "forward" or "backward" of a gradient, "batched" by vmap; else empty. Of a
+            function that control flow outside of jit runs, "body".
+        bodies: of that control flow, the names of the user's functions in it.
     """
 
     function: str
@@ -87,6 +89,18 @@ class CompileEvent:
     user: bool = True
     failed: bool = False
     role: str = ""
+    bodies: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """`scan of body` for control flow with the user's functions; else its name."""
+        return title(self.function, self.bodies)
+
+
+def title(function: str, bodies: tuple[str, ...]) -> str:
+    """What a function is called, with the functions that it runs as control flow."""
+    names = dict.fromkeys(bodies)
+    return f"{function} of {', '.join(names)}" if names else function
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,9 @@ from jaxdbg.records.source import SourceFrame
 PHASES = ("trace", "lower", "compile")
 """The phases, in the order they run."""
 
+MAX_BETWEEN = 50
+"""How far before control flow the traces of its functions are looked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Build:
@@ -36,9 +39,14 @@ class Build:
     indices: tuple[int, ...] = ()
 
     @property
+    def head(self) -> CompileEvent:
+        """The phase that says whose it is: of control flow, none of its bodies."""
+        return next((e for e in self.events if e.role != "body"), self.events[0])
+
+    @property
     def function(self) -> str:
         """The name of the function."""
-        return self.events[0].function
+        return self.head.title
 
     @property
     def start(self) -> float:
@@ -63,7 +71,8 @@ class Build:
     @property
     def reason(self) -> Reason | None:
         """Why it ran again: the reason of its first phase that has one."""
-        return next((e.reason for e in self.events if e.reason), None)
+        own = [e for e in self.events if e.role != "body"] or self.events
+        return next((e.reason for e in own if e.reason), None)
 
     @property
     def failed(self) -> bool:
@@ -125,12 +134,32 @@ def builds(events: Sequence[CompileEvent]) -> list[Build]:
         key = event.thread, event.parent, event.function, event.defined, event.role
         group = latest.get(key)
         if group is None or not _continues(events[group[-1]], event):
-            group = latest[key] = []
+            group = latest[key] = _bodies_before(events, groups, event)
             groups.append(group)
         group.append(i)
     return _numbered(
         Build(tuple(events[i] for i in g), indices=tuple(g)) for g in groups
     )
+
+
+def _bodies_before(
+    events: Sequence[CompileEvent], groups: list[list[int]], event: CompileEvent
+) -> list[int]:
+    """Takes the traces of the functions that control flow runs, right before it."""
+    found: list[int] = []
+    nearest = range(len(groups) - 1, max(-1, len(groups) - MAX_BETWEEN), -1)
+    for at in nearest if event.bodies else ():
+        first, *rest = (events[i] for i in groups[at])
+        if not rest and _is_body_of(first, event):
+            found[:0] = groups.pop(at)
+        elif first.user and first.parent == event.parent:
+            break
+    return found
+
+
+def _is_body_of(first: CompileEvent, event: CompileEvent) -> bool:
+    is_body = first.role == "body" and first.function in event.bodies
+    return is_body and first.thread == event.thread
 
 
 def _continues(last: CompileEvent, event: CompileEvent) -> bool:
@@ -146,7 +175,7 @@ def _numbered(unnumbered: Iterable[Build]) -> list[Build]:
     compiles: dict[tuple[str, str], int] = {}
     numbered = []
     for build in unnumbered:
-        key = build.function, build.events[0].defined
+        key = build.function, build.head.defined
         phases = [e.phase for e in build.events]
         trace = compilation = 0
         if "trace" in phases:
@@ -161,8 +190,8 @@ def costs(events: Sequence[CompileEvent]) -> list[Cost]:
     """What each function has cost, the most expensive first."""
     groups: dict[tuple[str, str, bool], list[Build]] = {}
     for build in builds(events):
-        first = build.events[0]
-        groups.setdefault((first.function, first.defined, first.user), []).append(build)
+        head = build.head
+        groups.setdefault((head.title, head.defined, head.user), []).append(build)
     every = [_cost(key, group) for key, group in groups.items()]
     return sorted(every, key=lambda c: c.total, reverse=True)
 
@@ -214,7 +243,7 @@ def undecided(events: Sequence[CompileEvent]) -> tuple[list[str], float]:
     undecided = [
         b
         for b in builds(events)
-        if b.events[0].user and b.reason and b.reason.avoidable is None
+        if b.head.user and b.reason and b.reason.avoidable is None
     ]
     names = list(dict.fromkeys(b.function for b in undecided))
     return names, _seconds(undecided, events)

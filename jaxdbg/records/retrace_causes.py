@@ -73,6 +73,10 @@ FIXES = {
         "make and jit the function once, outside the loop, and pass {captured} as an "
         "argument"
     ),
+    "new body": (
+        "define it once, with what changes among its operands, or jit what is around "
+        "it, and call that"
+    ),
     "none": "",
 }
 """Fixes for what changed, where the cause alone does not say: by a name for it."""

@@ -75,8 +75,6 @@ def test_reasons(program: Program) -> None:
 
 @pytest.mark.parametrize("program", MORE, ids=str)
 def test_more_reasons(program: Program) -> None:
-    if program.function in ("scan", "cond", "while"):
-        pytest.xfail("control flow outside of jit")
     assert judged(program) == []
 
 

@@ -1,0 +1,198 @@
+"""Control flow outside of jit: `lax.scan` and its like, with functions of the user's.
+
+JAX traces these functions first, and then compiles an operation that has their jaxprs
+among its parameters.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from inspect import unwrap
+from types import CodeType, FrameType, FunctionType
+from typing import Any
+
+import jax
+
+from jaxdbg.compiles.callables import captured, code_of, kind_of
+from jaxdbg.jax_internals import libraries
+from jaxdbg.jax_internals.closures import closed_over
+from jaxdbg.jax_internals.functions import (
+    Function,
+    as_called,
+    function_of,
+    is_user_file,
+    written_layers,
+)
+from jaxdbg.jax_internals.identities import Identity
+from jaxdbg.jax_internals.names import is_jax_file
+from jaxdbg.jax_internals.stack import JitTrace
+from jaxdbg.jax_internals.user_frames import outward
+
+_PARAMETERS = ("jaxpr", "branches", "body_jaxpr", "cond_jaxpr")
+"""Where operations have their bodies."""
+
+_PLACES = {
+    "branches": "the branches of {name}",
+    "cond_jaxpr": "the condition of {name}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A function of the user's that such an operation runs.
+
+    Attributes:
+        function: whose it is.
+        traced: what JAX has traced: a function of the library around the user's.
+        given: the user's.
+        kind: the kind of thing that is, as "lambda".
+        code: of the function inside.
+        captured: the plain values it is made with, by name.
+        place: where it is, as "the body of scan".
+    """
+
+    function: Function
+    traced: Identity
+    given: Identity
+    kind: str
+    code: CodeType | None
+    captured: Mapping[str, str]
+    place: str = "the body of {name}"
+
+
+_known: weakref.WeakKeyDictionary[Any, Body] = weakref.WeakKeyDictionary()
+"""Of each jaxpr, what it was traced from."""
+
+_FOLDER = os.path.dirname(unwrap(jax.lax.scan).__code__.co_filename) + os.sep
+
+
+def is_asked_for(frame: FrameType | None) -> bool:
+    """Whether it is control flow that has a function traced."""
+    return frame is not None and frame.f_code.co_filename.startswith(_FOLDER)
+
+
+def caller_of(frame: FrameType | None) -> FrameType | None:
+    """The frame of the control flow that the user's line, or a library, has called."""
+    found = None
+    for one in outward(frame):
+        if one.f_code.co_filename.startswith(_FOLDER):
+            found = one
+        elif not is_jax_file(one.f_code.co_filename):
+            break
+    return found
+
+
+def body_of(trace: JitTrace) -> Body | None:
+    """The user's function that is traced for control flow; None for a library's."""
+    given = _given(trace.fun)
+    if given is trace.fun:
+        function = as_called(function_of(trace.debug_info), given, trace.caller)
+    else:
+        layers = written_layers(given)
+        function = next((f for f in reversed(layers) if f.user), Function("", ""))
+    if not function.user or function.made_of:
+        return None
+    return Body(
+        function,
+        Identity(trace.fun),
+        Identity(_of_user(given)),
+        kind_of(_of_user(given)),
+        code_of(given),
+        captured(given),
+    )
+
+
+def _given(fun: Any) -> Any:
+    """The callable that was passed, in what JAX makes of it, as `lax.map` does."""
+    if type(fun) is FunctionType and fun.__code__.co_filename.startswith(_FOLDER):
+        values = closed_over(fun).values()
+        held = [v() if type(v) is weakref.ref else v for v in values]
+        inner = [v for v in held if callable(v)]
+        return inner[0] if len(inner) == 1 else fun
+    return fun
+
+
+def _of_user(given: Any) -> Any:
+    """The callable inside what a library of models makes of it, as `nnx.scan` does."""
+    for _ in range(20):  # a chain of wrappers may be circular
+        inner = libraries.wrapped(given)
+        if inner is None and _is_of_library(given):
+            inner = given.__dict__.get("__wrapped__")
+        if inner is None:
+            return given
+        given = inner
+    return given
+
+
+def _is_of_library(given: Any) -> bool:
+    return type(given) is FunctionType and not is_user_file(given.__code__.co_filename)
+
+
+def has_bodies(parameters: Mapping[str, Any]) -> bool:
+    """Whether an operation with these parameters is control flow."""
+    return any(True for _ in _jaxprs(parameters))
+
+
+def bodies_in(
+    parameters: Mapping[str, Any], traced: Iterable[tuple[str, Body]]
+) -> tuple[Body, ...]:
+    """The user's functions in an operation with these parameters.
+
+    Arguments:
+        traced: those that were traced for it, each with what JAX says of its source.
+    """
+    traced = list(traced)
+    found = (_body(name, jaxpr, traced) for name, jaxpr in _jaxprs(parameters))
+    return tuple(body for body in found if body is not None)
+
+
+def _jaxprs(parameters: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name in _PARAMETERS:
+        value = parameters.get(name)
+        for jaxpr in value if isinstance(value, tuple | list) else (value,):
+            if getattr(jaxpr, "debug_info", None) is not None:
+                yield name, jaxpr
+
+
+def _body(name: str, jaxpr: Any, traced: list[tuple[str, Body]]) -> Body | None:
+    if jaxpr in _known:
+        return _known[jaxpr]
+    source = str(jaxpr.debug_info.func_src_info)
+    at = next((i for i, (known, _) in enumerate(traced) if known == source), None)
+    if at is None:
+        return None
+    _, body = traced.pop(at)
+    body = Body(
+        body.function,
+        body.traced,
+        body.given,
+        body.kind,
+        body.code,
+        body.captured,
+        _PLACES.get(name, body.place),
+    )
+    _known[jaxpr] = body
+    return body
+
+
+def operands(parameters: Mapping[str, Any], count: int) -> list[str]:
+    """A name for each operand: `xs`, `init`, or its number."""
+    if "num_carry" in parameters:
+        parts = {"const": parameters["num_consts"], "init": parameters["num_carry"]}
+    elif "ft_in" in parameters:
+        consts, carry, _ = parameters["ft_in"].unpack()
+        parts = {"const": len(consts), "init": len(carry)}
+    elif "body_nconsts" in parameters:
+        constants = parameters["cond_nconsts"] + parameters["body_nconsts"]
+        parts = {"const": constants, "init": count - constants}
+    else:
+        return [f"operand {i}" for i in range(1, count + 1)]
+    parts["xs"] = count - sum(parts.values())
+    return [
+        part if size == 1 else f"{part}[{i}]"
+        for part, size in parts.items()
+        for i in range(size)
+    ]
