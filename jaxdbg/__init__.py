@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         last_report as last_report,
         origin as origin,
     )
+    from jaxdbg.checks.calls.allowed import allowed as allowed
     from jaxdbg.checks.doctor import doctor as doctor
     from jaxdbg.checks.max_traces import max_traces as max_traces
     from jaxdbg.checks.region import (
@@ -49,6 +50,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "checks.afterwards.last": ("bad_output", "last_report", "origin"),
+    "checks.calls.allowed": ("allowed",),
     "checks.doctor": ("doctor",),
     "checks.max_traces": ("max_traces",),
     "checks.region": ("Region", "block_until_checked", "checked"),

@@ -60,6 +60,27 @@ def parse_watch(given: str | Iterable[str]) -> tuple[str, ...]:
     return names
 
 
+VALUE_KINDS = ("nan", "inf", "-inf")
+"""What a value that is not finite may be."""
+
+
+def parse_kinds(given: str | Iterable[str]) -> tuple[str, ...]:
+    """Reads `nan,-inf`, or takes the words one by one.
+
+    Raises:
+        UsageError: one of them is no kind of value.
+    """
+    words = given.split(",") if isinstance(given, str) else tuple(given)
+    found = tuple(str(w).strip() for w in words if str(w).strip())
+    for word in found:
+        if word not in VALUE_KINDS:
+            raise UsageError(
+                f"Unknown kind of value: {word!r}.{did_you_mean(word, VALUE_KINDS)} "
+                f"Expected some of {', '.join(VALUE_KINDS)}."
+            )
+    return found
+
+
 def _category(word: str) -> str:
     if word not in ERROR_CATEGORIES:
         raise UsageError(
@@ -137,14 +158,36 @@ class Options:
         metavar="model,opt",
         parse=parse_watch,
     )
+    allow: tuple[str, ...] = _option(
+        (),
+        "values of these kinds are meant: they are counted, and no failure",
+        metavar="nan,inf,-inf",
+        parse=parse_kinds,
+        choices=VALUE_KINDS,
+    )
+    only: tuple[str, ...] = _option(
+        (),
+        "the same for all kinds but these",
+        metavar="nan,inf,-inf",
+        parse=parse_kinds,
+        choices=VALUE_KINDS,
+    )
 
     def __post_init__(self) -> None:
         given: object = self.errors
         errors = (given,) if isinstance(given, str) else self.errors
         object.__setattr__(self, "errors", tuple(_category(e) for e in errors))
         object.__setattr__(self, "watch", parse_watch(self.watch))
+        object.__setattr__(self, "allow", parse_kinds(self.allow))
+        object.__setattr__(self, "only", parse_kinds(self.only))
         for name in ("max_traces", "max_compiles"):
             _check_budget(name, getattr(self, name))
+
+    @property
+    def allowed(self) -> frozenset[str]:
+        """The kinds of values that are no failure."""
+        others = set(VALUE_KINDS) - set(self.only) if self.only else set()
+        return frozenset({*self.allow, *others})
 
     def __str__(self) -> str:
         """The options as one would type them after `%%checked`."""

@@ -7,6 +7,7 @@ last good values until the call has proved good.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -43,6 +44,9 @@ OPERATIONS = "the operations of calls that run in several processes"
 
 INTERRUPTED = "interrupted"
 """Why a call was not checked, or a region did not run to its end."""
+
+LIBRARY = "whether what a library made came out of the call of it is not known"
+"""Why the eager calls of a library are in doubt in which something bad was made."""
 
 MAX_PENDING = 16
 """How many calls `--async` leaves unchecked at most; each keeps its inputs alive."""
@@ -128,6 +132,28 @@ class Checker:
                 self._raise(judgements)
         if wait and self._in_several:
             self._raise_what_others_found(self._session.peers.found())
+
+    def look_at_libraries(self, args: Sequence[Any] = ()) -> None:
+        """Raises what has come out of libraries' eager calls by now.
+
+        Arguments:
+            args: of a call that is to run.
+        """
+        if self._judge.library_values and not self._options.async_:
+            self._raise_what_came_out(args)
+
+    def end_of_libraries(self) -> None:
+        """The same at the end of the region, where nothing is left that runs."""
+        if self._judge.library_values:
+            self._raise_what_came_out()
+        if lost := self._judge.library_values.end():
+            self._session.unchecked(LIBRARY, lost)
+
+    def _raise_what_came_out(self, args: Sequence[Any] = ()) -> None:
+        with our_own_work():
+            judgements = self._judge.come_out(sys._getframe(1), args)
+        if judgements:
+            self._raise(judgements)
 
     def wait_for_chex(self) -> None:
         """Raises what a function that the user has chexified has found by now.

@@ -1,8 +1,8 @@
 """From a call whose results are bad to the failure that is raised, or to none.
 
 The origin of a bad value decides. Born by arithmetic: a failure. A literal or a
-constant: none. Came in through an argument: a failure if it spread, none if it stayed
-in its elements. Origin not found: a failure if all inputs are good, except for a -Inf,
+constant, or came in through an argument: a failure if it spread, none if it stayed in
+its elements. Origin not found: a failure if all inputs are good, except for a -Inf,
 which may be a mask.
 """
 
@@ -10,20 +10,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from jaxdbg.checks import failure_messages
 from jaxdbg.checks.afterwards.bad_outputs import Bad, bad_of
+from jaxdbg.checks.calls.allowed import allowed_at
 from jaxdbg.checks.calls.call import Call, Run, UserPlace
 from jaxdbg.checks.calls.earlier_calls import EarlierCalls, Made
 from jaxdbg.checks.failure_messages import BadCall
 from jaxdbg.errors import Failure, NotOffered
 from jaxdbg.jax_internals.arrays import REF, spans_processes
+from jaxdbg.jax_internals.functions import is_user_file
 from jaxdbg.jax_internals.jaxprs.effects import NotReplayable
 from jaxdbg.jax_internals.jaxprs.refs import without_refs
 from jaxdbg.jax_internals.jaxprs.site import Site
+from jaxdbg.jax_internals.source_info import Frame
 from jaxdbg.options import Options
 from jaxdbg.origins import batch_rows
 from jaxdbg.origins.bad_elements import codes_of, first_element, kinds_in
@@ -73,6 +76,8 @@ class Case:
         again: runs the call once more with other arguments; returns its outputs.
         options: of the region.
         broke: notes that a part of jaxdbg broke, with what it was doing.
+        allowed: the kinds of values that are meant in all of the call.
+        allows: notes a frame of the user's in which something is allowed.
     """
 
     run: Run
@@ -84,11 +89,26 @@ class Case:
     again: Callable[[Sequence[Any]], list[Any]]
     options: Options
     broke: Callable[[str, BaseException], None]
+    allowed: frozenset[str] = frozenset()
+    allows: Callable[[Frame], None] = lambda _: None
 
     @property
     def result_names(self) -> list[str]:
         """What the user calls each result."""
         return self.run.result_names(self.names, self.place.site)
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """Where values were born that the user allows.
+
+    Attributes:
+        kind: which they are.
+        source: the first line that the user allows them at; None for no line.
+    """
+
+    kind: str
+    source: SourceFrame | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +120,14 @@ class Verdict:
         bad: its bad results.
         follows: whether the call only passed on a value of an earlier failure.
         doubt: why it is not known whether the call is a failure; empty if it is.
+        allowed: where values were born that the user allows, by index of the result.
     """
 
     failure: Failure | None = None
     bad: Bad | None = None
     follows: bool = False
     doubt: str = ""
+    allowed: Mapping[int, Meant] = field(default_factory=dict)
 
 
 NO_FAILURE = Verdict()
@@ -239,7 +261,7 @@ class _Diagnosis:
         """The verdict where no origin makes the call a failure."""
         doubtful = [i for i in kinds if _is_in_doubt(found.get(i), kinds[i])]
         if not doubtful:
-            return NO_FAILURE
+            return Verdict(allowed=self._allowed(found))
         first = doubtful[0]
         notes = found[first].notes if first in found else ()
         why = why or "; ".join(notes)
@@ -247,6 +269,36 @@ class _Diagnosis:
             return Verdict(doubt=why or NOT_REPRODUCED)
         origin = describe.not_reproduced(kinds[first][0], why, self.shard(doubtful))
         return _failure(self._case, origin, kinds)
+
+    def _allowed(self, found: Mapping[int, Found]) -> dict[int, Meant]:
+        return {
+            i: Meant(f.kind, self._source(f.allowed[0]))
+            for i, f in found.items()
+            if f.verdict == "allowed"
+        }
+
+    def _is_allowed(self, site: Site, kind: str) -> bool:
+        """Whether the user allows this kind of value to be born at an equation."""
+        if kind in self._case.allowed:
+            return True
+        frames = self._frames(site)
+        if kind not in allowed_at((f.file, f.line, f.end_line) for f in frames):
+            return False
+        self._case.allows(frames[0])
+        return True
+
+    def _source(self, site: Site) -> SourceFrame | None:
+        return source_lines.users(self._frames(site))
+
+    def _frames(self, site: Site) -> list[Frame]:
+        """The user's frames in which an equation was made, from inside out."""
+        line = (
+            self._case.place.line
+        )  # a jaxpr of an eager one knows its first line only
+        if line is not None:
+            return [line]
+        frames = source_lines.frames_outward([site.eqn, *reversed(site.outer)])
+        return [f for f in frames if is_user_file(f.file)]
 
     def of_lost(self, outputs: Sequence[int]) -> Verdict:
         """See `of_lost` above."""
@@ -277,7 +329,9 @@ class _Diagnosis:
         """The origin of the first value in the call that is not finite."""
         if self._run.spans_processes:
             return None
-        found = first_birth(self._jaxpr, self._run.args, self._time_limit)
+        found = first_birth(
+            self._jaxpr, self._run.args, self._time_limit, self._is_allowed
+        )
         return self._origin(found, None) if found is not None else None
 
     def of_checked_value(self, finite: bool) -> Origin | None:
@@ -295,7 +349,7 @@ class _Diagnosis:
             if values is None:
                 return self.of_first_birth() if finite else None
             each = search(values, args, range(len(values.out_avals)), self._time_limit)
-            bad = [f for f in each.values() if f.verdict == "born" or f.spread]
+            bad = [f for f in each.values() if f.is_failure]
             first = min(bad, key=lambda f: f.verdict != "born", default=None)
             return self._origin(first, None) if first is not None else None
         except (OutOfTime, NotReplayable, KeyboardInterrupt):
@@ -322,7 +376,14 @@ class _Diagnosis:
                 if self._failing(found):
                     break
                 seen = {i: run.outs[i] for i in left}
-                found |= search(self._jaxpr, run.args, left, self._time_limit, seen)
+                found |= search(
+                    self._jaxpr,
+                    run.args,
+                    left,
+                    self._time_limit,
+                    seen,
+                    self._is_allowed,
+                )
             return found, ""
         except (OutOfTime, NotReplayable, NotOffered) as reason:
             return found, str(reason)
@@ -341,7 +402,7 @@ class _Diagnosis:
             for f in each
             if f.found.verdict == "born" and not is_log_of_nothing(f.found, inside)
         ]
-        spread = [f for f in each if f.found.verdict == "came in" and f.found.spread]
+        spread = [f for f in each if f.found.spread and f.found.is_failure]
         distinct: list[_Failing] = []
         for one in [*born, *spread]:
             if not any(one.found.same(f.found) for f in distinct):

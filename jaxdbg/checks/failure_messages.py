@@ -30,6 +30,9 @@ MAX_ALSO_BAD = 3
 RANKED = tuple(KINDS.values())
 """The words for the ranks of bad leaves."""
 
+KIND_OF_RANK = tuple(KINDS)
+"""The kinds that these are the words for."""
+
 MAX_CHANGES = 4
 """How many changed arguments a message names."""
 
@@ -55,15 +58,58 @@ class BadCall:
 
 def non_finite(of: BadCall) -> NonFiniteError:
     """A NaN or an Inf left a jitted call."""
-    call, leaves, worst = of.call, of.bad.leaves, of.bad.worst
+    worst, call = of.bad.worst, of.call
     headline = f"{RANKED[rank(worst)]} in {worst.path}, from {call}"
-    origin = replace(of.origin, headline=headline, reached=reached(leaves))
+    following = _next(call, of.options, of.in_ref)
+    return _of_leaves(headline, call, of.origin, of.bad, following)
+
+
+def came_out(
+    call: Call,
+    name: str,
+    origin: Origin,
+    bad: Bad | None,
+    options: Options,
+    late: bool,
+) -> NonFiniteError:
+    """A NaN or an Inf that a library has made came out of the user's call of it.
+
+    Arguments:
+        call: the eager operation that made it.
+        name: the user's call, `optax.kl_divergence(...)`.
+        origin: where it was born.
+        bad: what has come out; None where that is gone.
+        options: of the region.
+        late: whether the user's call has returned.
+    """
+    kind = RANKED[rank(bad.worst)] if bad is not None else KINDS[origin.kind]
+    headline = f"{kind} came out of {name}"
+    following = _next(call, options, in_ref=False)
+    if late:
+        following += (
+            "\n    A library may throw away what it makes, so this was noticed when "
+            "its call had returned."
+        )
+    if bad is not None:
+        return _of_leaves(headline, call, origin, bad, following)
+    origin = replace(origin, headline=headline)
+    story = origin_brief_text.text(origin).split("\n")
+    lines = [headline, *story, f"  next: {following}"]
+    return _of_no_leaf("nan" if kind == KINDS["nan"] else "inf", call, origin, lines)
+
+
+def _of_leaves(
+    headline: str, call: Call, origin: Origin, bad: Bad, following: str
+) -> NonFiniteError:
+    leaves, worst = bad.leaves, bad.worst
+    origin = replace(origin, headline=headline, reached=reached(leaves))
     lines = [
         headline,
         f"  {_count(worst)}",
         *_also([leaf.path for leaf in leaves if leaf is not worst]),
         *origin_brief_text.text(origin).split("\n"),
-        f"  next: {_next(call, of.options, of.in_ref)}",
+        f"  next: {following}",
+        *_how_to_allow(call, origin, KIND_OF_RANK[rank(worst)]),
     ]
     finding = Finding(
         kind="nan" if worst.nan else "inf",
@@ -272,6 +318,17 @@ def _next(call: Call, options: Options, in_ref: bool) -> str:
         "the results were not used, so what the call would have updated still holds\n"
         f"    its last good values. {rest}; {debug} opens in your frame."
     )
+
+
+def _how_to_allow(call: Call, origin: Origin, kind: str) -> list[str]:
+    """How to say that the value is meant: on the line where it became what it is."""
+    option = call.option("allow", f'="{kind}"')
+    option += f" {kind}" if call.in_cell else ""
+    last = origin.steps[-1] if origin.steps else origin
+    if origin.verdict not in ("born", "placed") or last.source is None:
+        return [f"  meant? {option} lets it be."]
+    comment = f"`# jaxdbg: allow {last.kind}`"
+    return [f"  meant? {comment} on {words.place(last.source)}, or {option}."]
 
 
 def _count(bad: LeafStats) -> str:

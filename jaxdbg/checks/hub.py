@@ -156,6 +156,7 @@ class Hub:
             return call.execute(call.args)
         try:
             watching[-1].checker.wait_for_chex()
+            watching[-1].checker.look_at_libraries(call.args)
             which = _counted(watching, self._function(call.params["jaxpr"]))
             watching[-1].watcher.begins(which, call)
             return watching[-1].checker.jitted(call, which)

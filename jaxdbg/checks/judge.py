@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from types import FrameType
 from typing import Any
 
 import numpy as np
 
-from jaxdbg.checks import diagnosis, undiagnosed
-from jaxdbg.checks.afterwards.bad_outputs import Limits
+from jaxdbg.checks import diagnosis, failure_messages, undiagnosed
+from jaxdbg.checks.afterwards.bad_outputs import Limits, bad_of
 from jaxdbg.checks.afterwards.kept_calls import KeptCall
+from jaxdbg.checks.calls.allowed import allowed_now
 from jaxdbg.checks.calls.call import Call, Run, UserPlace
 from jaxdbg.checks.diagnosis import NO_FAILURE, Case, Verdict
 from jaxdbg.checks.judgement import Judgement
+from jaxdbg.checks.library_values import Birth, LibraryValues
 from jaxdbg.checks.plan import Plan, Ran, outputs_again
 from jaxdbg.checks.session import Session
 from jaxdbg.errors import Failure, broken, cause
 from jaxdbg.jax_internals.functions import Function
-from jaxdbg.origins.bad_elements import codes_of, kinds_in, kinds_of
+from jaxdbg.jax_internals.library_calls import LibraryCall
+from jaxdbg.origins.bad_elements import Codes, codes_of, count_of, kinds_in, kinds_of
+from jaxdbg.origins.location import source_lines, wording
+from jaxdbg.records import Origin
 from jaxdbg.trees import finiteness
 from jaxdbg.trees.copies import is_gone
 from jaxdbg.trees.names import Names
+from jaxdbg.views import words
+
+MAX_BIRTHS = 256
+"""Of how many operations of libraries it is remembered what they give birth to."""
+
+ALLOWED_SECONDS = 5.0
+"""How long in all the calls of one function are looked into that give what is allowed;
+from then on the same kinds in the same elements are taken for allowed."""
+
+ALLOWED_LONG = "what is allowed comes back with each call, and is no longer looked into"
 
 
 def doubt(why: str) -> str:
@@ -31,7 +48,11 @@ def doubt(why: str) -> str:
 
 
 class Judge:
-    """Judges calls one after the other, and remembers which of them failed."""
+    """Judges calls one after the other, and remembers which of them failed.
+
+    Attributes:
+        library_values: what is bad inside of a library's eager call.
+    """
 
     def __init__(self, session: Session, names: Callable[[], Names]):
         self._session = session
@@ -41,20 +62,83 @@ class Judge:
         self._failed: set[Call] = set()
         self._followed: set[Function] = set()
         self._placed: set[tuple[int, ...]] = set()
+        self.library_values = LibraryValues(late=self._options.async_)
+        self._births: dict[Hashable, Origin] = {}
 
     def judged(self, ran: Ran) -> Judgement | None:
         """The judgement on a call; None if it is no failure."""
         suspects = ran.suspects
-        error = ran.run.error
+        error, function = ran.run.error, ran.run.call.function
         exception = error.get_exception() if error is not None else None
+        if suspects and exception is None and not function.user:
+            ran = replace(ran, place=ran.place or UserPlace.now(function))
+            if (birth := self._known_birth(ran, suspects)) is not None:
+                return self._passed_on(ran, suspects, birth)
         try:
             verdict = self._verdict(ran, suspects, exception)
         except (Exception, KeyboardInterrupt) as broke:
             verdict = self._undiagnosed(ran.run, suspects, exception, broke)
         if verdict.failure is None:
             return None
+        origin = verdict.failure.finding.origin
+        library = ran.place.library if ran.place is not None else None
+        if library is not None and origin is not None and exception is None:
+            self._failed.discard(ran.run.call)
+            birth = Birth(origin, ran.run.call, library)
+            if origin.verdict == "born" and len(self._births) < MAX_BIRTHS:
+                self._births[_place_of(ran, library, suspects)] = origin
+            return self._passed_on(ran, suspects, birth)
         inputs, outputs = self._inputs(ran, suspects), self._outputs(verdict)
         return Judgement(verdict.failure, inputs, outputs, verdict.follows)
+
+    # -- what a library makes inside ---------------------------------------------------
+
+    def come_out(self, frame: FrameType, args: Sequence[Any] = ()) -> list[Judgement]:
+        """The judgements on what has come out of libraries' calls by now.
+
+        Arguments:
+            frame: that runs now.
+            args: of a call that is to run.
+        """
+        found = self.library_values.come_out(frame, args)
+        return [self._came_out(birth, array) for birth, array in found]
+
+    def _known_birth(self, ran: Ran, suspects: Sequence[int]) -> Birth | None:
+        """What a library's operation has passed on, or gives birth to once more.
+
+        What a library throws away in a loop is not diagnosed each time. Of one that was
+        the line and the operation are known; its values are others.
+        """
+        run, library = ran.run, ran.place.library if ran.place is not None else None
+        birth = self.library_values.birth_of(run.given)
+        if birth is not None or library is None or library.returns:
+            return birth
+        origin = self._births.get(_place_of(ran, library, suspects))
+        if origin is None or finiteness.suspects(run.given):
+            return None
+        return Birth(_without_values(origin), run.call, library)
+
+    def _passed_on(
+        self, ran: Ran, suspects: Sequence[int], birth: Birth
+    ) -> Judgement | None:
+        """The judgement on a library's operation that makes or takes what is bad."""
+        run, library = ran.run, ran.place.library if ran.place else None
+        birth.calls.append(run.call)
+        if library is None or library.returns:
+            return self._came_out(birth, run.results[suspects[0]], late=False)
+        arrays = [run.results[i] for i in suspects]
+        self.library_values.hold(arrays, birth, library)
+        return None
+
+    def _came_out(self, birth: Birth, array: Any, late: bool = True) -> Judgement:
+        self._failed.update(birth.calls)
+        source = source_lines.source_frame(birth.library.line)
+        name = wording.call_in_words(source_lines.expression_text(source))
+        bad = bad_of([(name, array)]) if kinds_in(array) else None
+        failure = failure_messages.came_out(
+            birth.call, name, birth.origin, bad, self._options, late
+        )
+        return Judgement(failure, outputs=self._outputs(Verdict(failure, bad)))
 
     def opaque(self, run: Run) -> Judgement | None:
         """The judgement on a call of an AOT-compiled function, which has no jaxpr."""
@@ -95,7 +179,8 @@ class Judge:
 
     def _of_opaque(self, run: Run, suspects: Sequence[int]) -> Verdict:
         kinds = {i: kinds_in(run.outs[i]) for i in suspects}
-        bad = {i: held for i, held in kinds.items() if set(held) != {"-inf"}}
+        meant = self._options.allowed | allowed_now() | {"-inf"}
+        bad = {i: held for i, held in kinds.items() if not meant.issuperset(held)}
         if not bad:
             return NO_FAILURE
         if run.lost or any(kinds_in(a) for a in run.args if not is_gone(a)):
@@ -124,21 +209,61 @@ class Judge:
         run, masks = ran.run, ran.plan.masks
         codes = {i: codes_of(run.results[i]) for i in suspects}
         bad = {i: c for i, c in codes.items() if c is not None}
-        inputs = tuple(
-            finiteness.suspects([None if is_gone(a) else a for a in run.args])
+        meant = self._allowed(ran)
+        if meant:
+            bad = self._without_allowed(run, bad, meant)
+            if not bad:
+                return NO_FAILURE
+        inputs = (
+            *finiteness.suspects([None if is_gone(a) else a for a in run.args]),
+            *sorted(meant),
         )
         if not masks.know(bad, inputs):
             kinds = {i: kinds_of(c) for i, c in bad.items()}
+            began = time.perf_counter()
             verdict = diagnosis.of_outputs(self._case(ran), kinds)
             if verdict.failure is not None or verdict.follows:
                 self._learn(run.call, verdict)
                 return verdict
+            if verdict.allowed:
+                self._note_allowed(run, bad, verdict)
+                ran.plan.allowed_seconds += time.perf_counter() - began
+                if ran.plan.allowed_seconds < ALLOWED_SECONDS:
+                    return NO_FAILURE
+                verdict = replace(verdict, doubt=ALLOWED_LONG)
             masks.learn(bad, inputs)
             ran.plan.doubt = verdict.doubt or ran.plan.doubt
         if ran.plan.doubt:
             self._session.unchecked(doubt(ran.plan.doubt))
         self._note_placed(ran, suspects)
         return NO_FAILURE
+
+    def _allowed(self, ran: Ran) -> frozenset[str]:
+        """The kinds of values that are meant in all of a call."""
+        here = ran.place.allowed if ran.place is not None else allowed_now()
+        return self._options.allowed | here
+
+    def _without_allowed(
+        self, run: Run, bad: Mapping[int, Codes], meant: frozenset[str]
+    ) -> dict[int, Codes]:
+        """The bad results that hold more than what is meant; the others are counted."""
+        left = {i: c for i, c in bad.items() if not meant.issuperset(kinds_of(c))}
+        paths = run.result_names(Names()) if len(left) < len(bad) else []
+        for i in bad.keys() - left.keys():
+            for kind in kinds_of(bad[i]):
+                where = f"in {paths[i]}"
+                self._session.allowed(kind, where, count_of(bad[i], kind))
+        return left
+
+    def _note_allowed(
+        self, run: Run, bad: Mapping[int, Codes], verdict: Verdict
+    ) -> None:
+        for i, found in verdict.allowed.items():
+            where = f"in a result of {run.call.name}"
+            if found.source is not None:
+                where = f"at {words.place(found.source)}"
+            for kind in kinds_of(bad[i]):
+                self._session.allowed(kind, where, count_of(bad[i], kind))
 
     def _of_operations(self, ran: Ran) -> Verdict:
         bad = tuple(np.flatnonzero(np.asarray(ran.run.ops)).tolist())
@@ -147,7 +272,7 @@ class Judge:
         verdict = diagnosis.inside(self._case(ran))
         if verdict.doubt:
             self._session.unchecked(doubt(verdict.doubt))
-        elif verdict.failure is None:
+        elif verdict.failure is None and not self._allowed(ran):
             ran.plan.benign.add(bad)
         return verdict
 
@@ -164,6 +289,8 @@ class Judge:
             again=partial(ran.plan.again, run),
             options=self._options,
             broke=self._session.broke,
+            allowed=self._allowed(ran),
+            allows=self._session.allows,
         )
 
     def _learn(self, call: Call, verdict: Verdict) -> None:
@@ -235,3 +362,25 @@ class Judge:
 def _place(ran: Ran) -> UserPlace:
     """Where the user made a call, or makes it now."""
     return ran.place or UserPlace.now(ran.run.call.function)
+
+
+def _place_of(ran: Ran, library: LibraryCall, suspects: Sequence[int]) -> Hashable:
+    """What a library's operation shares with itself in a later call of the library."""
+    kinds = tuple(kinds_in(ran.run.results[i]) for i in suspects)
+    return id(ran.plan), library.line, tuple(suspects), kinds
+
+
+def _without_values(origin: Origin) -> Origin:
+    """An origin as of a later call from its line, which was not looked into."""
+    return Origin(
+        origin.verdict,
+        origin.kind,
+        primitive=origin.primitive,
+        expression=origin.expression,
+        source=origin.source,
+        library_source=origin.library_source,
+        direction=origin.direction,
+        notes=(
+            "the values are not shown: an earlier call from this line was diagnosed",
+        ),
+    )

@@ -47,6 +47,7 @@ class Plan:
         masks: bad elements of the outputs that have proved to be no failure.
         benign: operations with bad results that have proved to be no failure.
         doubt: why of some of these masks it is not known whether they are a failure.
+        allowed_seconds: how long calls were looked into that gave what is allowed.
     """
 
     layout: Layout
@@ -56,6 +57,7 @@ class Plan:
     masks: Masks = field(default_factory=Masks)
     benign: set[tuple[int, ...]] = field(default_factory=set)
     doubt: str = ""
+    allowed_seconds: float = 0.0
 
     def execute(self, invocation: Invocation, args: tuple[Any, ...]) -> Outcome:
         """Runs a call, and separates the user's outputs from those we added."""

@@ -67,6 +67,9 @@ class Region:
             diagnosis cannot show them.
         watch: keep a few numbers of each leaf of these trees over the calls; by default
             of the NNX modules and optimizers that jitted calls are given.
+        allow: values of these kinds are meant: they are counted, and no failure; some
+            of "nan", "inf", "-inf".
+        only: the same for all kinds but these.
         namespace: where names of arrays are looked up; the caller's by default.
         cell: IPython's number of the cell.
         options: in place of all that comes before `namespace`.
@@ -88,6 +91,8 @@ class Region:
         record: bool = False,
         keep_donation: bool = False,
         watch: str | Sequence[str] = (),
+        allow: str | Sequence[str] = (),
+        only: str | Sequence[str] = (),
         *,
         namespace: Mapping[str, Any] | None = None,
         cell: int | None = None,
@@ -312,6 +317,8 @@ class Region:
             self.checker.drain(wait)
             if wait:
                 self.checker.wait_for_chex()
+            if exc is None:  # else its traceback keeps what is dead
+                self.checker.end_of_libraries()
         except Failure as failure:
             # The user's own error, or an interrupt, must not be hidden by ours.
             return failure if exc is None else None

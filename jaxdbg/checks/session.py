@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from jaxdbg.checks.afterwards.kept_calls import KeptCalls, moved_on
+from jaxdbg.checks.calls.allowed import idle_comments
 from jaxdbg.checks.calls.call import Call
 from jaxdbg.checks.calls.call_times import CallLog
 from jaxdbg.checks.calls.earlier_calls import EarlierCalls
@@ -22,8 +23,9 @@ from jaxdbg.compiles.listener import Phase
 from jaxdbg.compiles.recorder import MAX_EVENTS, frozen
 from jaxdbg.errors import Failure, broken
 from jaxdbg.jax_internals.functions import Function
+from jaxdbg.jax_internals.source_info import Frame
 from jaxdbg.options import Options
-from jaxdbg.records import Finding, Remark, Report, TreeHistory
+from jaxdbg.records import Allowed, Finding, Remark, Report, TreeHistory
 from jaxdbg.records.read_only import ReadOnly
 from jaxdbg.views.retrace_wording import changed
 
@@ -63,6 +65,8 @@ class Session:
         self._remarks: list[Remark] = []
         self._phases: deque[Phase] = deque(maxlen=MAX_EVENTS)
         self._placed_leaves: dict[str, None] = {}
+        self._allowed: Counter[tuple[str, str]] = Counter()
+        self._allows: set[tuple[str, int]] = set()
         self._unchecked: Counter[str] = Counter()
         self._beside = 0
         self._notices: dict[str, None] = {}
@@ -152,6 +156,17 @@ class Session:
             if len(self._placed_leaves) < MAX_PLACED:
                 self._placed_leaves[f"{function}: {path}"] = None
 
+    def allowed(self, kind: str, where: str, count: int) -> None:
+        """Counts values that the user allows, by kind and place."""
+        with self._lock:
+            self._allowed[kind, where] += count
+
+    def allows(self, frame: Frame) -> None:
+        """Notes lines at which something was allowed."""
+        with self._lock:
+            last = max(frame.line, frame.end_line)
+            self._allows |= {(frame.file, n) for n in range(frame.line, last + 1)}
+
     def notice(self, text: str) -> None:
         """Notes something the user should know about jaxdbg itself, once."""
         with self._lock:
@@ -206,6 +221,9 @@ class Session:
         self._end = time.perf_counter()
         called = {(f.name, f.source) for f in self._calls}
         self._remarks = [r for r in remarks if (r.function, r.defined) in called]
+        if not (self.findings or self.options.allowed):
+            for text in idle_comments(self._calls, self._allows):
+                self.notice(f"{text} allowed nothing in {self.scope}")
         self.in_threads.clear()  # their tracebacks hold frames of the user's
         for let_go in (self.earlier.end, self.peers.end, self.kept.close):
             try:
@@ -231,6 +249,10 @@ class Session:
                 ),
                 findings=tuple(self.findings),
                 placed=tuple(self._placed_leaves),
+                allowed=tuple(
+                    Allowed(kind, where, n)
+                    for (kind, where), n in self._allowed.items()
+                ),
                 notices=tuple(self._notices),
                 seconds=(self._end or time.perf_counter()) - self._start,
                 compile_seconds=self._compile_seconds,

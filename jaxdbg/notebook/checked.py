@@ -35,7 +35,7 @@ import jaxdbg.notebook.cell_rewriting as cells
 from jaxdbg import errors
 from jaxdbg.notebook.base import Installed, say, unknown
 from jaxdbg.notebook.live_panel import opened
-from jaxdbg.options import OPTIONS, Option, Options
+from jaxdbg.options import OPTIONS, VALUE_KINDS, Option, Options
 from jaxdbg.records import Report
 
 FLAGS = tuple(option.flag for option in OPTIONS)
@@ -56,6 +56,18 @@ def _arguments(magic: Any) -> Any:
             how = {"action": "store_true"}
         magic = argument(option.flag, dest=option.name, help=option.help, **how)(magic)
     return magic
+
+
+def _words(line: str) -> list[str]:
+    """What was typed, word by word; `--allow -inf` is one, for argparse."""
+    words: list[str] = []
+    for word in line.split():
+        is_value = word.partition(",")[0] in VALUE_KINDS and word.startswith("-")
+        if is_value and words and words[-1] in FLAGS:
+            words[-1] += f"={word}"
+        else:
+            words.append(word)
+    return words
 
 
 def _trait(option: Option) -> Any:
@@ -188,7 +200,7 @@ class Checked(Installed):
     def _parse(self, line: str) -> Namespace:
         parser = Checked.checked.parser
         try:
-            args, strays = parser.parse_known_args(line.split())
+            args, strays = parser.parse_known_args(_words(line))
         except UsageError as error:
             text = str(error).removeprefix("argument ")
             flag, _, why = text.partition(": ")

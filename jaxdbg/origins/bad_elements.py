@@ -67,6 +67,12 @@ def kinds_of(codes: Codes | None) -> tuple[str, ...]:
     return tuple(kind for code, kind in KINDS.items() if code in held)
 
 
+def count_of(codes: Codes, kind: str) -> int:
+    """How many elements are of a kind."""
+    (code,) = (c for c, k in KINDS.items() if k == kind)
+    return int((codes == code).sum())
+
+
 def distinct(codes: Codes | None) -> frozenset[int]:
     """Which codes of bad elements there are."""
     if codes is None or not codes.size:

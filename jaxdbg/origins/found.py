@@ -44,13 +44,16 @@ class Found:
     and `turns` lists the NaN. If the Inf was a constant, the origin is the NaN.
 
     Attributes:
-        verdict: "born", "placed", "came in" or "not reproduced".
+        verdict: "born", "placed", "came in", "allowed" or "not reproduced".
         kind: "nan", "inf" or "-inf" at the origin.
         birth: the operation; None unless born.
+        placed_at: the equation that takes the literal or constant; None unless placed,
+            and where a result is itself one.
+        allowed: the equations at which what the user allows was born.
         argument: index of the flat argument it came in through; -1 unless it came in.
         element: of that argument, the element that matters here.
-        spread: whether what came in was mixed with other elements on its way (by a
-            matmul, a reduction, a scatter); only then it is a failure.
+        spread: whether what came in or was placed was mixed with other elements on its
+            way (by a matmul, a reduction, a scatter); only then it is a failure.
         turns: operations at which it became another kind, in order, after the origin.
         product: the first product of the backward pass that a NaN went through, on its
             way from something else.
@@ -75,15 +78,24 @@ class Found:
     order: Order = ()
     candidate: bool = False
     also: tuple[Found, ...] = ()
+    placed_at: Site | None = None
+    allowed: tuple[Site, ...] = ()
 
     @property
     def is_failure(self) -> bool:
-        """Whether it is not just a mask: born, or came in and spread."""
-        return self.verdict == "born" or (self.verdict == "came in" and self.spread)
+        """Whether it is not just a mask: born, or came in or was placed, and spread."""
+        return self.verdict == "born" or (
+            self.verdict in ("came in", "placed") and self.spread
+        )
 
     def same(self, other: Found) -> bool:
         """Whether both have one origin, be it in two iterations of a loop."""
         if self.birth is None or other.birth is None:
-            ends = ((f.verdict, f.argument) for f in (self, other))
-            return len(set(ends)) == 1
+            return self._end == other._end
         return self.birth.site.path == other.birth.site.path
+
+    @property
+    def _end(self) -> tuple[Any, ...]:
+        """What tells an origin that is no birth from others."""
+        path = self.placed_at.path if self.placed_at is not None else None
+        return self.verdict, self.argument, path

@@ -103,7 +103,8 @@ class Origin(ShownAsHtml):
         verdict: "born" by arithmetic, "placed" by a literal or constant, "came in"
             through an argument, or "not reproduced" by the second evaluation.
         kind: "nan", "inf" or "-inf": what it was at its origin.
-        primitive: JAX's name of the operation; empty unless born.
+        primitive: JAX's name of the operation; of a placed value, of the one that takes
+            the literal; else empty.
         expression: the operation in the user's words: `log`, `x / y`,
             `jnp.linalg.cholesky`.
         source: the user's line; None where it is not known.

@@ -26,6 +26,21 @@ def _no_counts() -> Mapping[str, int]:
 
 
 @dataclass(frozen=True, slots=True)
+class Allowed:
+    """Values that are not finite and that the user allows.
+
+    Attributes:
+        kind: "nan", "inf" or "-inf".
+        where: "at cell 3, line 4", or "in step(...)[1]".
+        count: how many elements, of all calls together.
+    """
+
+    kind: str
+    where: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Report(ShownAsHtml):
     """What a checked region saw, frozen.
 
@@ -44,6 +59,7 @@ class Report(ShownAsHtml):
         findings: what went wrong, in the order it happened.
         placed: leaves that held NaN or Inf without being a failure (a mask, missing
             data), as `function: path`.
+        allowed: values that are no failure because the user allows them.
         notices: what jaxdbg has to say about itself (a hook that broke, a check
             that was not possible).
         seconds: wall time of the region; `compile_seconds` and `check_seconds` are
@@ -87,6 +103,7 @@ class Report(ShownAsHtml):
     origin_seconds: float = 0.0
     call_times: CallTimes = field(default_factory=CallTimes)
     unchecked: Mapping[str, int] = field(default_factory=_no_counts)
+    allowed: tuple[Allowed, ...] = ()
 
     @property
     def ok(self) -> bool:

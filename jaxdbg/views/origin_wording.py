@@ -19,12 +19,14 @@ def birth(origin: Origin) -> str:
     if origin.verdict == "came in":
         through = f" through {origin.argument}" if origin.argument else ""
         return f"{kind} came in{through}, and spread"
+    at = f" at {words.place(origin.source)}" if origin.source else ""
     if origin.verdict == "placed":
-        return f"{kind} was placed by a literal or a constant, not born by arithmetic"
+        placed = f"{kind} was placed by a literal or a constant"
+        inside = f" in `{origin.expression}`{at}, and spread"
+        return f"{placed}{inside if at else ', not born by arithmetic'}"
     if origin.verdict == "not reproduced":
         return "where it was born is not known"
     what = f" in {_derivative(origin)}`{origin.expression or origin.primitive}`"
-    at = f" at {words.place(origin.source)}" if origin.source else ""
     if origin.candidate:
         return f"a candidate, not certain: {kind} was born{what}{at}"
     return f"{kind} was born{what}{at}"

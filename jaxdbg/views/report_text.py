@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from jaxdbg.records import Report
 from jaxdbg.views import growth
-from jaxdbg.views.words import count, listed, more, seconds, times
+from jaxdbg.views.words import KINDS, count, listed, more, seconds, times
 
 MAX_NAMED = 4
 """How many functions the quiet line names."""
@@ -24,8 +24,15 @@ def text(report: Report) -> str:
 
 
 def _headline(report: Report) -> str:
-    parts = [_calls(report), _counts(report), _seconds(report)]
+    parts = [_calls(report), *_allowed(report), _counts(report), _seconds(report)]
     return f"{_mark(report)} {' · '.join(part for part in parts if part)}"
+
+
+def _allowed(report: Report) -> list[str]:
+    return [
+        f"{count(a.count, f'allowed {KINDS[a.kind]}')} {a.where}"
+        for a in report.allowed[:MAX_NAMED]
+    ]
 
 
 def _mark(report: Report) -> str:

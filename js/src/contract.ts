@@ -160,6 +160,12 @@ export interface Remark {
   cell: number | null;
 }
 
+export interface Allowed {
+  kind: string;
+  where: string;
+  count: number;
+}
+
 export interface Report {
   calls: number;
   eager_ops: number;
@@ -180,6 +186,7 @@ export interface Report {
   remarks: Remark[];
   began: number;
   unchecked: Record<string, number>;
+  allowed: Allowed[];
 }
 
 /**

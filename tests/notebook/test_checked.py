@@ -31,6 +31,8 @@ FLAGS = [
     "--record",
     "--keep-donation",
     "--watch",
+    "--allow",
+    "--only",
     "--panel",
     "--help",
 ]
@@ -356,6 +358,12 @@ def test_options_reach_the_region(shell: Shell) -> None:
     shell.run(f"%%checked {line} --async --record --keep-donation\n1")
     report = shell.run("%jaxdbg last").result
     assert report.options == f"{line} --async --record --keep-donation"
+
+
+def test_minus_inf_is_a_value_of_an_option(shell: Shell) -> None:
+    shell.run("%%checked --allow -inf,nan --only -inf --record\n1")
+    options = shell.run("%jaxdbg last").result.options
+    assert options == "--record --allow -inf,nan --only -inf"
 
 
 @pytest.mark.parametrize(

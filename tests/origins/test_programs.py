@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import jax
 import jax.numpy as jnp
 import optax
 import pytest
@@ -13,7 +14,9 @@ import jaxdbg
 from jaxdbg.records import Origin
 from tests import quick
 from tests.programs import fields, origins
+from tests.programs.masks import MASKS
 from tests.programs.origins import Program
+from tests.programs.spreads import SPREADS
 
 PROGRAMS = [*origins.PROGRAMS, *fields.PROGRAMS]
 BENIGN = [*origins.BENIGN, *fields.BENIGN]
@@ -92,6 +95,42 @@ def test_what_is_benign_stays_silent(program):
         _built.call(*_built.args)
         _built.call(*_built.args)
     assert region.report.findings == ()
+
+
+@pytest.mark.parametrize("row", SPREADS, ids=lambda row: row.name)
+def test_what_is_placed_and_spreads_is_a_failure(row):
+    _built = row.build(False)
+    with pytest.raises(jaxdbg.NonFiniteError) as raised, jaxdbg.checked(namespace={}):
+        _built.call(*_built.args)
+    origin = raised.value.finding.origin
+    assert (origin.verdict, origin.kind) == (row.verdict, row.kind)
+    assert "# <- origin" in origin.source.code
+    _twin = row.build(True)
+    with jaxdbg.checked(namespace={}) as region:
+        _twin.call(*_twin.args)
+    assert region.report.findings == ()
+    assert region.report.ok
+
+
+@pytest.mark.parametrize("row", MASKS, ids=lambda row: row[0].__name__)
+def test_what_is_placed_and_masked_stays_silent(row):
+    function, args = row
+    with jaxdbg.checked() as region:
+        jax.jit(function)(*args)
+    assert region.report.findings == ()
+    assert region.report.ok
+
+
+def test_what_is_placed_says_how_to_leave_it_out():
+    _built = SPREADS[0].build(False)
+    with pytest.raises(jaxdbg.NonFiniteError) as raised, jaxdbg.checked():
+        _built.call(*_built.args)
+    lines = str(raised.value).splitlines()
+    assert lines[2].startswith(
+        "  NaN was placed by a literal or a constant in `x.std(0, ddof=1)` at "
+    )
+    assert lines[2].endswith(", and spread")
+    assert "  cause: a variance of too few elements: n - ddof is 0" in lines
 
 
 def test_there_are_enough_of_them():

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jaxdbg.checks.calls.allowed import allowed_now
 from jaxdbg.jax_internals.arrays import spans_processes
 from jaxdbg.jax_internals.functions import Function
+from jaxdbg.jax_internals.library_calls import LibraryCall, library_call
 from jaxdbg.jax_internals.names import is_jax_file
 from jaxdbg.jax_internals.source_info import Frame
 from jaxdbg.jax_internals.stack import UserCall, running_call
@@ -82,12 +84,16 @@ class UserPlace:
             that ran it first.
         inside: names of the library functions between the user's line and the call.
         site: what the user's line calls its results and arguments.
+        library: the user's call of a library that the call is a part of.
+        allowed: the kinds of values that the user's code allows around it.
     """
 
     call: UserCall | None = None
     line: Frame | None = None
     inside: tuple[str, ...] = ()
     site: CallSite = NOWHERE
+    library: LibraryCall | None = None
+    allowed: frozenset[str] = frozenset()
 
     @classmethod
     def now(cls, function: Function, often: bool = False) -> UserPlace:
@@ -97,13 +103,19 @@ class UserPlace:
             function: the function.
             often: whether it is asked for each call, and must be quick.
         """
-        frame = sys._getframe(1)
+        frame, site = sys._getframe(1), call_site(function, often)
         if function.user:
-            return cls(call=running_call(frame), site=call_site(function, often))
+            call = running_call(frame)
+            return cls(call=call, site=site, allowed=allowed_now())
         # `jit(net.apply)` of a library is called as if it were the user's.
-        call = None if is_jax_file(function.source) else running_call(frame)
-        site = call_site(function, often)
-        return cls(call, user_frame(frame), functions_below(frame), site)
+        return cls(
+            call=None if is_jax_file(function.source) else running_call(frame),
+            line=user_frame(frame),
+            inside=functions_below(frame),
+            site=site,
+            library=library_call(frame),
+            allowed=allowed_now(),
+        )
 
 
 @dataclass(frozen=True, slots=True)

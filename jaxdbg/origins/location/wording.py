@@ -117,6 +117,14 @@ def in_source(
     return "", False
 
 
+def call_in_words(text: str) -> str:
+    """A call without its arguments, `optax.kl_divergence(...)`."""
+    match parsed(text):
+        case ast.Call(func=func) if len(ast.unparse(func)) <= 2 * MAX_OPERAND:
+            return f"{ast.unparse(func)}(...)"
+    return "a call of a library"
+
+
 def _call(node: ast.Call, called: Collection[str]) -> str:
     """The call of a library's function, or of a method of an array or its like."""
     match node.func:

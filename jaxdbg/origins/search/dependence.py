@@ -274,7 +274,9 @@ def _scatter_add(e: _Equation) -> Links:
         )
 
     choice = e.eqn.primitive.name in ("scatter-min", "scatter-max")
-    mixes = _OF_A_CHOICE if choice else _ALWAYS
+    # An Inf that is added to an element alone is a mask: `logits.at[banned].add(-inf)`.
+    alone = choice or bool((np.asarray(add(np.ones(e.ins[2], np.float32))) <= 1).all())
+    mixes = _OF_A_CHOICE if alone else _ALWAYS
     return [Link(_same, _same), None, _by_gradient(add, e.ins[2], mixes)]
 
 
@@ -302,7 +304,10 @@ def _psum(e: _Equation) -> Links:
 
 def _cumulative(e: _Equation) -> Links:
     axis, reverse = e.params["axis"], e.params["reverse"]
-    choice = e.eqn.primitive.name in ("cummax", "cummin")
+    name = e.eqn.primitive.name
+    choice = name in ("cummax", "cummin")
+    # The logarithm of a running sum is -Inf where all before it are: none is mixed in.
+    mixes = _ALWAYS - {NEG_INF} if name == "cumlogsumexp" else _ALWAYS
 
     def up(mask: Mask) -> Mask:
         return np.asarray(np.logical_or.accumulate(mask, axis=axis))
@@ -311,7 +316,7 @@ def _cumulative(e: _Equation) -> Links:
         return np.flip(up(np.flip(mask, axis)), axis)
 
     steps = (down, up) if reverse else (up, down)
-    return [Link(*steps, _OF_A_CHOICE if choice else _ALWAYS)]
+    return [Link(*steps, _OF_A_CHOICE if choice else mixes)]
 
 
 def _dot(e: _Equation) -> Links:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -75,11 +75,17 @@ class Evaluated:
         recorder.record(self._root, call.args, call.outputs)
         return self._root
 
-    def until_birth(self) -> list[BornElements]:
-        """Evaluates up to the first birth of a NaN or +Inf; what is born there."""
+    def until_birth(
+        self, counts: Callable[[BornElements], bool] = lambda _: True
+    ) -> list[BornElements]:
+        """Evaluates up to the first birth of a NaN or +Inf; what is born there.
+
+        Arguments:
+            counts: whether a birth is one to stop at.
+        """
 
         def stop_at_a_birth(run: Run, n: int) -> None:
-            births = [b for b in born_at(run, n) if b.code != NEG_INF]
+            births = [b for b in born_at(run, n) if b.code != NEG_INF and counts(b)]
             if births:
                 raise _Stopped(births)
 

@@ -80,6 +80,28 @@ class BornElements:
         return (self.run.site(self.n).path, self.run.loop) == (site.path, site.loop)
 
 
+@dataclass(frozen=True, slots=True)
+class PlacedElements:
+    """A literal or a constant that is bad, as an equation takes it.
+
+    Attributes:
+        run, n: the equation that takes it, or that puts its own value; of a result
+            that is itself a literal there is none, and `n` is -1.
+        code: which kind it is.
+        mixed: whether it was mixed with other elements on its way.
+    """
+
+    run: Run
+    n: int
+    code: int
+    mixed: bool
+
+    @property
+    def order(self) -> Order:
+        """When the equation was evaluated."""
+        return (*self.run.order, self.n)
+
+
 @dataclass(slots=True)
 class Ends:
     """Where the elements come from that were followed back.
@@ -87,14 +109,14 @@ class Ends:
     Attributes:
         births: operations that they were born in.
         came: by flat argument, the elements that they came in through.
-        placed: the codes of literals and constants that they are.
+        placed: the literals and constants that they are.
         opaque: primitives through which only whole arrays could be followed.
         product: the earliest product of the backward pass that a NaN went through.
     """
 
     births: list[BornElements] = field(default_factory=list)
     came: dict[int, tuple[Wanted, Codes]] = field(default_factory=dict)
-    placed: set[int] = field(default_factory=set)
+    placed: list[PlacedElements] = field(default_factory=list)
     opaque: set[str] = field(default_factory=set)
     product: BornElements | None = None
 
@@ -168,7 +190,7 @@ class _Back:
         body = run.body
         want: dict[Var, Wanted] = {}
         for atom, mask in zip(body.outvars, wanted, strict=True):
-            self._add(run, want, atom, mask)
+            self._add(run, -1, want, atom, mask)
         for n in range(len(body.eqns) - 1, -1, -1):
             eqn = body.eqns[n]
             outs = [want.pop(v, None) for v in eqn.outvars]
@@ -181,10 +203,7 @@ class _Back:
             else:
                 ins = self._test(eqn, outs)
             for atom, mask in zip(eqn.invars, ins, strict=True):
-                self._add(run, want, atom, mask)
-        if any(v in want for v in body.constvars):
-            for var in body.constvars:
-                self._place(run.bad.get(var), want.get(var))
+                self._add(run, n, want, atom, mask)
         return [want.get(v) for v in body.invars]
 
     def _nothing_to_do(self, run: Run, wanted: Sequence[Wanted | None]) -> bool:
@@ -196,8 +215,14 @@ class _Back:
         return bool(self._start) and self._start[: len(here)] == here
 
     def _add(
-        self, run: Run, want: dict[Var, Wanted], atom: Atom, mask: Wanted | None
+        self,
+        run: Run,
+        n: int,
+        want: dict[Var, Wanted],
+        atom: Atom,
+        mask: Wanted | None,
     ) -> None:
+        """Follows elements of an operand of the equation `n`; -1 for a result."""
         if mask is None:
             return
         codes = run.codes(atom)
@@ -208,14 +233,17 @@ class _Back:
             return
         if not mask.any():
             return
-        if is_literal(atom):
-            self._place(codes, mask)
+        if is_literal(atom) or atom in run.body.constvars:
+            self._place(run, n, codes, mask)
         else:
             want[atom] = want[atom] | mask if atom in want else mask
 
-    def _place(self, codes: Codes | None, mask: Wanted | None) -> None:
-        if codes is not None and mask is not None:
-            self.met.placed |= {c for c in KINDS if (codes[mask != 0] == c).any()}
+    def _place(self, run: Run, n: int, codes: Codes | None, mask: Wanted) -> None:
+        for code in distinct(codes):
+            here = mask[codes == code]
+            if here.any():
+                mixed = bool((here & MIXED).any())
+                self.met.placed.append(PlacedElements(run, n, code, mixed))
 
     def _test(
         self, eqn: JaxprEqn, outs: Sequence[Wanted | None]
@@ -316,7 +344,7 @@ class _Step:
             pending = pending & ~self._followed(code, codes, wanted, pending)
             if not pending.any():
                 return
-        self._born(code, pending)
+        self._born(code, pending, wanted)
 
     def _is_product(self) -> bool:
         eqn = self.run.eqns[self.n]
@@ -360,9 +388,10 @@ class _Step:
                 self.met.opaque.add(eqn.primitive.name)
         return hits
 
-    def _born(self, code: int, elements: Mask) -> None:
+    def _born(self, code: int, elements: Mask, wanted: Wanted) -> None:
         if _is_placed(self.run.eqns[self.n], code):
-            self.met.placed.add(code)
+            mixed = bool((wanted[elements] & MIXED).any())
+            self.met.placed.append(PlacedElements(self.run, self.n, code, mixed))
         else:
             _refuse_refs(*self.run.eqns[self.n].invars)
             born = BornElements(self.run, self.n, self.output, code, elements)

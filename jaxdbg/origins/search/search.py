@@ -20,6 +20,7 @@ import numpy as np
 from jaxdbg.jax_internals.jaxprs.effects import replayable
 from jaxdbg.jax_internals.jaxprs.forms import body
 from jaxdbg.jax_internals.jaxprs.higher_order import Sharded, structure
+from jaxdbg.jax_internals.jaxprs.site import Site
 from jaxdbg.jax_internals.names import is_literal
 from jaxdbg.origins.bad_elements import (
     KINDS,
@@ -44,6 +45,7 @@ from jaxdbg.origins.search.follow_back import (
     MIXED,
     BornElements,
     Ends,
+    PlacedElements,
     ends_of,
     ends_of_infs,
 )
@@ -55,6 +57,14 @@ if TYPE_CHECKING:
 
 _Any = TypeVar("_Any", Found, Found | None)
 
+Allowed = Callable[[Site, str], bool]
+"""Whether the user allows a kind of value at an equation."""
+
+
+def _nothing(site: Site, kind: str) -> bool:
+    return False
+
+
 MAX_ORIGINS = 8
 """How many origins of one output are looked into."""
 
@@ -65,6 +75,7 @@ def search(
     bad_outputs: Sequence[int],
     time_limit: TimeLimit | None = None,
     seen: Mapping[int, Any] | None = None,
+    allowed: Allowed = _nothing,
 ) -> dict[int, Found]:
     """Where the bad values in some outputs of a call come from.
 
@@ -79,6 +90,8 @@ def search(
         time_limit: how long this may take; a minute by default.
         seen: by index, the value of an output in the call itself; elements that were
             finite there are left out, and a difference is noted.
+        allowed: whether the user allows a kind of value that is born, or placed, at an
+            equation. It is passed over for what is not.
 
     Raises:
         OutOfTime: the time is up.
@@ -93,7 +106,8 @@ def search(
         call = Replay(jaxpr, args, outputs, limit)
         ways, compiled = evaluations(call), EvaluatedByCompiler(call)
         for i in outputs:
-            look = functools.partial(_found, i, None if seen is None else seen.get(i))
+            value = None if seen is None else seen.get(i)
+            look = functools.partial(_found, i, value, allowed)
             found[i] = _answer(ways, look)
             if found[i].candidate or found[i].verdict == "not reproduced":
                 found[i] = _of_compiled(compiled, look) or found[i]
@@ -109,7 +123,10 @@ def search(
 
 
 def first_birth(
-    jaxpr: ClosedJaxpr, args: Sequence[Any], time_limit: TimeLimit | None = None
+    jaxpr: ClosedJaxpr,
+    args: Sequence[Any],
+    time_limit: TimeLimit | None = None,
+    allowed: Allowed = _nothing,
 ) -> Found | None:
     """The first NaN or +Inf that any operation of a call gives birth to, or None.
 
@@ -119,7 +136,7 @@ def first_birth(
     replayable(jaxpr)
     outputs = range(len(jaxpr.out_avals))
     call = Replay(jaxpr, args, outputs, time_limit or TimeLimit())
-    return _answer(evaluations(call), _first)
+    return _answer(evaluations(call), functools.partial(_first, allowed))
 
 
 def _answer(ways: Sequence[Evaluated], look: Callable[[Evaluated], _Any]) -> _Any:
@@ -154,9 +171,13 @@ def _of_compiled(
     return replace(found, notes=(*found.notes, _COMPILED))
 
 
-def _first(evaluated: Evaluated) -> Found | None:
-    births = evaluated.until_birth()
-    return _origins(evaluated, births, Ends())[0] if births else None
+def _first(allowed: Allowed, evaluated: Evaluated) -> Found | None:
+    births = evaluated.until_birth(lambda b: not _is_allowed(b, allowed))
+    return _origins(evaluated, Ends(births=births), allowed)[0] if births else None
+
+
+def _is_allowed(end: BornElements | PlacedElements, allowed: Allowed) -> bool:
+    return end.n >= 0 and allowed(end.run.site(end.n), KINDS[end.code])
 
 
 def by_time(jaxpr: ClosedJaxpr, outputs: Sequence[int]) -> list[int]:
@@ -174,7 +195,7 @@ def by_time(jaxpr: ClosedJaxpr, outputs: Sequence[int]) -> list[int]:
 # -- what is found --------------------------------------------------------------------
 
 
-def _found(output: int, seen: Any, evaluated: Evaluated) -> Found:
+def _found(output: int, seen: Any, allowed: Allowed, evaluated: Evaluated) -> Found:
     root = evaluated.root
     codes = root.codes(root.body.outvars[output])
     before = codes_of(seen) if seen is not None else codes
@@ -189,21 +210,31 @@ def _found(output: int, seen: Any, evaluated: Evaluated) -> Found:
     # -Inf alone is a mask or the log of zero; beside others it is not what counts.
     counts = bad & (codes != NEG_INF)
     followed = counts if counts.any() else bad
-    wanted = _worst(before * followed)
+    found = _followed(output, followed, _worst(before * followed), allowed, evaluated)
+    if found.verdict == "allowed" and (masks := bad & ~followed).any():
+        found = _followed(output, masks, KINDS[NEG_INF], allowed, evaluated)
+    notes = (*notes, *found.notes, *_on_a_mesh(found.birth))
+    return replace(found, notes=notes, candidate=not alike.any())
+
+
+def _followed(
+    output: int, followed: Mask, wanted: str, allowed: Allowed, evaluated: Evaluated
+) -> Found:
+    """What some bad elements of an output come from."""
+    root = evaluated.root
+    codes = root.codes(root.body.outvars[output])
+    assert codes is not None
     sweep, tests = ends_of(root, output, followed), False
     if not sweep.births and not sweep.came:
         # Placed, it seems; unless something that is bad has led to that.
         led, tests = ends_of(root, output, followed, tests=True), True
         sweep = led if led.births or led.came else sweep
-    found, *also = _origins(evaluated, sweep.births, sweep, wanted)
+    found, *also = _origins(evaluated, sweep, allowed, wanted)
+    if found.verdict == "allowed":
+        return found
     ends = functools.partial(ends_of, evaluated.root, output, tests=tests)
-    return replace(
-        found,
-        output_element=_descendant(ends, followed, codes, found),
-        notes=(*notes, *found.notes, *_on_a_mesh(found.birth)),
-        candidate=not alike.any(),
-        also=tuple(also),
-    )
+    element = _descendant(ends, followed, codes, found)
+    return replace(found, output_element=element, also=tuple(also))
 
 
 _COMPILED = (
@@ -245,28 +276,42 @@ def _worst(codes: Codes | None) -> str:
     return KINDS[min(distinct(codes))]
 
 
+def _meant(sweep: Ends, allowed: Allowed) -> tuple[Ends, Found | None]:
+    """The ends that the user does not allow; if there are none, what was allowed."""
+    ends: list[BornElements | PlacedElements] = [*sweep.births, *sweep.placed]
+    meant = [end for end in ends if _is_allowed(end, allowed)]
+    if not meant:
+        return sweep, None
+    births = [b for b in sweep.births if b not in meant]
+    placed = [p for p in sweep.placed if p not in meant]
+    if births or sweep.came or any(p.mixed for p in placed):
+        return replace(sweep, births=births, placed=placed), None
+    sites = tuple(end.run.site(end.n) for end in meant)
+    return sweep, Found("allowed", KINDS[meant[0].code], allowed=sites)
+
+
 def _origins(
-    evaluated: Evaluated,
-    births: Sequence[BornElements],
-    sweep: Ends,
-    wanted: str = "nan",
+    evaluated: Evaluated, sweep: Ends, allowed: Allowed, wanted: str = "nan"
 ) -> list[Found]:
     """The origins among the ends of a search, by the order of evaluation.
 
     Arguments:
         evaluated: the evaluation that was searched.
-        births: the births that were found.
         sweep: all that was found.
+        allowed: what the user allows.
         wanted: the kind of the value in the call. What gave an Inf there was hardly a
             NaN on the way: births of Infs come first.
     """
-    if not births:
+    sweep, meant = _meant(sweep, allowed)
+    if meant is not None:
+        return [meant]
+    if not sweep.births:
         return [_with_product(evaluated, sweep, _not_born(sweep))]
     found: list[Found] = []
-    different = _one_of_each(births)
+    different = _one_of_each(sweep.births)
     evaluated.keep(different)
     for born in different:
-        origin = _origin(evaluated, born, sweep, wanted)
+        origin = _origin(evaluated, born, sweep, allowed, wanted)
         if not any(map(origin.same, found)):
             found.append(origin)
     if len(found) == 1:
@@ -284,7 +329,11 @@ def _one_of_each(births: Sequence[BornElements]) -> list[BornElements]:
 
 
 def _origin(
-    evaluated: Evaluated, born: BornElements, sweep: Ends, wanted: str
+    evaluated: Evaluated,
+    born: BornElements,
+    sweep: Ends,
+    allowed: Allowed,
+    wanted: str,
 ) -> Found:
     """The origin of what was born: itself, or the Inf that it was born from."""
     element = first_element(born.elements)
@@ -294,14 +343,15 @@ def _origin(
         return itself
     before = ends_of_infs(evaluated.root, born, element)
     notes = _notes(before) or _notes(sweep)
-    if before.births:
-        first = min(before.births, key=lambda b: (KINDS[b.code] != wanted, b.order))
+    infs = [b for b in before.births if not _is_allowed(b, allowed)]
+    if infs:
+        first = min(infs, key=lambda b: (KINDS[b.code] != wanted, b.order))
         if wanted == "nan":
-            first = min(before.births, key=lambda b: b.order)
+            first = min(infs, key=lambda b: b.order)
         inf = evaluated.birth(first, first_element(first.elements))
         turns = (birth,)
         return Found("born", inf.kind, inf, turns=turns, notes=notes, order=first.order)
-    if before.came:
+    if before.came and not before.births:
         return replace(_not_born(before), spread=True, turns=(birth,))
     return replace(itself, notes=notes)
 
@@ -318,9 +368,10 @@ def _with_product(evaluated: Evaluated, sweep: Ends, found: Found) -> Found:
 
 
 def _not_born(sweep: Ends) -> Found:
-    if not sweep.came:
-        return Found("placed", KINDS[min(sweep.placed, default=NAN)])
     spread = {n: (w & MIXED).any() for n, (w, _) in sweep.came.items()}
+    placed = _placed(sweep)
+    if not sweep.came or (placed.spread and not any(spread.values())):
+        return placed
     argument = max(sweep.came, key=lambda n: (spread[n], -n))
     wanted, codes = sweep.came[argument]
     element = first_element(wanted >= (MIXED if spread[argument] else DIRECT))
@@ -331,6 +382,24 @@ def _not_born(sweep: Ends) -> Found:
         element=element,
         spread=bool(spread[argument]),
         notes=_notes(sweep),
+    )
+
+
+def _placed(sweep: Ends) -> Found:
+    """What a literal or a constant is; the first that was mixed, if any was."""
+    placed = sweep.placed
+    if not placed:
+        return Found("placed", KINDS[NAN])
+    # Where only arrays could be followed, it is not known that it was mixed.
+    mixed = [p for p in placed if p.mixed] if not sweep.opaque else []
+    first = min(mixed or placed, key=lambda p: (p.code, p.order))
+    return Found(
+        "placed",
+        KINDS[first.code],
+        spread=bool(mixed),
+        notes=_notes(sweep),
+        placed_at=first.run.site(first.n) if first.n >= 0 else None,
+        order=first.order,
     )
 
 
@@ -379,4 +448,7 @@ def _leads_to(sweep: Ends, found: Found) -> bool:
     if found.argument >= 0:
         came = sweep.came.get(found.argument)
         return came is not None and bool(came[0][found.element])
+    if found.placed_at is not None:
+        path = found.placed_at.path
+        return any(p.n >= 0 and p.run.site(p.n).path == path for p in sweep.placed)
     return True

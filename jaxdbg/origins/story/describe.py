@@ -23,7 +23,7 @@ from jaxdbg.origins import (
     producers,
     wider_type,
 )
-from jaxdbg.origins.causes import recognise
+from jaxdbg.origins.causes import of_placed, recognise
 from jaxdbg.origins.causes.rules import Cause
 from jaxdbg.origins.found import Birth, Element, Found
 from jaxdbg.origins.location import source_lines
@@ -41,6 +41,10 @@ from jaxdbg.views.words import KINDS
 
 if TYPE_CHECKING:
     from jaxdbg.jax_internals.types import ClosedJaxpr
+
+
+MAX_EXPRESSION = 60
+"""Characters of an expression that is shown as it is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +164,12 @@ def _steps(found: Found) -> list[_Step]:
             ("looking for the failing rows", _rows_of_argument),
             ("naming what was passed", _passed_in),
         ]
+    if found.placed_at is not None and found.spread:
+        return [
+            ("looking for a line", partial(_placed, site=found.placed_at)),
+            ("looking for a cause", _cause_of_placed),
+            ("looking for the failing rows", _rows_of_placed),
+        ]
     return []
 
 
@@ -198,17 +208,26 @@ def _kinds(leaf: LeafStats) -> tuple[str, ...]:
 
 def _operation(known: _Known) -> _Known:
     birth = known.birth
+    return _at(known, birth.site).having(
+        element=birth.element, growth=known.case.growth
+    )
+
+
+def _at(known: _Known, site: Site) -> _Known:
+    """With the equation, and the loops and branches around it."""
     return known.having(
-        primitive=str(birth.site.eqn.primitive.name),
-        loop=birth.site.loop,
-        branches=birth.site.branches,
-        element=birth.element,
-        growth=known.case.growth,
+        primitive=str(site.eqn.primitive.name),
+        loop=site.loop,
+        branches=site.branches,
     )
 
 
 def _located(known: _Known) -> _Known:
-    where = known.case.locate(known.birth.site)
+    return _in_source(known, known.birth.site)
+
+
+def _in_source(known: _Known, site: Site) -> _Known:
+    where = known.case.locate(site)
     located = known.having(
         expression=where.expression,
         source=where.source,
@@ -351,6 +370,29 @@ def _cause_of_argument(known: _Known) -> _Known:
     name, made_by = known.origin.argument_leaf, known.origin.made_by
     cause = recognise.of_argument(name, is_parameter, made_by, _moments(known))
     return _with_cause(known, cause)
+
+
+# -- a value that was placed, and spread ----------------------------------------------
+
+
+def _placed(known: _Known, site: Site) -> _Known:
+    """With the line that places it, and the call in it as it is written."""
+    placed = _in_source(_at(known, site), site)
+    library = placed.where.library_source
+    if library is not None and source_lines.is_of_jax(library):
+        placed = placed.having(library_source=None)  # its literal explains nothing
+    text = _words(placed.where)
+    if text and "\n" not in text and len(text) <= MAX_EXPRESSION:
+        placed = placed.having(expression=text)
+    return placed
+
+
+def _cause_of_placed(known: _Known) -> _Known:
+    return _with_cause(known, of_placed.recognise(_words(known.where)))
+
+
+def _rows_of_placed(known: _Known) -> _Known:
+    return _with_rows(known, _batch(known.case), None, None)
 
 
 # -- rows and devices ------------------------------------------------------------------

@@ -36,6 +36,7 @@ def test_the_fixtures_are_fresh() -> None:
 @pytest.mark.parametrize(
     "name",
     [
+        "Allowed",
         "CompileEvent",
         "Finding",
         "Operand",
