@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from jaxdbg.checks import failure_messages
+from jaxdbg.checks import failure_messages, known_failures
 from jaxdbg.checks.afterwards.bad_outputs import Bad, bad_of
 from jaxdbg.checks.calls.allowed import allowed_at
 from jaxdbg.checks.calls.call import Call, Run, UserPlace
@@ -138,6 +138,12 @@ NOT_REPRODUCED = "a second evaluation did not reproduce it"
 def of_outputs(case: Case, kinds: Kinds) -> Verdict:
     """The verdict on a call with bad results."""
     return _Diagnosis(case).of_outputs(kinds)
+
+
+def of_known(case: Case, kinds: Kinds) -> Verdict:
+    """The verdict on a call that fails as others that have been looked into."""
+    worst = min((k for held in kinds.values() for k in held), key=list(KINDS).index)
+    return _failure(case, describe.not_reproduced(worst, known_failures.WHY), kinds)
 
 
 def of_lost(case: Case, outputs: Sequence[int]) -> Verdict:

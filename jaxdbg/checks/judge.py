@@ -18,6 +18,7 @@ from jaxdbg.checks.calls.allowed import allowed_now
 from jaxdbg.checks.calls.call import Call, Run, UserPlace
 from jaxdbg.checks.diagnosis import NO_FAILURE, Case, Verdict
 from jaxdbg.checks.judgement import Judgement
+from jaxdbg.checks.known_masks import Key
 from jaxdbg.checks.library_values import Birth, LibraryValues
 from jaxdbg.checks.plan import Plan, Ran, outputs_again
 from jaxdbg.checks.session import Session
@@ -219,9 +220,8 @@ class Judge:
             *sorted(meant),
         )
         if not masks.know(bad, inputs):
-            kinds = {i: kinds_of(c) for i, c in bad.items()}
             began = time.perf_counter()
-            verdict = diagnosis.of_outputs(self._case(ran), kinds)
+            verdict = self._diagnosed(ran, bad, inputs)
             if verdict.failure is not None or verdict.follows:
                 self._learn(run.call, verdict)
                 return verdict
@@ -264,6 +264,16 @@ class Judge:
                 where = f"at {words.place(found.source)}"
             for kind in kinds_of(bad[i]):
                 self._session.allowed(kind, where, count_of(bad[i], kind))
+
+    def _diagnosed(self, ran: Ran, bad: Mapping[int, Codes], inputs: Key) -> Verdict:
+        kinds = {i: kinds_of(c) for i, c in bad.items()}
+        case, failures = self._case(ran), ran.plan.failures
+        if self._options.record and failures.know(bad, inputs):
+            return diagnosis.of_known(case, kinds)
+        verdict = diagnosis.of_outputs(case, kinds)
+        if verdict.failure is not None:
+            failures.learn(bad, inputs)
+        return verdict
 
     def _of_operations(self, ran: Ran) -> Verdict:
         bad = tuple(np.flatnonzero(np.asarray(ran.run.ops)).tolist())

@@ -36,7 +36,7 @@ class Masks:
             inputs: indices of the arguments that were bad: what came in through one
                 says nothing of a call where that is good.
         """
-        key = _key(codes, inputs)
+        key = key_of(codes, inputs)
         if self._searches.get(key, 0) >= PATTERNS:
             return True
         known = self._elements.get(key)
@@ -46,12 +46,13 @@ class Masks:
 
     def learn(self, codes: Mapping[int, Codes], inputs: Key = ()) -> None:
         """These have proved to be no failure."""
-        key = _key(codes, inputs)
+        key = key_of(codes, inputs)
         self._searches[key] = self._searches.get(key, 0) + 1
         known = self._elements.setdefault(key, {})
         for i, c in codes.items():
             known[i] = np.where(c != 0, c, known[i]) if i in known else c
 
 
-def _key(codes: Mapping[int, Codes], inputs: Key) -> Key:
+def key_of(codes: Mapping[int, Codes], inputs: Key) -> Key:
+    """What is bad in a call: kinds by result, and the arguments that were bad."""
     return (*((i, distinct(c)) for i, c in codes.items()), *inputs)

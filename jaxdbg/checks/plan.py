@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from jaxdbg.checks import every_op
 from jaxdbg.checks.calls.call import Layout, Run, UserPlace
+from jaxdbg.checks.known_failures import Failures
 from jaxdbg.checks.known_masks import Masks
 from jaxdbg.jax_internals.arrays import REF, can_be_non_finite
 from jaxdbg.jax_internals.chex.functionalise import (
@@ -45,6 +46,7 @@ class Plan:
         in_several: whether the calls run in several processes. Then the program must be
             the same in all of them, and nothing is added to it.
         masks: bad elements of the outputs that have proved to be no failure.
+        failures: those that have been looked into often enough.
         benign: operations with bad results that have proved to be no failure.
         doubt: why of some of these masks it is not known whether they are a failure.
         allowed_seconds: how long calls were looked into that gave what is allowed.
@@ -55,6 +57,7 @@ class Plan:
     every_op: every_op.Instrumented | None = None
     in_several: bool = False
     masks: Masks = field(default_factory=Masks)
+    failures: Failures = field(default_factory=Failures)
     benign: set[tuple[int, ...]] = field(default_factory=set)
     doubt: str = ""
     allowed_seconds: float = 0.0

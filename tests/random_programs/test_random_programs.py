@@ -64,6 +64,19 @@ WRITTEN = {
     "chosen where one was": program(
         "a = jnp.where(jnp.isnan(jnp.log(y)), jnp.nan, 0.0)\nreturn a,"
     ),
+    "an Inf, and then a NaN": program(
+        "a = jnp.exp(x * 90.0)\nb = jnp.log(y)\nc = a - a\nreturn b + c,"
+    ),
+    "an Inf in the later result": program(
+        "a = 1.0 / x\nb = jnp.sqrt(y)\nc = a * 0.0\nreturn b, c"
+    ),
+    "a -Inf beside a mask": program(
+        "a = jnp.where(y > 0, jnp.inf, jnp.log(jnp.maximum(y, 0.0)))\nreturn a,"
+    ),
+    "a -Inf beside missing data": program(
+        "a = jnp.where(y > 0, x, jnp.log(jnp.maximum(y, 0.0)))\nreturn a,",
+        x=(math.nan, 1.0, 2.0, 3.0),
+    ),
     "one came in": program(
         "a = x + 1.0\nb = jnp.log(y)\nreturn a, b", x=(math.nan, 1.0, 2.0, 3.0)
     ),

@@ -207,12 +207,15 @@ def _found(output: int, seen: Any, allowed: Allowed, evaluated: Evaluated) -> Fo
     notes = _differences(codes, before, bad)
     alike = bad & (codes == before)
     bad = alike if alike.any() else bad
-    # -Inf alone is a mask or the log of zero; beside others it is not what counts.
+    # -Inf alone is a mask or the log of zero; beside others it is not what counts, but
+    # where these are masks.
     counts = bad & (codes != NEG_INF)
     followed = counts if counts.any() else bad
     found = _followed(output, followed, _worst(before * followed), allowed, evaluated)
-    if found.verdict == "allowed" and (masks := bad & ~followed).any():
-        found = _followed(output, masks, KINDS[NEG_INF], allowed, evaluated)
+    if not found.is_failure and (others := bad & ~followed).any():
+        of_others = _followed(output, others, KINDS[NEG_INF], allowed, evaluated)
+        if of_others.is_failure or found.verdict == "allowed":
+            found = of_others
     notes = (*notes, *found.notes, *_on_a_mesh(found.birth))
     return replace(found, notes=notes, candidate=not alike.any())
 
