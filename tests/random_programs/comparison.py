@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 import jaxdbg
-from jaxdbg.records import Finding, Origin, Report
+from jaxdbg.records import Finding, Origin, Report, Turn
 from tests.random_programs.oracle import (
     Birth,
     Slice,
@@ -20,7 +20,7 @@ from tests.random_programs.oracle import (
     is_bad,
     slice_of,
 )
-from tests.random_programs.programs import Program
+from tests.random_programs.programs import HEAD, Program
 from tests.random_programs.tape import Tape
 
 MODES: dict[str, dict[str, bool]] = {
@@ -199,17 +199,32 @@ def _of_origin(finding: Finding, births: Sequence[Birth]) -> list[Difference]:
     fitting = [b for b in births if _is_birth(origin, b)]
     if not fitting:
         return [Difference("not a birth", told, certain)]
-    first = min(b.operation.number for b in births)
-    if all(b.operation.number != first for b in fitting):
+    if not any(b.operation.number <= _first(origin, births) for b in fitting):
         return [Difference("later birth", told, certain)]
     return []
 
 
-def _is_birth(origin: Origin, birth: Birth) -> bool:
-    at = origin.source.line if origin.source is not None else None
+def _first(origin: Origin, births: Sequence[Birth]) -> int:
+    """When the birth ran that is to be named: the earliest, but for two rules.
+
+    The forward pass comes before the backward pass, and a -Inf after what is worse.
+    """
+    backward = [o for o in origin.others if o.direction == "backward"]
+    first = [b for b in births if not any(_is_birth(o, b) for o in backward)]
+    worst = [b for b in first if b.kind != "-inf"]
+    return min(b.operation.number for b in worst or first or births)
+
+
+def _is_birth(origin: Origin | Turn, birth: Birth) -> bool:
+    """Whether both are one operation; that of a rule may have its own line, or its
+    call's.
+    """
+    places = [origin.source, getattr(origin, "forward_source", None)]
+    lines = {place.line for place in places if place is not None}
     operation = birth.operation
     same = origin.primitive == operation.primitive and origin.kind == birth.kind
-    return same and (at is None or at in operation.lines)
+    rule = any(line <= HEAD.count("\n") for line in lines)
+    return same and (not lines or rule or not lines.isdisjoint(operation.lines))
 
 
 def _named(origin: Origin) -> str:
