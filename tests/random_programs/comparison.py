@@ -216,9 +216,7 @@ def _first(origin: Origin, births: Sequence[Birth]) -> int:
 
 
 def _is_birth(origin: Origin | Turn, birth: Birth) -> bool:
-    """Whether both are one operation; that of a rule may have its own line, or its
-    call's.
-    """
+    """Whether both are one operation; in a rule it has a line of its own."""
     places = [origin.source, getattr(origin, "forward_source", None)]
     lines = {place.line for place in places if place is not None}
     operation = birth.operation
