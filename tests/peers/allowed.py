@@ -80,12 +80,6 @@ ALLOWED: tuple[Allowed, ...] = (
         "The function returns the NaN that the test asks for: the diagnosis traces it "
         "afresh to find the line.",
     ),
-    # A fault of a region, to be mended.
-    Allowed(
-        "chex/_src/asserts_test.py::ScalarAssertTest::test_scalar",
-        "outcome",
-        "Fault: an eager `chex.assert_scalar` accepts an array of no dimension.",
-    ),
 )
 
 
