@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from jaxdbg.checks.judge import Judge
-from jaxdbg.origins import describe
+from jaxdbg.origins.story import describe
 from jaxdbg.records import Origin
 from tests.random_programs import comparison
 from tests.random_programs.comparison import MODES, differences
