@@ -185,6 +185,8 @@ class _Watcher:
     def broke(self, doing: str, error: Exception) -> None:
         """A part of jaxdbg broke; the recorder keeps the notice."""
 
+    lost = broke
+
 
 def _identity(function: Callable[..., Any]) -> Function:
     """The function as traces of it will be called: JAX names what it unwraps."""

@@ -5,7 +5,8 @@ JAX's own test hook (`jax_internals.events` says why), and the
 function in which jit traces is wrapped, so that the end of a trace is seen too. Nothing
 here runs in a call that finds everything cached.
 
-JAX calls listeners bare: what a watcher raises as a phase begins stops that phase.
+JAX calls listeners bare: a `Failure` that a watcher raises as a phase begins stops that
+phase.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from jaxdbg.compiles.control_flow import (
     is_asked_for,
 )
 from jaxdbg.compiles.signatures import Signature
+from jaxdbg.errors import Failure
 from jaxdbg.jax_internals.events import (
     CACHE_ASKED,
     CACHE_HIT,
@@ -52,12 +54,17 @@ from jaxdbg.jax_internals.stack import (
     JitTrace,
     Stack,
     ended_with_error,
+    read_jit_trace,
+    read_other_trace,
     read_stack,
     traced_jaxpr,
 )
 from jaxdbg.jax_internals.stand_ins import original
 from jaxdbg.jax_internals.user_frames import outward
 from jaxdbg.records.source import SourceFrame
+
+RECORDING = "recording compilations"
+"""What jaxdbg does here, for the notice where it breaks."""
 
 
 class Phase:
@@ -146,6 +153,9 @@ class PhaseWatcher(Protocol):
     def broke(self, doing: str, error: Exception) -> None:
         """A part of jaxdbg broke; the user's program runs on."""
 
+    def lost(self, doing: str, error: Exception) -> None:
+        """As `broke`, and a phase may not be counted for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class _RunningBody:
@@ -210,11 +220,7 @@ class Listener:
     def start(self) -> None:
         """Listens from now on."""
         hide_from_tracebacks()
-        self._stop = hear_traces(
-            self._safely(self._trace_began),
-            self._wrapped,
-            self._safely(self._body_began),
-        )
+        self._stop = hear_traces(self._safely(self._heard), self._wrapped)
         begin, event, end = self._listeners
         monitoring = jax.monitoring
         monitoring.register_scalar_listener(begin)
@@ -243,9 +249,9 @@ class Listener:
             try:
                 listener(*args, **kwargs)
             except _Stop as stop:
-                raise stop.error from None
+                raise stop.failure from None
             except Exception as error:
-                self._watcher.broke("recording compilations", error)
+                self._watcher.lost(RECORDING, error)
 
         return safe
 
@@ -311,27 +317,41 @@ class Listener:
     # -- traces ----------------------------------------------------------------------
 
     def _wrapped(self, plain: Callable[..., Any]) -> Callable[..., Any]:
+        ended = self._safely(self._trace_ended)
+        close_body = self._safely(self._close_body)
+
         def trace_for_jit(*args: Any, **kwargs: Any) -> Any:
             __tracebackhide__ = True  # IPython shows no frame of ours
             here = self._here
             if here.body is not None:
-                self._close_body(sys._getframe(1))
+                close_body(sys._getframe(1))
             depth = len(here.open)
             here.traced.append(None)
             try:
                 result = plain(*args, **kwargs)
             except BaseException:
-                here.traced.pop()
-                self._close_to(depth, failed=True)
+                ended(depth, None)
                 raise
-            signature = here.traced.pop()
-            self._close_to(depth, failed=False)
-            if signature is not None:
-                _remember(result, signature)
+            ended(depth, result)
             return result
 
         trace_for_jit.__wrapped__ = plain  # type: ignore[attr-defined]
         return trace_for_jit
+
+    def _trace_ended(self, depth: int, result: Any) -> None:
+        signature = self._here.traced.pop()
+        self._close_to(depth, failed=result is None)
+        if signature is not None and result is not None:
+            _remember(result, signature)
+
+    def _heard(self, frame: FrameType) -> None:
+        if is_ours():
+            return
+        trace = read_jit_trace(frame)
+        if trace is not None:
+            self._trace_began(trace)
+        elif (other := read_other_trace(frame)) is not None:
+            self._body_began(other, frame)
 
     def _trace_began(self, trace: JitTrace) -> None:
         here, callee = self._here, trace.fun
@@ -411,8 +431,10 @@ class Listener:
         phase.fun, phase.is_alike = fun, is_alike
         try:
             self._watcher.began(phase)
+        except Failure as failure:
+            raise _Stop(failure) from None
         except Exception as error:
-            raise _Stop(error) from None
+            self._watcher.lost(RECORDING, error)
         finally:
             phase.fun = None
         # A phase that was stopped has no end: it is on the stack only from here on.
@@ -437,15 +459,15 @@ class Listener:
         try:
             self._watcher.ended(phase)
         except Exception as error:
-            self._watcher.broke("recording compilations", error)
+            self._watcher.lost(RECORDING, error)
 
 
 class _Stop(BaseException):
     """Carries what a watcher raises out to JAX; nothing of ours may catch it."""
 
-    def __init__(self, error: Exception):
+    def __init__(self, failure: Failure):
         super().__init__()
-        self.error = error
+        self.failure = failure
 
 
 def bare(fun_name: str) -> str:

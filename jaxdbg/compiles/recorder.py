@@ -113,6 +113,11 @@ class Recorder:
         for watcher in self._watchers:
             watcher.broke(doing, error)
 
+    def lost(self, doing: str, error: Exception) -> None:
+        self._notices[broken(doing, error)] = None
+        for watcher in self._watchers:
+            watcher.lost(doing, error)
+
     # -- what is known ---------------------------------------------------------------
 
     def position(self) -> int:

@@ -12,9 +12,7 @@ from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
 
-from jaxdbg.jax_internals.interpose import is_ours
 from jaxdbg.jax_internals.requirements import derived, missing, private
-from jaxdbg.jax_internals.stack import JitTrace, read_jit_trace, read_other_trace
 
 CACHE_HIT = "/jax/compilation_cache/cache_hits"
 CACHE_ASKED = "/jax/compilation_cache/compile_requests_use_cache"
@@ -55,15 +53,13 @@ def _phases() -> Mapping[str, str]:
 
 
 def hear_traces(
-    began: Callable[[JitTrace], None],
+    began: Callable[[FrameType], None],
     around: Callable[[Callable[..., Any]], Callable[..., Any]],
-    other_began: Callable[[JitTrace, FrameType], None],
 ) -> Callable[[], None]:
-    """Hears the traces of jit in every thread, until what this returns is called.
+    """Hears the traces in every thread, until what this returns is called.
 
     Arguments:
-        began: called as each trace begins.
-        other_began: called as a trace begins that is none of jit, with its frame.
+        began: called as each trace begins, with its frame; may not raise what is ours.
         around: from the function in which jit traces to what runs in its place, which
             has it as `__wrapped__`.
     """
@@ -74,14 +70,8 @@ def hear_traces(
     def hook(name: str, *args: Any) -> None:
         if before is not None:
             before(name, *args)
-        if name == _TRACE_EVENT and not is_ours():
-            # hook <- test_event <- trace_to_jaxpr
-            frame = sys._getframe(2)
-            trace = read_jit_trace(frame)
-            if trace is not None:
-                began(trace)
-            elif (other := read_other_trace(frame)) is not None:
-                other_began(other, frame)
+        if name == _TRACE_EVENT:
+            began(sys._getframe(2))  # hook <- test_event <- trace_to_jaxpr
 
     def stop() -> None:
         _TRACE_FOR_JIT.put(plain)

@@ -11,6 +11,8 @@ import pytest
 
 import jaxdbg
 from jaxdbg.checks import checker, diagnosis, hub, judge
+from jaxdbg.compiles import listener, reasons
+from jaxdbg.compiles.recorder import Recorder, forget
 from jaxdbg.origins.search.time_limit import OutOfTime
 from jaxdbg.records import Report
 
@@ -59,6 +61,30 @@ def test_a_part_that_breaks(
     assert unchecked(region.report) == {"a part of jaxdbg broke": 1}
     assert region.report.calls == 2
     assert str(region.report).startswith("! 1 of 2 calls was not checked: a part of ")
+
+
+@pytest.mark.parametrize(
+    ("owner", "part"),
+    [
+        (listener, "read_jit_trace"),
+        (listener, "read_stack"),
+        (listener.Listener, "_close"),
+        (Recorder, "began"),
+        (Recorder, "ended"),
+        (reasons.History, "remember"),
+    ],
+)
+def test_a_part_that_breaks_while_traces_are_counted(
+    monkeypatch: pytest.MonkeyPatch, owner: object, part: str
+) -> None:
+    with jaxdbg.checked(max_traces=1) as region:
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, part, broken)
+            assert jax.jit(lambda x: x * 3)(GOOD).tolist() == [3, 6]
+        assert double(GOOD).tolist() == [2, 4]
+    assert unchecked(region.report) == {"a part of jaxdbg broke": 0}
+    assert region.report.calls == 2
+    forget()
 
 
 def test_a_part_that_breaks_ahead_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
