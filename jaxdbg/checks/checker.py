@@ -62,6 +62,13 @@ class Checker:
         self._queue: deque[Ran] = deque()
         self._in_several = False
 
+    def begins(self, invocation: Invocation) -> None:
+        """Raises what is known by now, before a call is counted, and runs."""
+        self.wait_for_chex()
+        donates = any(invocation.params["donated_invars"])
+        if self._options.async_ and self._raises_before(donates):
+            self._drain_ready()
+
     def jitted(self, invocation: Invocation, call: Call) -> list[Any]:
         """Runs a jitted call and checks it; raises the failure it finds."""
         plan = plan_of(invocation, call.function, self._options)
@@ -240,6 +247,17 @@ class Checker:
         with our_own_work():
             flags = finiteness.pending([results[i] for i in run.can_be_bad])
         self._queue.append(Ran(plan, run, place, flags))
+        if not self._raises_before(bool(run.layout.donated)):
+            self._drain_ready()
+
+    def _raises_before(self, donates: bool) -> bool:
+        """Whether pending failures rise before a call runs, and not after it.
+
+        What a call was donated is deleted by then, and nobody would have its results.
+        """
+        return donates and not self._in_several  # processes raise in step
+
+    def _drain_ready(self) -> None:
         self.drain(wait=False)
         if len(self._queue) > MAX_PENDING:
             self.drain()

@@ -155,7 +155,7 @@ class Hub:
             self._remove_hooks_unless_open()
             return call.execute(call.args)
         try:
-            watching[-1].checker.wait_for_chex()
+            watching[-1].checker.begins(call)
             watching[-1].checker.look_at_libraries(call.args)
             which = _counted(watching, self._function(call.params["jaxpr"]))
             watching[-1].watcher.begins(which, call)

@@ -360,6 +360,18 @@ def test_async_with_donated_arguments() -> None:
     assert "log" in finding.message  # born there, though the state is gone
 
 
+def test_async_raises_before_a_call_takes_what_it_is_donated() -> None:
+    state = jnp.zeros(3)
+    with (
+        pytest.raises(jaxdbg.NonFiniteError) as caught,
+        jaxdbg.checked(async_=True),
+    ):
+        for x in (BAD, GOOD, GOOD):
+            state = update(state, x)
+    assert caught.value.finding.call == 1
+    assert not state.is_deleted()
+
+
 # -- record, keep_donation ------------------------------------------------------------
 
 
