@@ -109,6 +109,8 @@ def broken(doing: str, error: BaseException, outcome: str = "") -> str:
     """
     if isinstance(error, NotOffered):
         return f"{error}."
+    if isinstance(error, KeyboardInterrupt):
+        return f"{doing} was interrupted."
     what = f"{doing}; {outcome}" if outcome else doing
     return (
         f"a part of jaxdbg broke while {what} ({cause(error)}). "
