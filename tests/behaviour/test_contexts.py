@@ -515,7 +515,7 @@ def test_settings_that_are_put_to_neutral_exist():
 
 def test_by_default_nothing_has_to_be_put_to_neutral():
     """On the way of each call this costs a microsecond, and the rest twenty."""
-    assert neutral.put_to_neutral() is None
+    assert neutral.put_to_neutral([]) is None
 
 
 def test_global_settings_hold_again_after_work_of_ours():
