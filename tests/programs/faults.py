@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import CodeType, FrameType
 
 import jaxdbg
 
 PACKAGE = str(Path(jaxdbg.__file__).parent)
+
+WANTED = os.environ.get("JAXDBG_FAULTS", "")
+"""Which functions tests break: `all`, or of what files (`origins/,checks/judge`)."""
 
 
 class Bug(Exception):
@@ -26,16 +30,20 @@ class Bug(Exception):
 def _at_each_start(function: Callable[[CodeType], None]) -> Iterator[None]:
     def trace(frame: FrameType, event: str, arg: object) -> None:
         if frame.f_code.co_filename.startswith(PACKAGE):
-            function(frame.f_code)
+            try:
+                function(frame.f_code)
+            except BaseException:
+                # Python drops a trace function that raises; the next event brings it
+                # back. Only for that, since a function for all events takes its time.
+                sys.setprofile(trace_again)
+                raise
 
-    def profile(frame: FrameType, event: str, arg: object) -> None:
-        # Python drops a trace function that raises; the next event brings it back.
-        if sys.gettrace() is not trace:
-            sys.settrace(trace)
+    def trace_again(frame: FrameType, event: str, arg: object) -> None:
+        sys.settrace(trace)
+        sys.setprofile(before[1])
 
     before = sys.gettrace(), sys.getprofile()
     sys.settrace(trace)
-    sys.setprofile(profile)
     try:
         yield
     finally:
@@ -65,6 +73,19 @@ def broken(code: CodeType, error: Callable[[], BaseException] = Bug) -> Iterator
 
     with _at_each_start(fault):
         yield
+
+
+def sample(names: Sequence[str], each: int, first: int = 0) -> list[str]:
+    """Those of some functions that a test breaks: all of those that are wanted.
+
+    Arguments:
+        each: where none are, every so many.
+        first: at which of them to begin.
+    """
+    if not WANTED:
+        return list(names[first % each :: each])
+    wanted = "" if WANTED == "all" else tuple(WANTED.split(","))
+    return [name for name in names if name.startswith(wanted)]
 
 
 @functools.cache
