@@ -50,7 +50,7 @@ class CheckError(Failure, AssertionError):
 
 
 class TraceBudgetError(Failure, AssertionError):
-    """A function was traced or compiled more often than its budget allows.
+    """A function was traced or compiled more often, or longer, than its budget allows.
 
     The budget is that of a region, or of the function itself (`jaxdbg.max_traces`).
     """

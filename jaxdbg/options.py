@@ -38,6 +38,24 @@ def parse_budget(text: str) -> int | dict[str, int]:
         ) from None
 
 
+def parse_seconds(text: str) -> float | dict[str, float]:
+    """Reads a budget of seconds as typed: `30`, or `train_step=30,eval=2.5`.
+
+    Raises:
+        UsageError: the text is neither.
+    """
+    try:
+        if "=" not in text:
+            return float(text)
+        pairs = [p.split("=") for p in text.split(",")]
+        return {name.strip(): float(number) for name, number in pairs}
+    except ValueError:
+        raise UsageError(
+            f"Not a budget: {text!r}. Expected seconds for all functions together "
+            "(`30`), or seconds for each (`train_step=30,eval=2.5`)."
+        ) from None
+
+
 def parse_errors(text: str) -> tuple[str, ...]:
     """Reads `index,div`; raises UsageError for a category that does not exist."""
     return tuple(_category(word.strip()) for word in text.split(",") if word.strip())
@@ -103,6 +121,18 @@ def _check_budget(name: str, budget: object) -> None:
             )
 
 
+def _check_seconds(name: str, budget: object) -> None:
+    numbers = budget.values() if isinstance(budget, Mapping) else (budget,)
+    for n in numbers:
+        if n is None and not isinstance(budget, Mapping):
+            continue
+        if isinstance(n, bool) or not isinstance(n, int | float) or not n >= 0:
+            raise UsageError(
+                f"{name} is {budget!r}. Expected a number of seconds of at least 0, a "
+                "mapping from function names to such numbers, or None for no limit."
+            )
+
+
 def _option(
     default: Any,
     what: str,
@@ -128,6 +158,13 @@ class Options:
     )
     max_compiles: int | Mapping[str, int] | None = _option(
         None, "the same for compilations", metavar="N|f=1,g=2", parse=parse_budget
+    )
+    max_compile_seconds: float | Mapping[str, float] | None = _option(
+        None,
+        "fail when tracing, lowering and compiling take longer than this: seconds for "
+        "all functions together, or for each (`f=30,g=2.5`)",
+        metavar="S|f=30,g=2.5",
+        parse=parse_seconds,
     )
     every_op: bool = _option(
         False, "check each intermediate value, not only what calls return"
@@ -182,6 +219,7 @@ class Options:
         object.__setattr__(self, "only", parse_kinds(self.only))
         for name in ("max_traces", "max_compiles"):
             _check_budget(name, getattr(self, name))
+        _check_seconds("max_compile_seconds", self.max_compile_seconds)
 
     @property
     def allowed(self) -> frozenset[str]:

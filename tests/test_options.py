@@ -10,7 +10,14 @@ import pytest
 
 import jaxdbg
 from jaxdbg.notebook.checked import PANEL, PANEL_HELP, Checked
-from jaxdbg.options import OPTIONS, Option, Options, parse_budget, parse_errors
+from jaxdbg.options import (
+    OPTIONS,
+    Option,
+    Options,
+    parse_budget,
+    parse_errors,
+    parse_seconds,
+)
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -36,6 +43,31 @@ def test_a_budget_is_a_whole_number(budget):
         jaxdbg.checked(max_traces=budget)
 
 
+def test_budgets_of_seconds_are_read_as_typed():
+    assert parse_seconds("2.5") == 2.5
+    assert parse_seconds("step=30, eval=2.5") == {"step": 30, "eval": 2.5}
+
+
+@pytest.mark.parametrize("text", ["", "30 s", "step=", "step=1,2", "f=1=2"])
+def test_what_is_no_budget_of_seconds_is_refused(text):
+    with pytest.raises(jaxdbg.UsageError) as caught:
+        parse_seconds(text)
+    assert str(caught.value) == (
+        f"Not a budget: {text!r}. Expected seconds for all functions together (`30`), "
+        "or seconds for each (`train_step=30,eval=2.5`)."
+    )
+
+
+@pytest.mark.parametrize("budget", [-1, float("nan"), True, "30", {"f": None}])
+def test_a_budget_of_seconds_is_a_number(budget):
+    with pytest.raises(jaxdbg.UsageError) as caught:
+        jaxdbg.checked(max_compile_seconds=budget)
+    assert str(caught.value) == (
+        f"max_compile_seconds is {budget!r}. Expected a number of seconds of at least "
+        "0, a mapping from function names to such numbers, or None for no limit."
+    )
+
+
 def test_error_categories_are_known():
     assert parse_errors("index, div") == ("index", "div")
     with pytest.raises(jaxdbg.UsageError) as caught:
@@ -51,10 +83,11 @@ def test_one_category_may_be_a_word():
 
 
 def test_options_are_said_as_typed():
-    options = Options({"f": 1, "g": 2}, 3, True, ("div",), True, True, True, ("m", "o"))
+    budgets = {"f": 1, "g": 2}, 3, 2.5
+    options = Options(*budgets, True, ("div",), True, True, True, ("m", "o"))
     assert str(options) == (
-        "--max-traces f=1,g=2 --max-compiles 3 --every-op --errors div --async "
-        "--record --keep-donation --watch m,o"
+        "--max-traces f=1,g=2 --max-compiles 3 --max-compile-seconds 2.5 --every-op "
+        "--errors div --async --record --keep-donation --watch m,o"
     )
     assert str(Options()) == ""
 

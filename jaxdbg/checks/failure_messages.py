@@ -16,8 +16,9 @@ from jaxdbg.jax_internals.chex.assertions import exception_type
 from jaxdbg.jax_internals.functions import Function, is_user_file
 from jaxdbg.options import Options
 from jaxdbg.origins.story.describe import reached
-from jaxdbg.records import Finding, LeafStats, Origin, Reason
+from jaxdbg.records import Compilations, Finding, LeafStats, Origin, Reason
 from jaxdbg.records.advice import judged
+from jaxdbg.records.costs import costs, dearest
 from jaxdbg.records.finding_kinds import FINDING_KINDS, kind_of_error
 from jaxdbg.trees.paths import element_path
 from jaxdbg.views import origin_brief_text, words
@@ -268,6 +269,48 @@ def over_budget(
         location=_written(call.function),
     )
     return TraceBudgetError(finding.message, finding)
+
+
+def over_seconds(
+    call: Call, name: str, spent: float, budget: float, what: Compilations
+) -> TraceBudgetError:
+    """Compiling has taken longer than is allowed.
+
+    Arguments:
+        call: the call that asks for what is over the budget.
+        name: the function that has the budget; empty where all share it.
+        spent, budget: seconds.
+        what: all that counts.
+    """
+    limit = call.option("max_compile_seconds", "")
+    lines = [
+        f"compiling {name} ".rstrip() + f" has taken {words.seconds(spent)} in "
+        f"{call.scope}; {limit} allows {budget:g}.",
+        *_spent_on(what),
+    ]
+    finding = Finding(
+        kind="compile_seconds",
+        function=call.function.title,
+        call=call.number,
+        message="\n".join(lines),
+        location=_written(call.function),
+    )
+    return TraceBudgetError(finding.message, finding)
+
+
+def _spent_on(what: Compilations) -> list[str]:
+    """The function that has taken most of the time, and why it was compiled again."""
+    most = next(iter(costs(what.events)), None)
+    if most is None:
+        return []
+    again = dearest(what.events)
+    done, n = ("compiled", most.compiles) if most.compiles else ("traced", most.traces)
+    often = f"{done} {words.times(n)}"
+    lines = [f"  most of it: {most.function}, {often}, {words.seconds(most.total)}"]
+    if again is None:
+        return [*lines, "  none of it was compiled again"]
+    reason = again.builds[-1].reason
+    return [*lines, f"  {again}", *(_advice(reason) if reason else [])]
 
 
 def _changed(reason: Reason) -> list[str]:

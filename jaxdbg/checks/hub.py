@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
-from jaxdbg.checks.budgets import exceeded
+from jaxdbg.checks.budgets import exceeded, too_long
 from jaxdbg.checks.calls.aot_call import AotCall
 from jaxdbg.checks.calls.call import Call
 from jaxdbg.checks.checker import BROKE, INTERRUPTED, Checker
@@ -243,8 +243,12 @@ class Hub:
 
     @_reported_as_ours
     def ended(self, phase: Phase) -> None:
-        for region in self.watching():
+        watching = self.watching()
+        for region in watching:
             region.session.ended(phase)
+        if phase.phase == "compile" and not phase.failed:
+            for region in watching:
+                _stop_if_too_long(region.session, phase)
 
     def broke(self, doing: str, error: BaseException) -> None:
         """A part of jaxdbg broke: the regions that watch say so."""
@@ -272,7 +276,16 @@ def _begin(session: Session, phase: Phase) -> None:
     failure = exceeded(session, phase, session.counted(phase))
     if failure is not None:
         raise_unless_recorded(session, [Judgement(failure)])
+    if not phase.hidden:
+        _stop_if_too_long(session, phase)
     session.began(phase)
+
+
+def _stop_if_too_long(session: Session, phase: Phase) -> None:
+    """Raises if compiling has taken longer than it may."""
+    failure = too_long(session, phase)
+    if failure is not None:
+        raise_unless_recorded(session, [Judgement(failure)])
 
 
 def _counted(watching: Sequence[OpenRegion], function: Function) -> Call:

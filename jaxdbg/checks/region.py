@@ -57,6 +57,9 @@ class Region:
         max_traces: fail when a function is traced more often than this: a number for
             every function, or one for each (`f=1,g=2`); here a mapping of names.
         max_compiles: the same for compilations.
+        max_compile_seconds: fail when tracing, lowering and compiling take longer than
+            this: seconds for all functions together, or for each (`f=30,g=2.5`); here a
+            mapping of names.
         every_op: check each intermediate value, not only what calls return.
         errors: look for more kinds of error: `index` (a gather or scatter out of
             bounds), `div` (an integer divided by zero).
@@ -85,6 +88,7 @@ class Region:
         self,
         max_traces: int | Mapping[str, int] | None = None,
         max_compiles: int | Mapping[str, int] | None = None,
+        max_compile_seconds: float | Mapping[str, float] | None = None,
         every_op: bool = False,
         errors: str | Sequence[str] = (),
         async_: bool = False,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -25,7 +25,14 @@ from jaxdbg.errors import Failure, broken
 from jaxdbg.jax_internals.functions import Function
 from jaxdbg.jax_internals.source_info import Frame
 from jaxdbg.options import Options
-from jaxdbg.records import Allowed, Finding, Remark, Report, TreeHistory
+from jaxdbg.records import (
+    Allowed,
+    CompileEvent,
+    Finding,
+    Remark,
+    Report,
+    TreeHistory,
+)
 from jaxdbg.records.read_only import ReadOnly
 from jaxdbg.views.retrace_wording import changed
 
@@ -62,6 +69,8 @@ class Session:
         self._call_times = CallLog()
         self._traces: Counter[Function] = Counter()
         self._compiles: Counter[Function] = Counter()
+        self._seconds: dict[Function, float] = defaultdict(float)
+        self._over: set[str] = set()
         self._remarks: list[Remark] = []
         self._phases: deque[Phase] = deque(maxlen=MAX_EVENTS)
         self._placed_leaves: dict[str, None] = {}
@@ -119,9 +128,11 @@ class Session:
             with self._lock:
                 self._phases.append(phase)
 
-    def next_call(self, function: Function) -> Call:
-        """The call of a function that asks for a trace, which is not counted yet."""
-        return Call(function, self._calls[function] + 1, self.scope)
+    def asked_by(self, phase: Phase) -> Call:
+        """The call that asks for a phase; while it traces it is not counted yet."""
+        counted = self._calls[phase.function]
+        number = counted + 1 if phase.phase == "trace" else max(1, counted)
+        return Call(phase.function, number, self.scope)
 
     def refused(self, phase: Phase) -> None:
         """Forgets a phase that began, and that a budget has stopped."""
@@ -138,6 +149,25 @@ class Session:
                 self._compiles[phase.function] += 1
             if phase.parent is None:
                 self._compile_seconds += phase.duration
+            self._seconds[phase.function] += phase.duration - phase.inside
+
+    def compiling(self, name: str = "") -> float:
+        """The seconds spent compiling functions of this name; all without one."""
+        with self._lock:
+            every = list(self._seconds.items())
+        return sum(s for f, s in every if name in ("", f.name, f.title))
+
+    def goes_over(self, name: str) -> bool:
+        """Whether the seconds of functions of a name are over for the first time."""
+        with self._lock:
+            is_first = name not in self._over
+            self._over.add(name)
+        return is_first
+
+    def phases(self) -> tuple[CompileEvent, ...]:
+        """What was traced, lowered and compiled up to now."""
+        with self._lock:
+            return frozen(self._phases)
 
     def spent(self, checking: float, failed: bool = False) -> None:
         """Adds seconds to what checking has cost.

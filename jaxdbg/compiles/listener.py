@@ -148,7 +148,10 @@ class PhaseWatcher(Protocol):
         """A phase begins; a `Failure` raised here stops it."""
 
     def ended(self, phase: Phase) -> None:
-        """A phase that began has ended, well or not."""
+        """A phase that began has ended, well or not.
+
+        A `Failure` raised here at the end of a compilation stops the call.
+        """
 
     def broke(self, doing: str, error: Exception) -> None:
         """A part of jaxdbg broke; the user's program runs on."""
@@ -458,6 +461,8 @@ class Listener:
             phase.parent.inside += phase.duration
         try:
             self._watcher.ended(phase)
+        except Failure as failure:
+            raise _Stop(failure) from None
         except Exception as error:
             self._watcher.lost(RECORDING, error)
 

@@ -12,7 +12,7 @@ from jaxdbg.records import saved
 from jaxdbg.records.advice import advised
 from jaxdbg.records.compile_diff import Difference, difference
 from jaxdbg.records.compile_event import CompileEvent
-from jaxdbg.records.costs import lost, subset
+from jaxdbg.records.costs import lost, phases_of, subset
 from jaxdbg.records.serial import plain, record
 from jaxdbg.records.shown import ShownAsHtml, view
 
@@ -57,10 +57,15 @@ class Compilations(ShownAsHtml):
         return lost(self.events)[1]
 
     def of(self, function: str | None = None, cell: int | None = None) -> Compilations:
-        """Those of one function, or of one cell, or both."""
+        """Those of one function, or of one cell, or both.
+
+        Control flow outside of jit goes by its name, `scan`, or by that with its
+        functions: `scan of body`.
+        """
+        whose = None if function is None else phases_of(self.events, function)
         events = subset(
             self.events,
-            lambda e: function in (None, e.function) and cell in (None, e.cell),
+            lambda e: cell in (None, e.cell) and (whose is None or id(e) in whose),
         )
         words = [f"of {function}"] if function is not None else []
         words += [f"in cell {cell}"] if cell is not None else []

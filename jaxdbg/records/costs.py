@@ -196,6 +196,13 @@ def costs(events: Sequence[CompileEvent]) -> list[Cost]:
     return sorted(every, key=lambda c: c.total, reverse=True)
 
 
+def phases_of(events: Sequence[CompileEvent], function: str) -> set[int]:
+    """The ids of the phases of a function; of control flow, those of its bodies too."""
+    named = {id(e) for e in events if function in (e.function, e.title)}
+    whole = (b for b in builds(events) if function in (b.function, b.head.function))
+    return named | {id(e) for build in whole for e in build.events}
+
+
 def _cost(key: tuple[str, str, bool], group: list[Build]) -> Cost:
     events = [e for build in group for e in build.events]
     seconds = dict.fromkeys(PHASES, 0.0)
@@ -219,6 +226,12 @@ def repeats(cost: Cost) -> list[Repeat]:
             groups.setdefault(kind, []).append(build)
     every = [Repeat(tuple(group)) for group in groups.values()]
     return sorted(every, key=lambda r: r.seconds, reverse=True)
+
+
+def dearest(events: Sequence[CompileEvent]) -> Repeat | None:
+    """What of the user's ran again and has cost most; None where nothing did."""
+    every = [r for cost in costs(events) if cost.user for r in repeats(cost)[:1]]
+    return max(every, key=lambda r: r.seconds, default=None)
 
 
 def often(events: Sequence[CompileEvent], times: int) -> list[Cost]:

@@ -16,7 +16,8 @@ class Finding:
     """One thing that went wrong in a checked region.
 
     Attributes:
-        kind: "nan", "inf", "check", "index", "div", "traces" or "compiles".
+        kind: "nan", "inf", "check", "index", "div", "traces", "compiles" or
+            "compile_seconds".
         function: name of the jitted function, as the user wrote it.
         call: which call of that function in the region, counted from 1.
         path: where the first bad value is, as the user would type it

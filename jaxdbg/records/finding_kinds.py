@@ -44,6 +44,7 @@ _ROWS = (
     ),
     FindingKind("traces", "tracing", "budget", stage="trace", verb="traced"),
     FindingKind("compiles", "compiling", "budget", stage="compile", verb="compiled"),
+    FindingKind("compile_seconds", "the time of compiling", "budget"),
 )
 
 FINDING_KINDS = {kind.name: kind for kind in _ROWS}

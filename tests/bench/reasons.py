@@ -1,10 +1,13 @@
 """How often the reason of a compilation is found: jaxdbg, JAX itself, and Equinox.
 
-Each program of `tests/programs/compiles.py` runs three times: recorded, under
-`jax_explain_cache_misses`, and with `equinox.debug.assert_max_traces` around its
-functions. What a text must hold to count is the same for all: the place that changed,
-and what was there before and after (or the last step of a path, or other words for the
-same). Part of it is shown as ~.
+Each program of `tests/programs/compiles.py` and `tests/programs/retraces.py` runs
+three times: recorded, under `jax_explain_cache_misses`, and with
+`equinox.debug.assert_max_traces` around its functions. What a text must hold to count
+is the same for all: the place that changed, and what was there before and after (or
+the last step of a path, or other words for the same). Part of it is shown as ~.
+
+Of jaxdbg its advice is judged too, by the pattern that the program states: right, none
+where there is one to give, wrong. Where none is to be given, silence is right.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import re
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +35,9 @@ from _machine import machine_line
 from jaxdbg.compiles import recorder
 from jaxdbg.records import CompileEvent
 from tests.programs.compiles import PROGRAMS, Program, counting
+from tests.programs.retraces import MORE
+
+ALL = [*PROGRAMS, *MORE]
 
 
 @dataclass
@@ -41,10 +47,12 @@ class Score:
     Attributes:
         counts: whether it counts the traces right; None where it does not count.
         text: all that it has said of why.
+        advice: what it advises; None of a tool that gives no advice.
     """
 
     counts: bool | None
     text: str
+    advice: str | None = None
 
 
 def recorded(program: Program) -> Score:
@@ -54,17 +62,39 @@ def recorded(program: Program) -> Score:
     recorder.start()
     try:
         kept = program.run(traced)
-        events = [e for e in recorder.events() if e.function == program.function]
+        every = recorder.events()
         remarks = recorder.stale()
         del kept
     finally:
         recorder.stop()
+    if program.never_cause:
+        texts = [reason_text(e) for e in every if cause_of(e) == program.never_cause]
+        return Score(True, "\n".join(texts))
+    events = [e for e in every if e.function == program.function]
+    again = [e for e in events if e.reason is not None]
+    told = [reason_text(e) for e in again]
+    advice = [e.reason.advice for e in again if e.reason and e.phase == program.phase]
+    return Score(
+        is_counted(program, ran, events),
+        "\n".join([*told, *map(str, remarks)]),
+        advice[-1] if advice else None,
+    )
+
+
+def is_counted(
+    program: Program, ran: Counter[str], events: Sequence[CompileEvent]
+) -> bool:
+    """Whether each trace and compilation was seen."""
     phases = Counter(e.phase for e in events)
-    right = phases["compile"] == program.compiles
-    if program.traces or phases["lower"] == 0:
-        right = right and phases["trace"] == ran[program.function] == program.traces
-    told = [reason_text(e) for e in events if e.reason is not None]
-    return Score(right, "\n".join([*told, *map(str, remarks)]))
+    right = ran[program.python] == program.traces
+    if program.compiles is not None:
+        right = right and phases["compile"] == program.compiles
+    is_traced = program.python == program.function and program.traces
+    return right and (not is_traced or phases["trace"] == program.traces)
+
+
+def cause_of(event: CompileEvent) -> str:
+    return event.reason.cause if event.reason is not None else ""
 
 
 def reason_text(event: CompileEvent) -> str:
@@ -81,12 +111,12 @@ def explained(program: Program) -> Score:
     log = logged("jax._src.interpreters.partial_eval")
     with log as lines, jax.explain_cache_misses(True):
         program.run(traced)
-    of_it = [t for t in lines if program.function in t]
+    of_it = [t for t in lines if program.python in t]
     misses = sum("TRACING CACHE MISS" in t for t in of_it)
     again = [
         t for t in of_it if "closest previous key" in t or "defined on the same" in t
     ]
-    return Score(misses == ran[program.function], "\n".join(again))
+    return Score(misses == ran[program.python], "\n".join(again))
 
 
 def asserted(program: Program) -> Score:
@@ -143,7 +173,7 @@ def parts_said(program: Program, text: str) -> tuple[bool, bool]:
 
 
 def _said(part: str, text: str) -> bool:
-    return any(plain(form) in plain(text) for form in forms(part))
+    return not part or any(plain(form) in plain(text) for form in forms(part))
 
 
 def plain(text: str) -> str:
@@ -174,10 +204,22 @@ def verdict(program: Program, score: Score) -> str:
         return "✓ quiet" if not score.text else "✗ false alarm"
     if not score.text:
         return "– silent"
+    if program.cause == "unknown":  # all else would be a guess
+        return "✓" if program.cause in score.text else "✗ neither"
     place, values = parts_said(program, score.text)
     if place and values:
         return "✓"
     return "~ the place" if place else "~ the values" if values else "✗ neither"
+
+
+def advised(program: Program, score: Score) -> str:
+    """Whether the advice is right; empty where none is judged."""
+    if program.advice is None or score.advice is None:
+        return ""
+    if not score.advice:
+        return "none" if program.advice else "right"
+    is_right = program.advice and re.search(program.advice, score.advice)
+    return "right" if is_right else "wrong"
 
 
 def main() -> None:
@@ -188,17 +230,19 @@ def main() -> None:
         "eqx assert_max_traces": asserted,
     }
     print(f"{machine_line()}; Equinox {eqx.__version__}\n")
-    print(f"| program | cause | {' | '.join(tools)} |")
-    print("| --- " * (2 + len(tools)) + "|")
+    print(f"| program | cause | {' | '.join(tools)} | advice |")
+    print("| --- " * (3 + len(tools)) + "|")
+    advice: Counter[str] = Counter()
     right: Counter[str] = Counter()
     partly: Counter[str] = Counter()
     quiet: Counter[str] = Counter()
     counts: Counter[str] = Counter()
-    for program in PROGRAMS:
-        cells = []
+    for program in ALL:
+        cells, judged = [], ""
         for name, tool in tools.items():
             jax.clear_caches()
             score = tool(program)
+            judged = judged or advised(program, score)
             told = verdict(program, score)
             (right if program.cause else quiet)[name] += told.startswith("✓")
             partly[name] += told.startswith("~")
@@ -206,19 +250,22 @@ def main() -> None:
             wrong = "" if score.counts in (True, None) else " (miscounts)"
             cells.append(told + wrong)
         name = program.name.replace("_", " ")
-        print(f"| {name} | {program.cause or '–'} | {' | '.join(cells)} |")
-    causes = sum(bool(p.cause) for p in PROGRAMS)
+        print(f"| {name} | {program.cause or '–'} | {' | '.join(cells)} | {judged} |")
+        advice[judged] += 1
+    causes = sum(bool(p.cause) for p in ALL)
     rows = [
         (f"**reasons named, of {causes}**", right),
         ("**named in part**", partly),
-        (f"**quiet where all is well, of {len(PROGRAMS) - causes}**", quiet),
-        (f"**counts exact, of {len(PROGRAMS)}**", counts),
+        (f"**quiet where all is well, of {len(ALL) - causes}**", quiet),
+        (f"**counts exact, of {len(ALL)}**", counts),
     ]
     for title, found in rows:
         shown = [str(found[n]) for n in tools]
         if found is counts:
             shown[-1] = "does not count"
-        print(f"| {title} | | {' | '.join(shown)} |")
+        print(f"| {title} | | {' | '.join(shown)} | |")
+    said = ", ".join(f"{advice[how]} {how}" for how in ("right", "none", "wrong"))
+    print(f"| **advice** | | {said} | – | – | |")
 
 
 if __name__ == "__main__":

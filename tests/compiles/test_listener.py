@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import functools
+import re
+import time
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from flax import nnx
 from jax._src import test_util
 
 import jaxdbg
+from jaxdbg.compiles import recorder
+from jaxdbg.jax_internals.functions import Function
 
 Counts = dict[str, int]
 
@@ -290,7 +295,7 @@ def test_a_budget_of_compilations_stops_the_compilation(counted: Counted) -> Non
         f(X)
         f(Y)
     finding = caught.value.finding
-    assert (finding.kind, finding.function) == ("compiles", "f")
+    assert (finding.kind, finding.function, finding.call) == ("compiles", "f", 2)
     assert (region.report.traces, region.report.compiles) == ({"f": 2}, {"f": 1})
     assert f(Y)[0] == 2
     assert counted.traces == {"f": 2}
@@ -383,3 +388,143 @@ def test_a_trace_that_a_budget_refuses_is_not_counted() -> None:
     with pytest.raises(jaxdbg.TraceBudgetError), jaxdbg.checked(max_traces=0) as none:
         jax.jit(lambda x: x)(jnp.ones(3))
     assert none.report.traces == {}
+
+
+# -- control flow outside of jit ------------------------------------------------------
+
+
+def scans_of_new_lambdas(n: int) -> None:
+    for k in range(n):
+        jax.lax.scan(lambda c, x: (c + x * k, c), jnp.float32(0), X)  # noqa: B023
+
+
+@pytest.mark.parametrize(
+    ("option", "budget"),
+    [
+        ("max_traces", 1),
+        ("max_traces", {"<lambda>": 1}),
+        ("max_compiles", 1),
+        ("max_compiles", {"scan": 1}),
+        ("max_compiles", {"scan of <lambda>": 1}),
+    ],
+)
+def test_control_flow_outside_of_jit_has_budgets(option: str, budget: Any) -> None:
+    is_traced = option == "max_traces"
+    with (
+        pytest.raises(jaxdbg.TraceBudgetError) as caught,
+        jaxdbg.checked(**{option: budget}) as region,
+    ):
+        scans_of_new_lambdas(3)
+    name = "<lambda>" if is_traced else "scan of <lambda>"
+    place = "the function" if is_traced else "the body of scan"
+    done = "traced" if is_traced else "compiled"
+    assert str(caught.value).splitlines() == [
+        f"{name} is being {done} for the 2nd time in this region; {option} allows 1.",
+        "  since the earlier time that is most like it, each made with another k:",
+        f"    {place}: a lambda → another lambda of the same code",
+        "  next: define it once, with what changes among its operands, or jit what is",
+        "    around it, and call that",
+    ]
+    assert caught.value.finding.function == name
+    assert region.report.traces == {"<lambda>": 1 if is_traced else 2}
+    assert region.report.compiles == {"scan": 1}
+
+
+def test_control_flow_outside_of_jit_within_its_budget() -> None:
+    def body(c, x):
+        return c + x, c
+
+    with jaxdbg.checked(max_traces=1, max_compiles=1):
+        for _ in range(3):
+            jax.lax.scan(body, jnp.float32(0), X)
+
+
+# -- budgets of seconds ---------------------------------------------------------------
+
+
+def timeless(text: str) -> str:
+    text = re.sub(r"[\d.]+ m?s\b", "T", text)
+    return re.sub(r"test_listener\.py:\d+", "FILE", text)
+
+
+def test_a_budget_of_seconds_stops_before_the_next_phase() -> None:
+    @jax.jit
+    def step(x):
+        time.sleep(0.2)
+        return x + 1
+
+    with (
+        pytest.raises(jaxdbg.TraceBudgetError) as caught,
+        jaxdbg.checked(max_compile_seconds=0.2) as region,
+    ):
+        step(X)
+    assert timeless(str(caught.value)) == (
+        "compiling has taken T in this region; max_compile_seconds allows 0.2.\n"
+        "  most of it: step, traced once, T\n"
+        "  none of it was compiled again"
+    )
+    finding = caught.value.finding
+    assert (finding.kind, finding.function, finding.call) == (
+        "compile_seconds",
+        "step",
+        1,
+    )
+    assert region.report.findings == (finding,)
+    assert (region.report.traces, region.report.compiles) == ({"step": 1}, {})
+    assert step(X)[0] == 2
+
+
+@pytest.mark.parametrize("budget", [100, {"step": 100}])
+def test_a_budget_of_seconds_says_why_it_is_spent(budget: Any) -> None:
+    recorder.forget()  # what an earlier run of this test has compiled
+
+    @jax.jit
+    def step(x):
+        return x + 1
+
+    with (
+        pytest.raises(jaxdbg.TraceBudgetError) as caught,
+        jaxdbg.checked(max_compile_seconds=budget) as region,
+    ):
+        for n in (3, 5, 7):
+            step(np.ones(n, np.float32))
+        region._session._seconds[Function("step", "")] += 100
+        step(np.ones(9, np.float32))
+    whose = " step" if isinstance(budget, dict) else ""
+    assert timeless(str(caught.value)) == (
+        f"compiling{whose} has taken T in this region; max_compile_seconds allows 100."
+        "\n"
+        "  most of it: step, compiled 3 times, T\n"
+        "  step traced 2 more times: x f32[5] → f32[7] the last time · T in all · "
+        "FILE\n"
+        "  next: pad it to few sizes: each shape is a program of its own"
+    )
+
+
+def test_a_budget_of_seconds_stops_after_a_compilation() -> None:
+    """A long compilation is stopped as it ends, and not by the next thing that runs."""
+    f = jax.jit(lambda x: x + 1)
+    with (
+        pytest.raises(jaxdbg.TraceBudgetError, match="compiled once"),
+        jaxdbg.checked(max_compile_seconds={"<lambda>": 0.3}) as region,
+    ):
+        lowered = f.lower(X)
+        session = region._session
+        left = 0.3 - session.compiling("<lambda>") - 1e-6
+        session._seconds[Function("<lambda>", "")] += left
+        lowered.compile()
+    assert f(X)[0] == 2
+
+
+def test_a_budget_of_seconds_that_is_spent_is_recorded_once() -> None:
+    with jaxdbg.checked(max_compile_seconds=0, record=True) as region:
+        for n in (3, 4, 5):
+            jax.jit(lambda x: x + 1)(np.ones(n, np.float32))
+    assert [f.kind for f in region.report.findings] == ["compile_seconds"]
+
+
+def test_a_budget_of_seconds_that_is_kept() -> None:
+    with jaxdbg.checked(max_compile_seconds={"g": 0}):
+        jax.jit(lambda x: x + 1)(X)
+    with jaxdbg.checked(max_compile_seconds=100.0):
+        jax.jit(lambda x: x + 2)(X)

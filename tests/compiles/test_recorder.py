@@ -16,6 +16,7 @@ from jaxdbg.jax_internals.array_types import Leaf
 from jaxdbg.jax_internals.functions import Function
 from jaxdbg.jax_internals.stack import Stack
 from jaxdbg.records import CompileEvent
+from jaxdbg.records.costs import costs, repeats
 from tests import leaks
 
 
@@ -313,3 +314,24 @@ def test_a_recording_leaves_that_of_others_running(log) -> None:
         pass
     jax.jit(lambda x: x + 3)(np.ones(3, np.float32))
     assert len(log()) == 3
+
+
+def test_control_flow_outside_of_jit_is_one_row(log) -> None:
+    xs = np.ones(3, np.float32)
+    for k in range(3):
+        jax.lax.scan(lambda c, x: (c + x * k, c), np.float32(0), xs)  # noqa: B023
+    every = jaxdbg.Compilations(log())
+    (cost,) = costs(every.events)
+    assert (cost.function, cost.traces, cost.compiles) == ("scan of <lambda>", 3, 3)
+    (repeat,) = repeats(cost)
+    first, second = repeat.builds
+    assert [e.phase for e in second.events] == ["trace", "lower", "compile"]
+    assert (first.trace, second.trace, second.compilation) == (2, 3, 3)
+    assert second.head.function == "scan"
+    assert second.reason.where == "the body of scan"
+    # Each name gives what has that name; the control flow has its bodies with it.
+    for name in ("scan", "scan of <lambda>"):
+        assert every.of(name).events == every.events
+    assert {e.phase for e in every.of("<lambda>").events} == {"trace"}
+    assert len(every.of("<lambda>")) == 3
+    assert len(every.of("body")) == 0

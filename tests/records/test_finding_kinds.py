@@ -15,7 +15,7 @@ from jaxdbg.records.finding_kinds import (
 
 
 def test_the_record_names_the_kinds_of_the_table() -> None:
-    (said,) = re.findall(r"kind: (.*?)\.\n", Finding.__doc__ or "")
+    (said,) = re.findall(r"kind: (.*?)\.\n", Finding.__doc__ or "", re.DOTALL)
     assert re.findall(r'"(\w+)"', said) == list(FINDING_KINDS)
 
 
