@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from jaxdbg.checks.failure_messages import over_budget, over_seconds
 from jaxdbg.checks.session import Session
 from jaxdbg.compiles.listener import Phase
-from jaxdbg.errors import TraceBudgetError
+from jaxdbg.compiles.recorder import recorder
+from jaxdbg.errors import TraceBudgetError, did_you_mean
 from jaxdbg.jax_internals.functions import Function
 from jaxdbg.options import Options
 from jaxdbg.records import Compilations
@@ -59,3 +60,27 @@ def _budget(options: Options, kind: str, function: Function) -> int | None:
     if not isinstance(budget, Mapping):
         return budget
     return budget.get(function.title, budget.get(function.name))
+
+
+def of_nobody(session: Session) -> list[str]:
+    """What to say of budgets for names that no function has, here or earlier.
+
+    Nothing where the region has run no function of the user's: it may be to come.
+    """
+    seen = session.seen()
+    if not seen:
+        return []
+    known = {*seen, *recorder().names()}
+    options = session.options
+    budgets = {
+        "max_traces": options.max_traces,
+        "max_compiles": options.max_compiles,
+        "max_compile_seconds": options.max_compile_seconds,
+    }
+    return [
+        f"{option} names {name}, and no function of that name was traced or compiled, "
+        f"nor called outside of jit.{did_you_mean(name, seen)}"
+        for option, budget in budgets.items()
+        for name in (budget if isinstance(budget, Mapping) else ())
+        if name not in known
+    ]

@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar
 from jaxdbg.checks.afterwards import kept_calls, rewind
 from jaxdbg.checks.afterwards.last import remember
 from jaxdbg.checks.afterwards.rewind import Rewound
+from jaxdbg.checks.budgets import of_nobody
 from jaxdbg.checks.checker import BROKE, INTERRUPTED, Checker
 from jaxdbg.checks.decorator import decorated
 from jaxdbg.checks.hub import hub
@@ -215,6 +216,8 @@ class Region:
             ended = exc is None or isinstance(exc, Exception | GeneratorExit)
             if held.is_interrupted or not ended:
                 self.session.unchecked(INTERRUPTED, calls=0)
+            if exc is None:
+                self._name_budgets_of_nobody()
             self.session.close(stale)
             self._final = report = self.session.report()
             try:
@@ -222,6 +225,13 @@ class Region:
             except Exception as error:  # which must not replace a failure
                 self.session.broke("remembering a report", error)
             return report
+
+    def _name_budgets_of_nobody(self) -> None:
+        try:
+            for text in of_nobody(self.session):
+                self.session.notice(text)
+        except Exception as error:
+            self.session.broke("comparing the names of budgets", error)
 
     def _cut_short(self, why: str, *notices: str) -> None:
         """Ends a region of which a part was interrupted, or broke; none may raise."""

@@ -169,6 +169,12 @@ class Session:
         with self._lock:
             return frozen(self._phases)
 
+    def seen(self) -> list[str]:
+        """The names of the functions that were called, traced or compiled."""
+        with self._lock:
+            functions = [*self._calls, *self._seconds, *self._traces]
+        return [name for f in functions if f.user for name in (f.name, f.title)]
+
     def spent(self, checking: float, failed: bool = False) -> None:
         """Adds seconds to what checking has cost.
 

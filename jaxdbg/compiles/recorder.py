@@ -131,6 +131,12 @@ class Recorder:
             first = self._count - len(phases)
         return frozen(phases if since is None else phases[max(0, since - first) :])
 
+    def names(self) -> set[str]:
+        """The names of the functions in the log."""
+        with self._lock:
+            functions = [p.function for p in self._log]
+        return {name for f in functions for name in (f.name, f.title)}
+
     def running_trace(self) -> Phase | None:
         """The innermost trace that runs in this thread; None where none was seen."""
         thread = threading.current_thread().name

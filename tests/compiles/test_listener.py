@@ -301,11 +301,38 @@ def test_a_budget_of_compilations_stops_the_compilation(counted: Counted) -> Non
     assert counted.traces == {"f": 2}
 
 
-def test_a_budget_of_another_function_is_no_limit() -> None:
-    f = jax.jit(lambda x: x + 1)
-    with jaxdbg.checked(max_traces={"g": 0}, max_compiles={"g": 0}):
-        f(X)
-        f(Y)
+def test_a_budget_of_another_function_is_no_limit_and_said_to_be() -> None:
+    @jax.jit
+    def evaluate(x):
+        return x + 1
+
+    budgets = {"max_traces": {"evalute": 0}, "max_compiles": {"other_name": 0}}
+    with jaxdbg.checked(**budgets) as region:
+        evaluate(X)
+        evaluate(Y)
+    assert region.report.notices == (
+        "max_traces names evalute, and no function of that name was traced or "
+        "compiled, nor called outside of jit. Did you mean 'evaluate'?",
+        "max_compiles names other_name, and no function of that name was traced or "
+        "compiled, nor called outside of jit.",
+    )
+    assert region.report.ok
+
+
+def test_budgets_of_functions_that_are_known_or_to_come_are_not_spoken_of() -> None:
+    @jax.jit
+    def evaluate(x):
+        return x + 1
+
+    budget = {"evaluate": 1}
+    for run in (lambda: X + 1, lambda: evaluate(X), lambda: evaluate(X), scan_of_body):
+        with jaxdbg.checked(max_traces=budget, max_compile_seconds=budget) as region:
+            run()
+        assert region.report.notices == ()
+
+
+def scan_of_body() -> None:
+    jax.lax.scan(lambda c, x: (c + x, c), jnp.float32(0), X)
 
 
 @pytest.mark.parametrize("option", ["max_traces", "max_compiles"])

@@ -42,6 +42,7 @@ FLAGS = [  # as IPython sorts them
     "--every-op",
     "--help",
     "--keep-donation",
+    "--max-compile-seconds",
     "--max-compiles",
     "--max-traces",
     "--panel",

@@ -25,6 +25,7 @@ from jaxdbg import notebook as magics
 FLAGS = [
     "--max-traces",
     "--max-compiles",
+    "--max-compile-seconds",
     "--every-op",
     "--errors",
     "--async",
@@ -36,6 +37,7 @@ FLAGS = [
     "--panel",
     "--help",
 ]
+SECONDS = ["--max-compile-seconds"]
 ROOT = str(Path(jaxdbg.__file__).parents[1])
 
 EARLIER = """\
@@ -354,10 +356,12 @@ def test_a_wrong_option_is_said_and_the_body_does_not_run(
 
 
 def test_options_reach_the_region(shell: Shell) -> None:
-    line = "--max-traces f=1,g=2 --max-compiles 3 --every-op --errors index,div"
-    shell.run(f"%%checked {line} --async --record --keep-donation\n1")
-    report = shell.run("%jaxdbg last").result
-    assert report.options == f"{line} --async --record --keep-donation"
+    line = (
+        "--max-traces f=1,g=2 --max-compiles 3 --max-compile-seconds f=30,g=2.5 "
+        "--every-op --errors index,div --async --record --keep-donation"
+    )
+    shell.run(f"%%checked {line}\n1")
+    assert shell.run("%jaxdbg last").result.options == line.replace("=30,", "=30.0,")
 
 
 def test_minus_inf_is_a_value_of_an_option(shell: Shell) -> None:
@@ -475,7 +479,7 @@ def test_what_is_known_about_jaxdbg(shell: Shell) -> None:
     ("typed", "offered"),
     [
         ("%%checked --", FLAGS),
-        ("%%checked --ma", ["--max-traces", "--max-compiles"]),
+        ("%%checked --ma", ["--max-traces", "--max-compiles", *SECONDS]),
         ("%%checked --every-op --e", ["--errors"]),
         ("%%checked --errors ", ["index", "div"]),
         ("%%checked --errors index,d", ["div"]),
