@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from inspect import unwrap
 from types import CodeType, FrameType, FunctionType
@@ -27,17 +27,10 @@ from jaxdbg.jax_internals.functions import (
     written_layers,
 )
 from jaxdbg.jax_internals.identities import Identity
+from jaxdbg.jax_internals.jaxprs import bound
 from jaxdbg.jax_internals.names import is_jax_file
 from jaxdbg.jax_internals.stack import JitTrace
 from jaxdbg.jax_internals.user_frames import outward
-
-_PARAMETERS = ("jaxpr", "branches", "body_jaxpr", "cond_jaxpr")
-"""Where operations have their bodies."""
-
-_PLACES = {
-    "branches": "the branches of {name}",
-    "cond_jaxpr": "the condition of {name}",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +53,7 @@ class Body:
     kind: str
     code: CodeType | None
     captured: Mapping[str, str]
-    place: str = "the body of {name}"
+    place: str = bound.THE_BODY
 
 
 _known: weakref.WeakKeyDictionary[Any, Body] = weakref.WeakKeyDictionary()
@@ -133,7 +126,7 @@ def _is_of_library(given: Any) -> bool:
 
 def has_bodies(parameters: Mapping[str, Any]) -> bool:
     """Whether an operation with these parameters is control flow."""
-    return any(True for _ in _jaxprs(parameters))
+    return any(True for _ in bound.bodies(parameters))
 
 
 def bodies_in(
@@ -145,19 +138,11 @@ def bodies_in(
         traced: those that were traced for it, each with what JAX says of its source.
     """
     traced = list(traced)
-    found = (_body(name, jaxpr, traced) for name, jaxpr in _jaxprs(parameters))
+    found = (_body(place, jaxpr, traced) for place, jaxpr in bound.bodies(parameters))
     return tuple(body for body in found if body is not None)
 
 
-def _jaxprs(parameters: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for name in _PARAMETERS:
-        value = parameters.get(name)
-        for jaxpr in value if isinstance(value, tuple | list) else (value,):
-            if getattr(jaxpr, "debug_info", None) is not None:
-                yield name, jaxpr
-
-
-def _body(name: str, jaxpr: Any, traced: list[tuple[str, Body]]) -> Body | None:
+def _body(place: str, jaxpr: Any, traced: list[tuple[str, Body]]) -> Body | None:
     if jaxpr in _known:
         return _known[jaxpr]
     source = str(jaxpr.debug_info.func_src_info)
@@ -172,27 +157,7 @@ def _body(name: str, jaxpr: Any, traced: list[tuple[str, Body]]) -> Body | None:
         body.kind,
         body.code,
         body.captured,
-        _PLACES.get(name, body.place),
+        place,
     )
     _known[jaxpr] = body
     return body
-
-
-def operands(parameters: Mapping[str, Any], count: int) -> list[str]:
-    """A name for each operand: `xs`, `init`, or its number."""
-    if "num_carry" in parameters:
-        parts = {"const": parameters["num_consts"], "init": parameters["num_carry"]}
-    elif "ft_in" in parameters:
-        consts, carry, _ = parameters["ft_in"].unpack()
-        parts = {"const": len(consts), "init": len(carry)}
-    elif "body_nconsts" in parameters:
-        constants = parameters["cond_nconsts"] + parameters["body_nconsts"]
-        parts = {"const": constants, "init": count - constants}
-    else:
-        return [f"operand {i}" for i in range(1, count + 1)]
-    parts["xs"] = count - sum(parts.values())
-    return [
-        part if size == 1 else f"{part}[{i}]"
-        for part, size in parts.items()
-        for i in range(size)
-    ]

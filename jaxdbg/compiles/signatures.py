@@ -14,7 +14,6 @@ from typing import Any, TypedDict
 
 import jax
 
-from jaxdbg.compiles import control_flow
 from jaxdbg.compiles.arguments import (
     Node,
     Static,
@@ -38,6 +37,7 @@ from jaxdbg.jax_internals.config import trace_context
 from jaxdbg.jax_internals.descriptions import described
 from jaxdbg.jax_internals.functions import Function
 from jaxdbg.jax_internals.identities import Identity
+from jaxdbg.jax_internals.jaxprs import bound
 from jaxdbg.jax_internals.made_by_jax import operation_parameters
 from jaxdbg.jax_internals.stack import JitInfo, JitTrace, Stack
 
@@ -219,7 +219,7 @@ def of_control_flow(
 ) -> Signature:
     """Of an operation that runs functions of the user's: it is theirs."""
     first, names = bodies[0].function, tuple(b.function.name for b in bodies)
-    places = control_flow.operands(parameters, len(call.leaves))
+    places = bound.operands(parameters, len(call.leaves))
     statics = {k: v for k, v in call.statics.items() if k in ("reverse", "unroll")}
     return replace(
         call,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import jax
+
 from jaxdbg.jax_internals import source_info
 from jaxdbg.origins.causes.rules import Cause, Fit, cause
 from jaxdbg.origins.location.functions import functions
@@ -12,7 +14,15 @@ from jaxdbg.origins.scene import Moment, Scene
 from jaxdbg.origins.zero_factors import zero_factors
 
 _WHERES = frozenset(
-    {"where", "_where", "select", "select_n", "piecewise", "cond", "switch"}
+    {
+        "where",
+        "_where",
+        "select",
+        "select_n",
+        "piecewise",
+        jax.lax.cond.__name__,
+        jax.lax.switch.__name__,
+    }
 )
 _REDUCTIONS = frozenset({"sum", "mean", "nansum", "nanmean", "average"})
 """Functions that have a `where` inside for what they are told to leave out."""

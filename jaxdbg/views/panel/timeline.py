@@ -26,12 +26,19 @@ def timeline_data(
         what: what they are those of, as it ends a sentence: "since jaxdbg was loaded".
     """
     return {
-        "events": plain(tuple(events)),
+        "events": [_event(event) for event in events],
         "headline": headline(events, what) if events else "",
         "lost": lost(events)[1],
         "cells": _region(report) if report and report.began else _cells(events),
         "calls": _calls(report.call_times if report else CallTimes()),
     }
+
+
+def _event(event: CompileEvent) -> Json:
+    """An event; control flow outside of jit has the name of what it runs, too."""
+    data: Json = plain(event)
+    del data["bodies"]
+    return {**data, "function": event.title}
 
 
 def name_of(report: Report) -> str:

@@ -61,6 +61,8 @@ def test_the_whole_story(failed):
         "                     ^^^^^^^^^^\n"
         "  operands\n"
         "    argument of log `x` is -1 at [0, 1] (float32[2,2], -1 to 3, 1 negative)\n"
+        "  passed\n"
+        "    `x` is your `BAD`\n"
         "  cause\n"
         "    log of a negative number\n"
         "    fix: look at why the argument is negative: a probability that is rounded, "
