@@ -568,7 +568,7 @@ def _seen_together(
         return first, note, GROWING_SHAPE.avoidable
     # In a loop it is one line that gets both; elsewhere it may be any other batch.
     if now.line == before.line and _is_partial(now, before):
-        note = "likely the last partial batch"
+        note = "possibly the last partial batch"
         return replace(first, cause="partial batch"), note, None
     return first, "", None
 

@@ -6,15 +6,18 @@ version, one after its cell was run again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from jaxdbg.records.compile_event import CompileEvent, Reason
+from jaxdbg.records.lengths import buckets, lengths
 from jaxdbg.records.retrace_causes import (
     CHANGING_NUMBER,
     FIXES,
     GROWING_SHAPE,
     GROWS,
+    PAD_TO,
     RetraceCause,
     cause_named,
 )
@@ -29,18 +32,17 @@ def advised(events: Sequence[CompileEvent]) -> tuple[CompileEvent, ...]:
     """The events, each reason with a verdict and advice.
 
     All calls together decide what one can only guess: where an argument comes in many
-    sizes, the smaller ones are not the last batch.
+    sizes, the smaller ones are not the last batch. An argument has one verdict.
     """
-    sizes: dict[tuple[str, ...], set[str]] = {}
+    shapes: dict[tuple[str, ...], list[Reason]] = {}
     for event in events:
-        if event.reason is not None and event.reason.cause in ("shape", PARTIAL):
-            seen = sizes.setdefault(_argument(event, event.reason), set())
-            seen |= {event.reason.before, event.reason.after}
-    many = {argument for argument, seen in sizes.items() if len(seen) > MAX_SIZES}
+        if event.user and event.reason is not None and _is_of_shape(event.reason):
+            shapes.setdefault(_argument(event, event.reason), []).append(event.reason)
+    verdicts = {argument: _verdict(reasons) for argument, reasons in shapes.items()}
     return tuple(
         event
         if event.reason is None
-        else replace(event, reason=_in_sight_of_all(event, event.reason, many))
+        else replace(event, reason=_in_sight_of_all(event, event.reason, verdicts))
         for event in events
     )
 
@@ -49,18 +51,85 @@ def _argument(event: CompileEvent, reason: Reason) -> tuple[str, ...]:
     return event.function, event.defined, reason.where
 
 
+def _is_of_shape(reason: Reason) -> bool:
+    return reason.cause in ("shape", PARTIAL)
+
+
 def _in_sight_of_all(
-    event: CompileEvent, reason: Reason, many: set[tuple[str, ...]]
+    event: CompileEvent, reason: Reason, verdicts: Mapping[tuple[str, ...], _Verdict]
 ) -> Reason:
-    is_many = _argument(event, reason) in many
     if not event.user and reason.cause != "eager loop":
         # Each eager op rightly has a program for each shape and dtype.
         return replace(reason, avoidable=None, advice="")
-    if reason.cause == PARTIAL and is_many:
-        reason = replace(reason, cause="shape", note="", avoidable=None, advice="")
-    if reason.cause == "shape" and not (is_many or _grows(reason)):
-        return replace(reason, advice="")  # a few sizes are a program each, rightly
+    if event.user and _is_of_shape(reason):
+        return verdicts[_argument(event, reason)].of(reason)
     return judged(reason)
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What holds of all the shapes in which an argument came.
+
+    Attributes:
+        cause: the cause of all of them.
+        keeps_note: whether what a reason notes of its own is true in sight of all.
+        advice: as in `Reason`.
+    """
+
+    cause: RetraceCause
+    keeps_note: bool
+    advice: str
+
+    def of(self, reason: Reason) -> Reason:
+        """The reason with this verdict."""
+        return replace(
+            reason,
+            cause=self.cause.name,
+            note=reason.note if self.keeps_note else "",
+            avoidable=self.cause.avoidable,
+            advice=_filled(self.advice, reason),
+        )
+
+
+def _verdict(reasons: Sequence[Reason]) -> _Verdict:
+    sizes = {text for r in reasons for text in (r.before, r.after)}
+    if any(map(_grows, reasons)) and _only_grow(reasons):
+        return _Verdict(GROWING_SHAPE, True, GROWING_SHAPE.fix)
+    shape, partial = cause_named("shape"), cause_named(PARTIAL)
+    if len(sizes) > MAX_SIZES:
+        return _Verdict(shape, False, _padded(reasons) or shape.fix)
+    if all(r.cause == PARTIAL for r in reasons):
+        return _Verdict(partial, True, partial.fix)
+    return _Verdict(shape, False, "")  # a few sizes are a program each, rightly
+
+
+def _only_grow(reasons: Sequence[Reason]) -> bool:
+    """Whether no call was smaller than one before it."""
+    shapes = [r.after_type.shape for r in reasons if r.after_type is not None]
+    return all(
+        list(map(str, a)) == list(map(str, b)) or _is_larger(b, a)
+        for a, b in pairwise(shapes)
+    )
+
+
+def _is_larger(one: Sequence[int | str], other: Sequence[int | str]) -> bool:
+    return len(one) == len(other) and all(
+        isinstance(n, int) and isinstance(m, int) and n >= m
+        for n, m in zip(one, other, strict=True)
+        if n != m
+    )
+
+
+def _padded(reasons: Sequence[Reason]) -> str:
+    """Which few lengths all others could be padded to; empty for few, or many axes."""
+    found = buckets(lengths(reasons))
+    if found is None:
+        return ""
+    return PAD_TO.format(
+        count=len(found.lengths),
+        lengths=", ".join(map(str, found.lengths)),
+        padding=f"{found.padding:.0%}".replace("%", " %"),
+    )
 
 
 def judged(reason: Reason) -> Reason:

@@ -28,8 +28,7 @@ class Reason:
         avoidable: whether a small change of the program would have avoided it; None
             where that cannot be known.
         advice: the shortest correct fix; empty where there is none to give.
-        note: what is likely and not certain, or a restriction; `likely the last partial
-            batch`.
+        note: what is not certain, or a restriction; `possibly the last partial batch`.
         before_type, after_type: of an array argument its types; None of anything else.
     """
 

@@ -185,6 +185,12 @@ phase begins, and says so itself.
 GROWS = "grows with each call"
 """How the note of such a shape begins."""
 
+PAD_TO = (
+    "pad it to a few lengths and mask the rest: {count} fit ({lengths}), with "
+    "{padding} padding if each length is as frequent"
+)
+"""The fix for an argument of many lengths."""
+
 GROWING_SHAPE = RetraceCause(
     "shape",
     True,

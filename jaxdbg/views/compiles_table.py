@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jaxdbg.records import Compilations, CompileEvent
-from jaxdbg.records.costs import PHASES, Cost, costs, lost, undecided
-from jaxdbg.views.retrace_wording import reasons
+from jaxdbg.records.costs import (
+    PHASES,
+    Cost,
+    Repeat,
+    costs,
+    lost,
+    repeats,
+    undecided,
+)
+from jaxdbg.views.retrace_wording import in_lengths, reasons
 from jaxdbg.views.words import count, more, seconds, short_place
 
 MAX_FUNCTIONS = 20
@@ -56,8 +64,9 @@ def headline(events: Sequence[CompileEvent], what: str = "") -> str:
     line = f"{seconds(spent)} tracing, lowering and compiling{_spaced(what)}"
     functions, again = undecided(events)
     if functions:
-        one = functions[0] if len(functions) == 1 else count(len(functions), "function")
-        line += f" · {seconds(again)} of it spent on {one} again"
+        share = f" ({again / spent:.0%})".replace("%", " %") if spent else ""
+        line += f" · {seconds(again)}{share} of it compiling "
+        line += _again(functions, events)
     if avoidable:
         compilations = count(avoidable, "avoidable compilation")
         line += f" · {seconds(wasted)} lost to {compilations}"
@@ -66,6 +75,20 @@ def headline(events: Sequence[CompileEvent], what: str = "") -> str:
     if saved:
         line += f" · {seconds(saved)} saved by the persistent cache"
     return line
+
+
+def _again(functions: Sequence[str], events: Sequence[CompileEvent]) -> str:
+    """`learn again for 19 lengths of obs`, of what may be avoidable or not."""
+    if len(functions) > 1:
+        return f"{count(len(functions), 'function')} again"
+    of_it = [r for c in costs(events) if c.function == functions[0] for r in repeats(c)]
+    again = [r for r in of_it if _is_undecided(r)]
+    many = in_lengths(again[0]).partition(",")[0] if len(again) == 1 else ""
+    return f"{functions[0]} again" + (f" for {many}" if many else "")
+
+
+def _is_undecided(repeat: Repeat) -> bool:
+    return any(b.reason and b.reason.avoidable is None for b in repeat.builds)
 
 
 def listed(events: Sequence[CompileEvent], eager: bool) -> list[Cost]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jaxdbg.records import Reason
 from jaxdbg.records.costs import Build, Repeat
-from jaxdbg.views.retrace_wording import chain, changed
+from jaxdbg.views.retrace_wording import chain, changed, in_lengths
 from jaxdbg.views.words import listed, ordinal, seconds, short_place
 
 MAX_OTHERS = 3
@@ -15,7 +15,7 @@ def text(repeat: Repeat) -> str:
     """What ran again, what has changed, what it cost, where, and likely why.
 
     `train_step traced again (2nd time): batch["x"] f32[32,8,8] → f32[17,8,8] ·
-    0.41 s · cell 12, line 7 · likely the last partial batch`
+    0.41 s · cell 12, line 7 · possibly the last partial batch`
     """
     last = repeat.builds[-1]
     times = len(repeat.builds)
@@ -48,6 +48,8 @@ def _what(last: Build, times: int) -> str:
 def _change(repeat: Repeat) -> str:
     reasons = [b.reason for b in repeat.builds if b.reason]
     last = reasons[-1]
+    if many := in_lengths(repeat):
+        return many
     values = chain(reasons) if len(reasons) > 2 else ""
     change = changed(last, values)
     if not values and len({(r.before, r.after) for r in reasons}) > 1:

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from jaxdbg.records import Reason
+from jaxdbg.records.advice import MAX_SIZES
 from jaxdbg.records.costs import Cost, Repeat, repeats
+from jaxdbg.records.lengths import lengths
 from jaxdbg.records.retrace_causes import cause_named
 from jaxdbg.views.words import more
 
@@ -50,6 +52,16 @@ def changed(reason: Reason, values: str = "") -> str:
     colon = ":" if reason.where and reason.before_type is None else ""
     text = values or f"{reason.before} → {reason.after}"
     return f"{reason.where}{colon} {text}".strip()
+
+
+def in_lengths(repeat: Repeat) -> str:
+    """`19 lengths of obs, 3 to 128`; empty where it is no argument of many lengths."""
+    reasons = [b.reason for b in repeat.builds if b.reason]
+    found = lengths(reasons)
+    is_one = all(r.cause == "shape" and not r.avoidable for r in reasons)
+    if not is_one or len(found) <= MAX_SIZES:
+        return ""
+    return f"{len(found)} lengths of {reasons[-1].where}, {found[0]} to {found[-1]}"
 
 
 def chain(reasons: Sequence[Reason]) -> str:

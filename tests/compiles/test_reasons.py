@@ -64,7 +64,7 @@ def test_a_smaller_batch_of_another_line_is_no_last_one():
     reason = reasons.explain(other, [full])
     assert (reason.cause, reason.note) == ("shape", "")
     other = replace(other, line=full.line)
-    assert reasons.explain(other, [full]).note == "likely the last partial batch"
+    assert reasons.explain(other, [full]).note == "possibly the last partial batch"
 
 
 def test_nothing_known_is_said_to_be_unknown():

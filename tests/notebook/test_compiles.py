@@ -42,7 +42,7 @@ def test_a_partial_batch_is_named(shell: Shell) -> None:
     assert text.startswith("Out[4]: \nT tracing, lowering and compiling of total · ")
     assert text.endswith(
         "total traced again (2nd time): x f32[32,8] → f32[17,8] · T · cell 3, line 1 · "
-        "likely the last partial batch\n"
+        "possibly the last partial batch\n"
         "  → drop the last batch, or pad it to the full size and mask what was added\n"
     )
 
@@ -230,7 +230,7 @@ def test_public_names(shell: Shell) -> None:
     every: Any = jaxdbg.compilations()
     assert every.of("total").seconds > 0
     assert every.seconds_lost > 0
-    assert "likely the last partial batch" in str(every)
+    assert "possibly the last partial batch" in str(every)
 
 
 def test_a_stale_closure_is_told_once(shell: Shell) -> None:

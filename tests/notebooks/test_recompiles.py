@@ -24,7 +24,7 @@ def test_the_table_names_the_three_mistakes(said: Said) -> None:
     assert "<lambda> traced 28 more times: x f32[" in text
     assert "  → pad it to few sizes: each shape is a program of its own" in text
     assert "step traced again (2nd time): x f32[64,64] → f32[5,64], y" in text
-    assert "· likely the last partial batch\n  → drop the last batch" in text
+    assert "· possibly the last partial batch\n  → drop the last batch" in text
 
 
 def test_the_timeline_is_drawn(cells: list[Cell]) -> None:

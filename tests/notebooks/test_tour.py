@@ -57,7 +57,7 @@ def test_last_partial_batch_is_caught(said: Said) -> None:
     text = said("retrace")
     assert "TraceBudgetError: train_step is being traced for the 2nd time" in text
     assert (
-        "since the earlier time that is most like it, likely the last partial" in text
+        "since the earlier time that is most like it, possibly the last partial" in text
     )
     assert "x f32[64,8,8,1] → f32[5,8,8,1]" in text
     assert "next: drop the last batch, or pad it to the full size" in text

@@ -36,7 +36,7 @@ PARTIAL = of_arrays(
     "f32[32,8,8]",
     "f32[17,8,8]",
     ('batch["y"] i32[32] → i32[17]',),
-    note="likely the last partial batch",
+    note="possibly the last partial batch",
 )
 TRAIN_EVAL = Reason("NNX attribute", "model.drop.deterministic", "False", "True")
 

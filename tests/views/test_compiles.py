@@ -17,6 +17,7 @@ import pytest
 from jaxdbg.records import CallTimes, Compilations, CompileEvent, Reason, Report
 from jaxdbg.records.advice import advised, judged
 from jaxdbg.records.costs import builds, costs, lost, often, repeats, subset
+from jaxdbg.records.lengths import buckets
 from jaxdbg.views import compiled_often_text, compiles_html, compiles_table
 from jaxdbg.views.exports import perfetto
 from jaxdbg.views.retrace_wording import reasons
@@ -29,7 +30,7 @@ function    traces  compiles   trace   lower  compile   total  first at
 train_step       2         2  0.30 s  0.15 s   0.86 s  1.31 s  cell 12, line 7
 
 train_step traced again (2nd time): batch["x"] f32[32,8,8] → f32[17,8,8], batch["y"] \
-i32[32] → i32[17] · 0.41 s · cell 12, line 7 · likely the last partial batch
+i32[32] → i32[17] · 0.41 s · cell 12, line 7 · possibly the last partial batch
   → drop the last batch, or pad it to the full size and mask what was added"""
 
 GROWING = """\
@@ -76,7 +77,7 @@ def test_nothing_compiled() -> None:
             made.partial_batch(),
             'train_step traced again (2nd time): batch["x"] f32[32,8,8] → '
             'f32[17,8,8], batch["y"] i32[32] → i32[17] · 0.41 s · cell 12, line 7 · '
-            "likely the last partial batch",
+            "possibly the last partial batch",
         ),
         (
             made.lambda_in_a_loop(),
@@ -111,8 +112,8 @@ def test_unlike_changes_of_one_argument_are_folded() -> None:
     events = made.joined(*(made.built(start=i, reason=r) for i, r in enumerate(sizes)))
     (line, advice) = reasons(costs(advised(events))[0])
     assert line == (
-        "train_step traced 3 more times: x f32[3] → f32[7] the last time · 1.23 s in "
-        "all · cell 12, line 7"
+        "train_step traced 3 more times: 4 lengths of x, 3 to 9 · 1.23 s in all · "
+        "cell 12, line 7"
     )
     assert advice == "  → pad it to few sizes: each shape is a program of its own"
 
@@ -226,10 +227,11 @@ def test_headline_names_what_ran_again_without_a_verdict() -> None:
     again = made.built(start=1, reason=reason)
     assert compiles_table.headline(made.joined(made.built(), again)) == (
         "0.82 s tracing, lowering and compiling · "
-        "0.41 s of it spent on train_step again"
+        "0.41 s (50 %) of it compiling train_step again"
     )
     both = made.joined(made.built(), again, made.built("f", start=2, reason=reason))
-    assert "0.82 s of it spent on 2 functions again" in compiles_table.headline(both)
+    line = compiles_table.headline(both)
+    assert line.endswith("0.82 s (67 %) of it compiling 2 functions again")
 
 
 @pytest.mark.parametrize(
@@ -285,7 +287,9 @@ def test_what_the_recorder_knows_stays() -> None:
 def test_many_sizes_are_no_partial_batches() -> None:
     sizes = [f"f32[{n},8]" for n in (179, 174, 170, 168)]
     reasons = [
-        made.of_arrays("partial batch", "x", a, b, note="likely the last partial batch")
+        made.of_arrays(
+            "partial batch", "x", a, b, note="possibly the last partial batch"
+        )
         for a, b in itertools.pairwise(sizes)
     ]
     few = made.joined(*(made.built(start=i, reason=r) for i, r in enumerate(reasons)))
@@ -471,7 +475,7 @@ def test_difference_of_a_mended_run() -> None:
 1.31 s → 0.41 s tracing, lowering and compiling · 0.41 s → 0 s avoidable
   train_step: traces 2 → 1 · compiles 2 → 1 · 1.31 s → 0.41 s
     - train_step traced again (2nd time): batch["x"] f32[32,8,8] → f32[17,8,8], \
-batch["y"] i32[32] → i32[17] · 0.41 s · cell 12, line 7 · likely the last partial \
+batch["y"] i32[32] → i32[17] · 0.41 s · cell 12, line 7 · possibly the last partial \
 batch"""
     )
 
@@ -527,7 +531,7 @@ def test_slices_nest_and_hold_what_is_known(tmp_path: Path) -> None:
         "before": "f32[32,8,8]",
         "after": "f32[17,8,8]",
         "also": 'batch["y"] i32[32] → i32[17]',
-        "note": "likely the last partial batch",
+        "note": "possibly the last partial batch",
         "avoidable": "yes",
         "advice": "",
     }
@@ -615,3 +619,72 @@ def test_events_are_plain() -> None:
             Report(compilations=made.everything()).to_json()
         ).compilations
     )
+
+
+# One verdict for an argument.
+
+
+def of_lengths(*lengths: int, seconds: float = 1.0) -> made.Events:
+    """A function that is compiled for an argument of these lengths."""
+    phases = (("trace", seconds),)
+    first, *_ = lengths
+    again = [
+        made.built("learn", i, phases, reason=_of_length(first, n))
+        for i, n in enumerate(lengths[1:], 1)
+    ]
+    return made.joined(made.built("learn", 0, phases), *again)
+
+
+def _of_length(before: int, after: int) -> Reason:
+    cause = "partial batch" if after < before else "shape"
+    return made.of_arrays(cause, "obs", f"f32[4,{before}]", f"f32[4,{after}]")
+
+
+def test_many_lengths_are_one_row_that_the_headline_adds_up_to() -> None:
+    every = Compilations(advised(of_lengths(16, 3, 5, 30, 7, 31, 15, 14, 29)))
+    headline, *_, row, advice = str(every).splitlines()
+    assert headline == (
+        "9.00 s tracing, lowering and compiling · 8.00 s (89 %) of it compiling learn "
+        "again for 9 lengths of obs"
+    )
+    assert row == (
+        "learn traced 8 more times: 9 lengths of obs, 3 to 31 · 8.00 s in all · "
+        "cell 12, line 7"
+    )
+    assert advice == (
+        "  → pad it to a few lengths and mask the rest: 3 fit (7, 16, 31), with 7 % "
+        "padding if each length is as frequent"
+    )
+    assert Compilations(advised(every.events)) == every
+
+
+def test_a_few_lengths_have_one_row_and_no_advice() -> None:
+    every = Compilations(advised(of_lengths(16, 8, 32)))
+    assert lost(every.events) == (0, 0)
+    (line,) = reasons(costs(every.events)[0])
+    assert line.startswith("learn traced 2 more times: obs f32[4,16] → f32[4,32]")
+
+
+def test_what_grows_with_each_call_has_one_verdict() -> None:
+    events = of_lengths(1, 2, 3, 4, 5, 6)
+    last = replace(events[-1].reason, note="grows with each call: 3, 4, 5, 6")
+    grows = advised((*events[:-1], replace(events[-1], reason=last)))
+    assert lost(grows) == (5, pytest.approx(5.0))
+    ragged = advised((*grows, *of_lengths(6, 2)[1:]))
+    assert lost(ragged) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "lengths", [(1, 2, 3, 50, 51), (3, 9, 10, 11, 40, 41), tuple(range(1, 9))]
+)
+def test_buckets_are_the_best(lengths: tuple[int, ...]) -> None:
+    found = buckets(lengths)
+    assert found is not None
+    n = len(found.lengths)
+    best = min(
+        sum(min(b for b in chosen if b >= x) for x in lengths)
+        for some in itertools.combinations(lengths[:-1], n - 1)
+        for chosen in [(*some, lengths[-1])]
+    )
+    assert found.padding == pytest.approx(1 - sum(lengths) / best)
+    assert buckets(lengths[:4]) is None
