@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from jaxdbg.records import Report
+from jaxdbg.records.costs import Repeat, dearest
 from jaxdbg.views import growth
+from jaxdbg.views.retrace_wording import in_short, what_to_do
 from jaxdbg.views.words import KINDS, count, listed, more, seconds, times
 
 MAX_NAMED = 4
@@ -14,18 +16,26 @@ MAX_NAMED = 4
 
 def text(report: Report) -> str:
     """The report, without a line break at its end."""
-    lines = [_headline(report)]
+    again = dearest(report.compilations)
+    lines = [_headline(report, again)]
     lines += [f"  {f.headline}" for f in report.findings]
     lines += [f"  {line}" for line in growth.lines(report)]
     lines += [_placed(report.placed)] if report.placed else []
+    lines += _advice(again) if again and not report.findings else []
     lines += [f"  {remark}" for remark in report.remarks]
     lines += [f"  jaxdbg: {notice}" for notice in report.notices]
     return "\n".join(lines)
 
 
-def _headline(report: Report) -> str:
-    parts = [_calls(report), *_allowed(report), _counts(report), _seconds(report)]
+def _headline(report: Report, again: Repeat | None) -> str:
+    counts = _counts(report, again)
+    parts = [_calls(report), *_allowed(report), counts, _seconds(report)]
     return f"{_mark(report)} {' · '.join(part for part in parts if part)}"
+
+
+def _advice(again: Repeat) -> list[str]:
+    function = again.builds[-1].function
+    return [f"  → {function}: {advice}" for advice in what_to_do(again)]
 
 
 def _allowed(report: Report) -> list[str]:
@@ -65,9 +75,14 @@ def _reasons(unchecked: Mapping[str, int]) -> str:
     return listed(texts, MAX_NAMED)
 
 
-def _counts(report: Report) -> str:
+def _counts(report: Report, again: Repeat | None) -> str:
     names = list(dict.fromkeys((*report.traces, *report.compiles)))
+    if again is not None and (name := again.builds[-1].head.function) in names:
+        names.remove(name)  # the one that ran again for a reason is named
+        names = [name, *names]
     counts = [_count(n, report.traces, report.compiles) for n in names[:MAX_NAMED]]
+    if again is not None and counts:
+        counts[0] += f" ({in_short(again)})"
     left_out = len(names) - MAX_NAMED
     return ", ".join([*counts, *([more(left_out, "function")] if left_out > 0 else [])])
 

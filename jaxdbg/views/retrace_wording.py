@@ -33,9 +33,20 @@ def _worth_a_line(cost: Cost) -> list[Repeat]:
 
 
 def _with_advice(repeat: Repeat) -> list[str]:
+    return [str(repeat), *(f"  → {advice}" for advice in what_to_do(repeat))]
+
+
+def what_to_do(repeat: Repeat) -> list[str]:
+    """The advice in a line; none where nothing is to be done."""
     reason = repeat.builds[-1].reason
     advice = reason.advice if reason and reason.avoidable is not False else ""
-    return [str(repeat), *([f"  → {advice}"] if advice else [])]
+    return [advice] if advice else []
+
+
+def in_short(repeat: Repeat) -> str:
+    """Why something ran again, in some words: `x f32[8] → f32[5]`."""
+    reason = repeat.builds[-1].reason
+    return in_lengths(repeat) or (changed(reason) if reason else "")
 
 
 def changed(reason: Reason, values: str = "") -> str:

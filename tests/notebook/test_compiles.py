@@ -77,7 +77,7 @@ def test_a_cell_that_compiles_often_is_told_once(shell: Shell) -> None:
     assert said.endswith(
         "· %compiles says more; %config Compiles.warn_after = 0 silences this\n"
     )
-    assert said.count("\n") == 1
+    assert said.count("\n") == 2
     assert shell.read("lambdas(5)") == ""
 
 

@@ -153,7 +153,10 @@ def test_warning_of_a_cell_that_compiles_often() -> None:
     assert compiled_often_text.text(cost) == (
         "jaxdbg: this cell has compiled <lambda> 5 times (0.20 s): traced 4 more "
         "times: a new function object of the same code · 0.16 s in all · cell 12, line "
-        "4 · %compiles says more; %config Compiles.warn_after = 0 silences this"
+        "4\n"
+        "  → make and jit the function once, outside the loop, and pass what changes "
+        "as an argument · %compiles says more; %config Compiles.warn_after = 0 "
+        "silences this"
     )
     assert often(events, 6) == []
     assert often(made.growing_loop(9), 5) == []  # not a function of the user's
@@ -688,3 +691,29 @@ def test_buckets_are_the_best(lengths: tuple[int, ...]) -> None:
     )
     assert found.padding == pytest.approx(1 - sum(lengths) / best)
     assert buckets(lengths[:4]) is None
+
+
+# The report says why.
+
+
+def test_the_quiet_line_says_why_and_the_next_what_to_do() -> None:
+    counts = {"f0": 1, "f1": 1, "f2": 1, "f3": 1, "learn": 9}
+    learn = advised(of_lengths(16, 3, 5, 30, 7, 31, 15, 14, 29))
+    report = Report(calls=9, traces=counts, compiles=counts, compilations=learn)
+    assert str(report).splitlines() == [
+        "✓ 9 calls checked · learn traced and compiled 9 times (9 lengths of obs, 3 to "
+        "31), f0 traced and compiled once, f1 traced and compiled once, f2 traced and "
+        "compiled once, 1 more function · 0 s compiling · 0 s checking",
+        "  → learn: pad it to a few lengths and mask the rest: 3 fit (7, 16, 31), with "
+        "7 % padding if each length is as frequent",
+    ]
+
+
+def test_the_quiet_line_says_why_where_nothing_is_to_be_done() -> None:
+    twice = {"forward": 2}
+    events = advised(made.train_and_eval())
+    report = Report(calls=9, traces=twice, compiles=twice, compilations=events)
+    assert str(report) == (
+        "✓ 9 calls checked · forward traced and compiled twice "
+        "(model.drop.deterministic: False → True) · 0 s compiling · 0 s checking"
+    )
