@@ -13,12 +13,20 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
+import jax
+
 from jaxdbg.checks.calls.call import Call
 from jaxdbg.checks.failure_messages import over_budget
 from jaxdbg.compiles.listener import Phase
 from jaxdbg.compiles.recorder import recorder
 from jaxdbg.errors import TraceBudgetError, UsageError
-from jaxdbg.jax_internals.functions import Function, jitted_by_user, written_layers
+from jaxdbg.jax_internals.functions import (
+    Function,
+    is_jitted,
+    jitted_by_user,
+    users_own,
+    written_layers,
+)
 from jaxdbg.jax_internals.interpose import is_ours
 from jaxdbg.jax_internals.stack import is_tracing
 from jaxdbg.records import Reason
@@ -40,9 +48,9 @@ def max_traces(*, n: int) -> Callable[[_F], _F]: ...
 def max_traces(function: Any = None, n: Any = None) -> Any:
     """A function that fails before it is traced more than `n` times.
 
-    `@jaxdbg.max_traces(1)` above `@jax.jit` or `@nnx.jit`, or `max_traces(f, 1)`. The
-    error says what has changed; the function can be used on. Below `@jax.jit` it
-    counts too, and knows the reason where jaxdbg records.
+    `@jaxdbg.max_traces(1)` above `@jax.jit`, `@nnx.jit` or `@eqx.filter_jit`, or
+    `max_traces(f, 1)`. The error says what has changed; the function can be used on.
+    Below `@jax.jit` it counts too, and knows the reason where jaxdbg records.
 
     A cached call takes some microseconds more where jaxdbg records (from `%load_ext`
     on), and about ten where it does not: then it listens for the time of the call.
@@ -55,7 +63,8 @@ def max_traces(function: Any = None, n: Any = None) -> Any:
         The function with its budget; the decorator if there is only a number.
 
     Raises:
-        UsageError: the number is none, or what is given cannot be called.
+        UsageError: the number is none, or what is given cannot be called, or is
+            compiled and never traced.
         TraceBudgetError: later, by the function, before the trace that is one too many.
     """
     if n is None:
@@ -72,11 +81,16 @@ def max_traces(function: Any = None, n: Any = None) -> Any:
             f"max_traces goes around a function; {type(function).__name__} cannot be "
             "called."
         )
+    if isinstance(function, jax.stages.Compiled):
+        raise UsageError(
+            "max_traces counts traces, and a compiled function is never traced: put it "
+            "around the jitted function, before `lower`."
+        )
     return _budgeted(function, _Budget(_identity(function), n))
 
 
 def _budgeted(function: Callable[..., Any], budget: _Budget) -> Callable[..., Any]:
-    if not hasattr(function, "lower"):
+    if not is_jitted(function):
         return functools.wraps(function)(_inside_jit(function, budget))
     guarded = functools.wraps(function, updated=())(_guarded(function, budget))
     for name in _AHEAD_OF_TIME:
@@ -190,8 +204,14 @@ class _Watcher:
 
 def _identity(function: Callable[..., Any]) -> Function:
     """The function as traces of it will be called: JAX names what it unwraps."""
-    layers = written_layers(function)
-    if not layers:
-        return Function(getattr(function, "__name__", type(function).__name__), "")
-    own = next((f for f in reversed(layers) if f.user), None)
-    return own or jitted_by_user(layers[-1], function)
+    if (own := users_own(function)) is not None:
+        return own
+    if layers := written_layers(function):
+        return jitted_by_user(layers[-1], function)
+    name = getattr(function, "__name__", type(function).__name__)
+    if is_jitted(function):
+        raise UsageError(
+            f"max_traces cannot tell which traces are those of {name}: it jits an "
+            "object of a library. Jit a function of yours that calls it."
+        )
+    return Function(name, "")

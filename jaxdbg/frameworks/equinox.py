@@ -52,8 +52,10 @@ _PASSING = (
 _SIGNATURE = private("equinox._jit._JitWrapper._signature", "libraries")
 _NAME = private("equinox._jit._JitWrapper.fn", "libraries")
 
+_JITTED = "_JitWrapper"
+
 _INNER = ("_fun", "_fun_value_and_grad", "func")
-"""By which attribute the wrappers of Equinox hold a function."""
+"""By which attribute the other wrappers of Equinox hold a function."""
 
 _ARGUMENT = re.compile(r"dynamic_(?:no)?donate\['(first|rest|fun)'\]\[(\d+)\]")
 
@@ -95,9 +97,11 @@ class Equinox(Framework):
         return "params" if self.is_module(cls) else ""
 
     def wrapped(self, fun: Any) -> Any:
-        """What `filter_grad`, `filter_vmap`, `Partial` and the like hold."""
+        """What `filter_jit`, `filter_grad`, `Partial` and the like hold."""
         if package_of(type(fun)) != self.package:
             return None
+        if _is_jitted(type(fun)):
+            return fun.__wrapped__  # it is held in two parts, which this joins
         attributes = attributes_of(fun)
         inner = (attributes.get(name) for name in _INNER)
         return next((f for f in inner if f is not None), None)
@@ -114,6 +118,10 @@ class Equinox(Framework):
     def call_codes(self) -> frozenset[CodeType]:
         """The code of the function that calls what `filter_jit` has jitted."""
         return _CALL.codes()
+
+    def called(self, local: Mapping[str, Any]) -> Any:
+        """What was passed to `filter_jit`; JAX has a function for each name only."""
+        return self.wrapped(local.get("jit_wrapper"))
 
     def passing_codes(self) -> frozenset[CodeType]:
         """That code, and of methods the one that binds them."""
@@ -234,6 +242,11 @@ def _state_items(state: Any) -> Children:
 
 def _equinox() -> Any:
     return sys.modules["equinox"]
+
+
+def _is_jitted(cls: type) -> bool:
+    """Whether it is the class of what `filter_jit` returns."""
+    return cls.__qualname__ == _JITTED and package_of(cls) == FRAMEWORK.package
 
 
 def _is_layer(cls: type) -> bool:

@@ -124,6 +124,10 @@ class Framework:
         """The code whose frames may hold the arguments of such a call."""
         return frozenset()
 
+    def called(self, local: Mapping[str, Any]) -> Any:
+        """The user's callable that such a frame calls; None where JAX knows it."""
+        return None
+
     def passing_codes(self) -> frozenset[CodeType]:
         """The code that returns what its jit returns, as it is."""
         return self.call_codes()

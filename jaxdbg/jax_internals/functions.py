@@ -12,6 +12,7 @@ from types import FrameType, FunctionType, MethodType
 from typing import Any
 
 from jaxdbg.jax_internals import libraries
+from jaxdbg.jax_internals.frame_variables import variables_of
 from jaxdbg.jax_internals.names import (
     checkified,
     is_jax_file,
@@ -96,6 +97,8 @@ def as_called(function: Function, fun: Any, frame: FrameType | None) -> Function
     found = _seen_through(function, fun)
     if found.user or found.eager or fun is None:
         return found
+    if (called := _called_through_library(found, frame)) is not None:
+        return called
     if _is_jitted_where_written(fun) or not _is_called_by_user(frame):
         return found
     return jitted_by_user(found, fun)
@@ -110,11 +113,45 @@ def _unnamed(fun: Any, frame: FrameType | None) -> Function:
     written = next((f for f in reversed(written_layers(fun)) if f.user), None)
     if written is not None:
         return written
-    call = inspect.getattr_static(type(fun), "__call__", None)
-    if isinstance(call, FunctionType) and (own := _written(call)).user:
-        return Function(type(fun).__name__, own.source)
+    if (call := _users_object(fun)) is not None:
+        return call
     made_of = id(fun) if _is_called_by_user(frame) else 0
     return Function("<unnamed function>", "", made_of)
+
+
+def _called_through_library(
+    function: Function, frame: FrameType | None
+) -> Function | None:
+    """The user's function that a library's jit calls by a function of its own.
+
+    That one says nothing of the user's: the library may share it among all that have
+    the same name. The frame of the library's call knows.
+    """
+    if not libraries.is_machinery(function.source.rpartition(":")[0]):
+        return None
+    codes = libraries.call_codes()
+    while frame is not None and not is_user_file(frame.f_code.co_filename):
+        if frame.f_code in codes:
+            called = libraries.called(frame.f_code, variables_of(frame))
+            return None if called is None else users_own(called)
+        frame = frame.f_back
+    return None
+
+
+def users_own(fun: Any) -> Function | None:
+    """The innermost function of the user's in a callable, or the object in it."""
+    layers = written_layers(fun)
+    if not layers:
+        return _users_object([*_layers(fun)][-1])
+    return next((f for f in reversed(layers) if f.user), None)
+
+
+def _users_object(fun: Any) -> Function | None:
+    """An object that is called, if the user has written how."""
+    call = inspect.getattr_static(type(fun), "__call__", None)
+    own = _written(call) if isinstance(call, FunctionType) else None
+    is_users = own is not None and own.user
+    return Function(type(fun).__name__, own.source) if own and is_users else None
 
 
 def jitted_by_user(function: Function, fun: Any) -> Function:
@@ -257,6 +294,19 @@ def is_own_file(file: str) -> bool:
 
 _OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _STDLIB = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
+
+
+def is_jitted(fun: Any) -> bool:
+    """Whether a callable is a jitted function, of JAX or of a library, or wraps one."""
+    return any(map(_is_a_jitted, _layers(fun)))
+
+
+def _is_a_jitted(layer: Any) -> bool:
+    return (
+        isinstance(layer, jitted_class())
+        or hasattr(type(layer), "lower")
+        or "lower" in attributes_of(layer)
+    )
 
 
 def only_calls_a_jitted(fun: Any) -> bool:

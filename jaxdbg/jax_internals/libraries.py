@@ -6,7 +6,7 @@ folder: it registers the way to ask.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import CodeType
 from typing import Any, Protocol
 
@@ -22,6 +22,9 @@ class Library(Protocol):
 
     def call_codes(self) -> frozenset[CodeType]:
         """The code whose frames may hold the arguments of a call of its jit."""
+
+    def called(self, local: Mapping[str, Any]) -> Any:
+        """The user's callable that such a frame calls; None where JAX knows it."""
 
     def passing_codes(self) -> frozenset[CodeType]:
         """The code that returns what its jit returns, as it is."""
@@ -50,6 +53,12 @@ def is_machinery(file: str) -> bool:
 def call_codes() -> frozenset[CodeType]:
     """The code whose frames may hold the arguments of a call of a library's jit."""
     return frozenset().union(*(library.call_codes() for library in _loaded()))
+
+
+def called(code: CodeType, local: Mapping[str, Any]) -> Any:
+    """The user's callable that a frame of a library's jit calls, or None."""
+    library = next((one for one in _loaded() if code in one.call_codes()), None)
+    return None if library is None else library.called(local)
 
 
 def passing_codes() -> frozenset[CodeType]:

@@ -8,6 +8,7 @@ argument bears the name of the argument.
 
 from __future__ import annotations
 
+import string
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,11 +31,48 @@ def input_names(
         debug_info: of the call's jaxpr; None where there is none.
         names: where to look the arguments up.
     """
+    found = argument_names(function, args, debug_info, names)
+    return [name.shown or f"argument {i + 1}" for i, name in enumerate(found)]
+
+
+@dataclass(frozen=True, slots=True)
+class ArgumentName:
+    """What a flat argument is called.
+
+    Attributes:
+        user: the user's path to it; empty where none leads there.
+        typed: the path from the parameter; empty where JAX has none.
+    """
+
+    user: str
+    typed: str
+
+    @property
+    def shown(self) -> str:
+        """The user's path, else the parameter's; empty for neither."""
+        return self.user or self.typed
+
+    @property
+    def tree(self) -> str:
+        """What the argument is called that this one is a leaf of."""
+        name, steps = self.shown, self.typed.lstrip(_NAME_CHARACTERS)
+        if self.typed and name.endswith(steps):
+            return name.removesuffix(steps)
+        return name[: len(name) - len(name.lstrip(_NAME_CHARACTERS))]
+
+
+_NAME_CHARACTERS = f"{string.ascii_letters}{string.digits}_"
+
+
+def argument_names(
+    function: str, args: Sequence[Any], debug_info: Any, names: Names
+) -> list[ArgumentName]:
+    """What each flat argument is called; the arguments are those of `input_names`."""
     paths = _paths(debug_info, "arg_names", len(args))
     call_paths = _call_paths(names.call_of(function), debug_info)
     return [
-        names.of(arg) or call_paths.argument(path) or f"argument {i + 1}"
-        for i, (arg, path) in enumerate(zip(args, paths, strict=True))
+        ArgumentName(names.of(arg) or "", call_paths.argument(path))
+        for arg, path in zip(args, paths, strict=True)
     ]
 
 

@@ -1,8 +1,8 @@
 """The same model and training loop in each library of models, with the truth.
 
-Two blocks of a dense layer and a logarithm. In the third call row 2 of the batch is bad,
-and the logarithm of the second block makes a NaN of it. The truth was written before
-the first run.
+Two blocks of a dense layer and a root. In the third call row 2 of the batch is bad, and
+the root of the second block makes a NaN of it, as does its derivative. The truth was
+written before the first run.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from flax.training.train_state import TrainState
 WIDTH = 3
 GOOD = np.ones((4, WIDTH), np.float32)
 BAD = GOOD.copy()
-BAD[2] = -0.3  # log(3x + 1) is finite, and below -1/3
+BAD[2] = 0.35  # sqrt(3x - 1) is finite, and below 1/3
 BATCHES = (GOOD, GOOD, BAD)
 KEY = jax.random.key(0)
 
@@ -45,8 +45,8 @@ class Program:
         model: makes the model that `predict` takes.
         cast: the model with the first leaf of its second block in half precision.
         paths: of the bad results of the training step, as typed.
-        module: the one whose logarithm makes the NaN.
-        trees: the trees that are carried from call to call, each with one of its leaves.
+        module: the one whose root makes the NaN.
+        trees: the trees that are carried from call to call, each with a leaf.
         leaf: of `predict`, the leaf that `cast` changes.
     """
 
@@ -84,7 +84,7 @@ class NnxBlock(nnx.Module):
         self.dense = nnx.Linear(WIDTH, WIDTH, kernel_init=one, rngs=nnx.Rngs(0))
 
     def __call__(self, x: Any) -> Any:
-        return jnp.log(self.dense(x) + 1)
+        return jnp.sqrt(self.dense(x) - 1)
 
 
 class NnxNet(nnx.Module):
@@ -158,7 +158,7 @@ class EqxBlock(eqx.Module):
         self.dense = eqx.tree_at(lambda d: (d.weight, d.bias), dense, ones)
 
     def __call__(self, x: Any) -> Any:
-        return jnp.log(self.dense(x) + 1)
+        return jnp.sqrt(self.dense(x) - 1)
 
 
 class EqxNet(eqx.Module):
@@ -229,13 +229,14 @@ EQUINOX = Program(
 class Block(nn.Module):
     @nn.compact
     def __call__(self, x: Any) -> Any:
-        return jnp.log(nn.Dense(WIDTH, kernel_init=nn.initializers.ones)(x) + 1)
+        return jnp.sqrt(nn.Dense(WIDTH, kernel_init=nn.initializers.ones)(x) - 1)
 
 
 class Net(nn.Module):
     @nn.compact
     def __call__(self, x: Any) -> Any:
-        return Block()(Block()(x))
+        inner = Block()(x)
+        return Block()(inner)
 
 
 LINEN_NET = Net()
@@ -299,7 +300,7 @@ def haiku_net() -> Any:
     class Block(hk.Module):
         def __call__(self, x: Any) -> Any:
             init = hk.initializers.Constant(1.0)
-            return jnp.log(hk.Linear(WIDTH, w_init=init)(x) + 1)
+            return jnp.sqrt(hk.Linear(WIDTH, w_init=init)(x) - 1)
 
     class Net(hk.Module):
         def __call__(self, x: Any) -> Any:
@@ -390,7 +391,7 @@ def plain_params() -> dict[str, Any]:
 
 def plain_net(params: Any, x: Any) -> Any:
     for layer in params["layers"]:
-        x = jnp.log(x @ layer["w"] + layer["b"] + 1)
+        x = jnp.sqrt(x @ layer["w"] + layer["b"] - 1)
     return x
 
 

@@ -139,6 +139,16 @@ class EarlierCalls:
             return None
         return Made(note.call, output, note.number, note.jaxpr(), _living(note.args))
 
+    def last(self, function: Function) -> tuple[Call, dict[int, Any]] | None:
+        """The last call of a function, with references to its outputs that live.
+
+        None where it is not remembered.
+        """
+        with self._lock:
+            notes = reversed([*self._late, *self._recent])
+        found = next((n for n in notes if n.call.function == function), None)
+        return None if found is None else (found.call, found.living())
+
     def growth(self, function: Function) -> dict[int, tuple[float, ...]]:
         """How the small results of a function grew over its last calls.
 

@@ -63,6 +63,7 @@ class Watched:
         found: whether it was ever there.
         rows: what it held, call by call.
         nbytes: the size of its arrays when it was last looked at.
+        paths: of its arrays that can be bad.
     """
 
     name: str
@@ -70,7 +71,7 @@ class Watched:
     found: bool = False
     rows: list[Row] = field(default_factory=list)
     nbytes: int = 0
-    _paths: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
     _way: Way | None = None
     _looks: int = 0
     _held: list[weakref.ref[Any]] = field(default_factory=list)
@@ -86,7 +87,10 @@ class Watched:
         if tree is None:
             return
         self.found = True
-        arrays = self._arrays(tree, apart)
+        self.add(call, self._arrays(tree, apart))
+
+    def add(self, call: Call, arrays: Sequence[Any]) -> None:
+        """Adds a row of the arrays, if they are computed, and not what they were."""
         if _same([held() for held in self._held], arrays):
             return
         if not all(map(is_ready, arrays)):
@@ -94,7 +98,7 @@ class Watched:
         self._held = [weakref.ref(array) for array in arrays]
         self.nbytes = sum(array.nbytes for array in arrays)
         self.rows.append(_row(call, arrays))
-        most = min(MAX_CALLS, max(16, MAX_NUMBERS // max(1, len(self._paths))))
+        most = min(MAX_CALLS, max(16, MAX_NUMBERS // max(1, len(self.paths))))
         if len(self.rows) > most:
             recent = len(self.rows) - most // 4
             del self.rows[1:recent:2]  # the older ones thin out
@@ -116,10 +120,10 @@ class Watched:
             if row is not None and not seen:
                 rows.insert(at, row)
         first, call = _first_bad(rows)
-        none = (0,) * len(self._paths)
+        none = (0,) * len(self.paths)
         return TreeHistory(
             name=self.name,
-            paths=self._paths,
+            paths=self.paths,
             calls=tuple(row.call for row in rows),
             functions=tuple(row.function for row in rows),
             largest=tuple(tuple(map(_number, row.largest.tolist())) for row in rows),
@@ -137,14 +141,14 @@ class Watched:
             if arrays is not None and all(map(_can_be_bad, arrays)):
                 return arrays
         leaves = [x for x in leaves_of(tree, self.name).leaves if _can_be_bad(x.value)]
-        order = {path: i for i, path in enumerate(self._paths)}
+        order = {path: i for i, path in enumerate(self.paths)}
         if {leaf.path for leaf in leaves} == order.keys():
             # The keys of a dict, say, that are sorted since it went through JAX.
             leaves.sort(key=lambda leaf: order[leaf.path])
         paths = tuple(leaf.path for leaf in leaves)
         arrays = [leaf.value for leaf in leaves]
-        if paths != self._paths:  # another tree has got the name
-            self._paths, self.rows = paths, []
+        if paths != self.paths:  # another tree has got the name
+            self.paths, self.rows = paths, []
             self._way = None
         if self._way is None or not _same(self._way.arrays(tree), arrays):
             self._way = _way(tree, self.name, leaves)
@@ -152,7 +156,7 @@ class Watched:
 
     def _of_failure(self, finding: Finding) -> Row | None:
         """The bad leaves of a call that failed, as the row it would have left."""
-        index = {path: i for i, path in enumerate(self._paths)}
+        index = {path: i for i, path in enumerate(self.paths)}
         bad, nan = (np.zeros(len(index), np.int64) for _ in range(2))
         for path in finding.paths:
             if path in index:

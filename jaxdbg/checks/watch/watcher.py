@@ -20,6 +20,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from jaxdbg.checks.calls.call import Call
+from jaxdbg.checks.watch.carried import CarriedTrees, Earlier
 from jaxdbg.checks.watch.watched_tree import Watched
 from jaxdbg.errors import Failure, did_you_mean
 from jaxdbg.jax_internals.identities import Living
@@ -52,6 +53,7 @@ class Records(Protocol):
     """What a watcher asks of the session of its region."""
 
     findings: list[Finding]
+    earlier: Earlier
 
     def notice(self, text: str) -> None:
         """Notes something the user should know, once."""
@@ -69,8 +71,9 @@ class Watcher:
     Arguments:
         session: of the region.
         names: what the user's frames can name.
-        wanted: names or paths of trees; without any, the modules and optimizers of NNX
-            that jitted calls are given are watched.
+        wanted: names or paths of trees; without any, the modules and optimizers that
+            jitted calls are given and update are watched, and the trees that are
+            carried from call to call.
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class Watcher:
             name: Watched(name, lambda name=name: self._named(name))  # type: ignore[misc]
             for name in wanted
         }
+        self._carried = CarriedTrees(session.earlier)
         self._met, self._meetings = Living(), 0
         self._before: Call | None = None
         self._running: Call | None = None
@@ -101,10 +105,12 @@ class Watcher:
         try:
             if not self._asked:
                 self._meet(call)
+                self._meet_carried(which, call)
             self._before, self._running = self._running, which
             if self._before is not None:
                 if self._may_look():
                     self._look(self._before)
+                    self._look_at_carried(which, call)
                 if self._wanted:
                     self._measure(self._before)
         except Exception as error:
@@ -117,6 +123,9 @@ class Watcher:
         try:
             if last is not None:
                 self._look(last, apart=True)
+                failed = self._running if isinstance(error, Failure) else None
+                with our_own_work():
+                    self._carried.end(failed and failed.function)
             for tree in self._trees.values():
                 if self._asked and not tree.found and self._running is not None:
                     self._session.notice(self._unknown(tree.name))
@@ -201,6 +210,26 @@ class Watcher:
             if (held or is_given) and id(tree) not in self._trees:
                 self._trees[id(tree)] = Watched(name, weakref.ref(tree))
         self._searched += time.perf_counter() - began
+
+    def _meet_carried(self, which: Call, call: Invocation) -> None:
+        """Begins to watch the trees that a function is passed and has returned."""
+        function = which.function
+        if not self._carried.may_meet(function) or self._searched > MAX_SEARCH:
+            return
+        began = time.perf_counter()
+        for tree in self._carried.meet(function, call, self._names):
+            if len(self._trees) < MAX_TREES and tree.name not in self._watched_names():
+                self._trees[function, tree.name] = tree
+        self._searched += time.perf_counter() - began
+
+    def _watched_names(self) -> set[str]:
+        return {tree.name for tree in self._trees.values()}
+
+    def _look_at_carried(self, which: Call, call: Invocation) -> None:
+        began = time.perf_counter()
+        with our_own_work():
+            self._carried.look(which.function, call.args)
+        self._looked += self._spent(began)
 
     def _named(self, name: str) -> Any:
         scope = ChainMap(*map(dict, self._names().namespaces))
