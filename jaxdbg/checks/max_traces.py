@@ -22,7 +22,9 @@ from jaxdbg.compiles.recorder import recorder
 from jaxdbg.errors import TraceBudgetError, UsageError
 from jaxdbg.jax_internals.functions import (
     Function,
+    has_known_traces,
     is_jitted,
+    is_object,
     jitted_by_user,
     users_own,
     written_layers,
@@ -63,8 +65,8 @@ def max_traces(function: Any = None, n: Any = None) -> Any:
         The function with its budget; the decorator if there is only a number.
 
     Raises:
-        UsageError: the number is none, or what is given cannot be called, or is
-            compiled and never traced.
+        UsageError: the number is none, or what is given cannot be called, is compiled
+            and never traced, or is traced under a name that says nothing.
         TraceBudgetError: later, by the function, before the trace that is one too many.
     """
     if n is None:
@@ -86,7 +88,12 @@ def max_traces(function: Any = None, n: Any = None) -> Any:
             "max_traces counts traces, and a compiled function is never traced: put it "
             "around the jitted function, before `lower`."
         )
-    return _budgeted(function, _Budget(_identity(function), n))
+    if is_jitted(function) and not has_known_traces(function):
+        raise UsageError(
+            f"max_traces cannot tell which traces are those of {_name(function)}: what "
+            "is jitted is of a library. Jit a function of yours that calls it."
+        )
+    return _budgeted(function, _Budget(_identity(function), n, is_object(function)))
 
 
 def _budgeted(function: Callable[..., Any], budget: _Budget) -> Callable[..., Any]:
@@ -152,14 +159,28 @@ class _Here(threading.local):
 
 
 class _Budget:
-    """How often a function was traced, and may be."""
+    """How often a function was traced, and may be.
 
-    def __init__(self, function: Function, most: int):
+    Arguments:
+        function: as traces of it are called.
+        most: how often it may be traced.
+        is_object: whether it is an object, which JAX has no name for.
+    """
+
+    def __init__(self, function: Function, most: int, is_object: bool = False):
         self.function = function
+        self._is_object = is_object
         self.here = _Here()
         self._most = most
         self._traces = 0
         self._lock = threading.Lock()
+
+    def is_of(self, phase: Phase) -> bool:
+        """Whether a phase that begins while the function is called is one of it."""
+        if phase.function == self.function:
+            return True
+        is_nameless = phase.parent is None and not phase.function.source
+        return self._is_object and is_nameless
 
     def spend(self, reason: Reason | None) -> None:
         """Counts a trace that is about to begin; raises where it is one too many."""
@@ -182,11 +203,12 @@ class _Watcher:
 
     def began(self, phase: Phase) -> None:
         """A phase begins; a trace that is one too many is stopped."""
-        mine = phase.function == self._budget.function
+        mine = self._budget.is_of(phase)
         if not mine or phase.phase != "trace" or threading.get_ident() != self._thread:
             return
         try:
-            self._budget.spend(phase.reason)
+            # Without a name it is compared with all that have none.
+            self._budget.spend(phase.reason if phase.function.source else None)
         except TraceBudgetError as error:
             self._budget.here.failure = error  # until the call that is watched ends
             raise
@@ -208,10 +230,8 @@ def _identity(function: Callable[..., Any]) -> Function:
         return own
     if layers := written_layers(function):
         return jitted_by_user(layers[-1], function)
-    name = getattr(function, "__name__", type(function).__name__)
-    if is_jitted(function):
-        raise UsageError(
-            f"max_traces cannot tell which traces are those of {name}: it jits an "
-            "object of a library. Jit a function of yours that calls it."
-        )
-    return Function(name, "")
+    return Function(_name(function), "")
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return str(getattr(function, "__name__", type(function).__name__))

@@ -52,9 +52,9 @@ _PASSING = (
 _SIGNATURE = private("equinox._jit._JitWrapper._signature", "libraries")
 _NAME = private("equinox._jit._JitWrapper.fn", "libraries")
 
-_JITTED = "_JitWrapper"
+_JITTED, _PMAPPED = "_JitWrapper", "_PmapWrapper"
 
-_INNER = ("_fun", "_fun_value_and_grad", "func")
+_INNER = ("_fun", "_fun_value_and_grad", "func", "__func__")
 """By which attribute the other wrappers of Equinox hold a function."""
 
 _ARGUMENT = re.compile(r"dynamic_(?:no)?donate\['(first|rest|fun)'\]\[(\d+)\]")
@@ -100,11 +100,18 @@ class Equinox(Framework):
         """What `filter_jit`, `filter_grad`, `Partial` and the like hold."""
         if package_of(type(fun)) != self.package:
             return None
-        if _is_jitted(type(fun)):
+        if self._is_called(type(fun), _JITTED):
             return fun.__wrapped__  # it is held in two parts, which this joins
         attributes = attributes_of(fun)
         inner = (attributes.get(name) for name in _INNER)
         return next((f for f in inner if f is not None), None)
+
+    def hides_traces(self, fun: Any) -> bool:
+        """`filter_pmap` has JAX trace functions of its own, for each call anew."""
+        return self._is_called(type(fun), _PMAPPED)
+
+    def _is_called(self, cls: type, name: str) -> bool:
+        return cls.__qualname__ == name and package_of(cls) == self.package
 
     def kind_of(self, fun: Any) -> str:
         """What `filter_jit` and the other transformations make of a function."""
@@ -242,11 +249,6 @@ def _state_items(state: Any) -> Children:
 
 def _equinox() -> Any:
     return sys.modules["equinox"]
-
-
-def _is_jitted(cls: type) -> bool:
-    """Whether it is the class of what `filter_jit` returns."""
-    return cls.__qualname__ == _JITTED and package_of(cls) == FRAMEWORK.package
 
 
 def _is_layer(cls: type) -> bool:

@@ -114,6 +114,10 @@ class Framework:
         """What a callable of the library is, as "nnx.jit function"; else empty."""
         return ""
 
+    def hides_traces(self, fun: Any) -> bool:
+        """Whether nothing says which traces are those of its jitted callable."""
+        return False
+
     def is_machinery(self, file: str) -> bool:
         """Whether code of a file only passes on a call, from the user's code to JAX."""
         return False

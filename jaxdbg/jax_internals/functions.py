@@ -301,6 +301,26 @@ def is_jitted(fun: Any) -> bool:
     return any(map(_is_a_jitted, _layers(fun)))
 
 
+def has_known_traces(fun: Any) -> bool:
+    """Whether the traces of a jitted function can be told from others.
+
+    What is jitted where a library writes it is traced in calls of the library, too.
+    """
+    if any(map(libraries.hides_traces, _layers(fun))):
+        return False
+    if users_own(fun) is not None:
+        return True
+    layers = written_layers(fun)
+    is_of_jax = not layers or layers[-1].eager
+    return not is_of_jax and not _is_jitted_where_written(fun)
+
+
+def is_object(fun: Any) -> bool:
+    """Whether what a callable wraps is an object, which JAX has no name for."""
+    inner = [*_layers(fun)][-1]
+    return not isinstance(inner, FunctionType)
+
+
 def _is_a_jitted(layer: Any) -> bool:
     return (
         isinstance(layer, jitted_class())

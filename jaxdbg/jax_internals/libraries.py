@@ -17,6 +17,9 @@ class Library(Protocol):
     def wrapped(self, fun: Any) -> Any:
         """The function inside a callable of the library; None for other callables."""
 
+    def hides_traces(self, fun: Any) -> bool:
+        """Whether nothing says which traces are those of its jitted callable."""
+
     def is_machinery(self, file: str) -> bool:
         """Whether code of a file only passes on a call, from the user's code to JAX."""
 
@@ -43,6 +46,11 @@ def wrapped(fun: Any) -> Any:
     """The function inside a callable of some library; None where it is of none."""
     inner = (library.wrapped(fun) for library in _loaded())
     return next((f for f in inner if f is not None), None)
+
+
+def hides_traces(fun: Any) -> bool:
+    """Whether nothing says which traces are those of a library's jitted callable."""
+    return any(library.hides_traces(fun) for library in _loaded())
 
 
 def is_machinery(file: str) -> bool:

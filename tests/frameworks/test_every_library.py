@@ -115,6 +115,21 @@ class Doubling(eqx.Module):
         return self.factor * x
 
 
+class Scaling(eqx.Module):
+    factor: Any
+
+    def __call__(self, x: Any) -> Any:
+        return self.scaled(x)
+
+    def scaled(self, x: Any) -> Any:
+        return self.factor * x
+
+
+class Twice:
+    def __call__(self, x: Any) -> Any:
+        return x * 2
+
+
 def method() -> Callable[..., Any]:
     return Doubling(jnp.float32(2))
 
@@ -153,6 +168,16 @@ WRAPPERS: dict[str, Callable[[], Callable[..., Any]]] = {
         functools.partial(nnx.jit(lambda n, x: n * x), 2.0), 1
     ),
     "method under filter_jit": method,
+    "filter_jit of a method": lambda: jaxdbg.max_traces(
+        eqx.filter_jit(Scaling(jnp.float32(2)).scaled), 1
+    ),
+    "filter_jit of a module": lambda: jaxdbg.max_traces(
+        eqx.filter_jit(Scaling(jnp.float32(2))), 1
+    ),
+    "jit of an object": lambda: jaxdbg.max_traces(jax.jit(Twice()), 1),
+    "value_and_grad of filter_jit": lambda: jaxdbg.max_traces(
+        eqx.filter_grad(eqx.filter_jit(lambda x: (x**2).sum())), 1
+    ),
     "filter_jit above": lambda: eqx.filter_jit(jaxdbg.max_traces(lambda x: x * 2, 1)),
     "filter_vmap above, in jit": lambda: jax.jit(
         jaxdbg.max_traces(eqx.filter_vmap(lambda x: x * 2), 1)
@@ -179,6 +204,40 @@ def test_a_budget_that_nothing_can_spend_is_refused() -> None:
     compiled = jax.jit(double).lower(ones(2)).compile()
     with pytest.raises(jaxdbg.UsageError, match="never traced"):
         jaxdbg.max_traces(compiled, 1)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: eqx.filter_jit(eqx.nn.Linear(2, 2, key=jax.random.key(0))),
+        lambda: eqx.filter_pmap(double),
+        lambda: jax.jit(jax.nn.softmax),
+    ],
+    ids=["a layer of a library", "filter_pmap", "a function of JAX"],
+)
+def test_a_budget_that_cannot_be_enforced_is_refused(make: Any) -> None:
+    with pytest.raises(jaxdbg.UsageError, match="cannot tell which traces"):
+        jaxdbg.max_traces(make(), 1)
+
+
+def test_functions_of_one_name_have_counts_of_their_own() -> None:
+    def scaled(by: float) -> Any:
+        def step(x: Any) -> Any:
+            return x * by
+
+        return eqx.filter_jit(step)
+
+    def halved() -> Any:
+        def step(x: Any) -> Any:
+            return x / 2
+
+        step.__qualname__ = scaled.__qualname__ + ".<locals>.step"
+        return eqx.filter_jit(step)
+
+    with jaxdbg.checked(max_traces=1) as region:
+        assert scaled(2.0)(ones(2)).tolist() == [2, 2]
+        assert halved()(ones(2)).tolist() == [0.5, 0.5]
+    assert sum(region.report.traces.values()) == 2
 
 
 # -- what is no model ------------------------------------------------------------------

@@ -82,6 +82,8 @@ def test_a_library_that_says_nothing_is_as_if_it_were_not_there():
     assert silent.kind_of(print) == ""
     assert not silent.is_machinery("a.py")
     assert silent.call_codes() == frozenset()
+    assert silent.called({}) is None
+    assert not silent.hides_traces(print)
     assert silent.call_arguments({}) is None
     assert silent.running_call({}, None) is None
     assert silent.call_paths(["x"], ["result"]) is None
@@ -200,6 +202,7 @@ def loss(net, x, *more, scale=1.0, **rest):
     [
         (NNX, nnx.jit(loss)),
         (NNX, nnx.grad(loss)),
+        (EQUINOX, eqx.filter_jit(loss)),
         (EQUINOX, eqx.filter_grad(loss)),
         (EQUINOX, eqx.filter_vmap(loss)),
         (EQUINOX, eqx.Partial(loss)),

@@ -53,7 +53,10 @@ class Records(Protocol):
     """What a watcher asks of the session of its region."""
 
     findings: list[Finding]
-    earlier: Earlier
+
+    @property
+    def earlier(self) -> Earlier:
+        """What the region remembers of its earlier calls."""
 
     def notice(self, text: str) -> None:
         """Notes something the user should know, once."""
@@ -125,7 +128,7 @@ class Watcher:
                 self._look(last, apart=True)
                 failed = self._running if isinstance(error, Failure) else None
                 with our_own_work():
-                    self._carried.end(failed and failed.function)
+                    self._carried.end(failed.function if failed is not None else None)
             for tree in self._trees.values():
                 if self._asked and not tree.found and self._running is not None:
                     self._session.notice(self._unknown(tree.name))
