@@ -1,6 +1,7 @@
 """Values that a jitted function has read from around it, and that have changed since.
 
-JAX reads them while it traces and never again: no change makes it trace again. Only
+So has its body, where autoreload has put another one into the same function. JAX reads
+them while it traces and never again: no change makes it trace again. Only
 plain numbers, texts and switches are looked at, when a function is traced and when
 somebody asks; a call that finds everything cached costs nothing. What a function that
 it calls has read is not looked at.
@@ -38,11 +39,7 @@ class Closures:
         fun = unwrapped(phase.fun)
         if type(fun) is not FunctionType:
             return
-        values = dict(_values(fun))
-        if not values:
-            self._read.pop(id(fun), None)
-            return
-        self._read[id(fun)] = _Read(fun, phase, values)
+        self._read[id(fun)] = _Read(fun, phase, dict(_values(fun)))
         self._read.move_to_end(id(fun))
         if len(self._read) > MAX_FUNCTIONS:
             self._read.popitem(last=False)
@@ -59,12 +56,16 @@ class _Read:
         self._fun = weakref.ref(fun)
         self._function = phase.function
         self._source, self._cell = phase.source, phase.cell
+        self._code = self._told_code = fun.__code__
         self._values = values
         self._told: dict[str, Any] = {}
 
     def stale(self) -> Iterator[Remark]:
         fun = self._fun()
-        now = dict(_values(fun)) if fun is not None else {}
+        if fun is not None and fun.__code__ is not self._code:
+            yield from self._replaced(fun.__code__)
+            return
+        now = dict(_values(fun)) if fun is not None and self._values else {}
         for name, value in self._values.items():
             if name not in now or _same(value, now[name]):
                 self._told.pop(name, None)
@@ -72,8 +73,15 @@ class _Read:
                 self._told[name] = now[name]
                 yield self._remark(name, value, now[name])
 
+    def _replaced(self, code: CodeType) -> Iterator[Remark]:
+        if code is not self._told_code:
+            self._told_code = code
+            yield self._of(Reason("replaced body", "its body", "the old body", "new"))
+
     def _remark(self, name: str, before: Any, after: Any) -> Remark:
-        reason = Reason("stale closure", name, _text(before), _text(after))
+        return self._of(Reason("stale closure", name, _text(before), _text(after)))
+
+    def _of(self, reason: Reason) -> Remark:
         function = self._function
         return Remark(function.name, reason, function.source, self._source, self._cell)
 

@@ -109,7 +109,8 @@ class Remark(Shown):
     Attributes:
         function: name of the function; `defined` is where it was written.
         reason: with the cause "stale closure": the name, what it was when the function
-            was traced, and what it is now.
+            was traced, and what it is now. With "replaced body", the function has
+            another body than when it was traced, as autoreload gives it.
         source, cell: where the function was traced.
     """
 

@@ -172,6 +172,10 @@ _CAUSES = (
     RetraceCause(
         "stale closure", None, "pass it as an argument: what is closed over is frozen"
     ),
+    # Nor does this: only a `Remark` has it.
+    RetraceCause(
+        "replaced body", None, "jax.clear_caches() makes JAX trace the new body"
+    ),
     RetraceCause("unknown", None, described="the reason is not known"),
 )
 

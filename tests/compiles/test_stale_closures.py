@@ -84,3 +84,35 @@ def test_a_region_says_so():
     )
     assert str(remark) in str(region.report)
     assert jaxdbg.Report.from_json(region.report.to_json()) == region.report
+
+
+def test_a_body_that_was_replaced_is_told_once() -> None:
+    def plus(x):
+        return x + 1
+
+    f = jax.jit(plus)
+    f(X)
+    assert told() == []
+    plus.__code__ = (lambda x: x + 100).__code__
+    assert f(X)[0] == 2  # JAX does not look at it
+    (remark,) = recorder.stale()
+    assert str(remark) == (
+        "plus was traced before its body was replaced: the compiled program still runs "
+        "the old one. jax.clear_caches() makes JAX trace the new body."
+    )
+    assert recorder.stale() == ()
+    jax.clear_caches()
+    assert f(X)[0] == 101
+    assert recorder.stale() == ()
+
+
+def test_a_region_tells_of_a_body_that_was_replaced() -> None:
+    def plus(x):
+        return x + 1
+
+    f = jax.jit(plus)
+    f(X)
+    plus.__code__ = (lambda x: x + 100).__code__
+    with jaxdbg.checked() as region:
+        f(X)
+    assert [r.reason.cause for r in region.report.remarks] == ["replaced body"]

@@ -1098,6 +1098,22 @@ def a_closure_that_went_stale(traced):
     return f
 
 
+@program(1, 1, "replaced body", "its body", "the old body", "new", at="jitted(ones(3))")
+def a_body_that_autoreload_has_replaced(traced):
+    def f(x):
+        return x + 1
+
+    def reloaded(x):
+        return x + 100
+
+    counted = traced(f)
+    jitted = jax.jit(counted)
+    jitted(ones(3))
+    f.__code__ = reloaded.__code__
+    jitted(ones(3))
+    return f, jitted
+
+
 # --- nothing is wrong ---------------------------------------------------------------
 
 
