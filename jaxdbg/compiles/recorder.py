@@ -13,6 +13,7 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from jaxdbg.compiles import reasons
 from jaxdbg.compiles.listener import Listener, Phase, PhaseWatcher
@@ -20,6 +21,7 @@ from jaxdbg.compiles.stale_closures import Closures
 from jaxdbg.errors import broken
 from jaxdbg.records import CompileEvent, Remark
 from jaxdbg.records.advice import advised
+from jaxdbg.records.costs import MAX_BETWEEN, PHASES
 from jaxdbg.records.read_only import ReadOnly
 
 MAX_EVENTS = 10_000
@@ -85,7 +87,9 @@ class Recorder:
     def began(self, phase: Phase) -> None:
         try:
             with self._lock:
-                phase.reason = None if phase.hidden else self._history.why(phase)
+                if not phase.hidden:
+                    why = self._history.why(phase)
+                    phase.reason = None if self._is_of_the_first(phase) else why
         except Exception as error:
             self.broke("comparing a call with earlier ones", error)
         for watcher in self._watchers:
@@ -100,6 +104,19 @@ class Recorder:
             self._count += 1
             if len(self._log) > MAX_SIGNATURES:
                 self._log[-MAX_SIGNATURES - 1].let_go()
+
+    def _is_of_the_first(self, phase: Phase) -> bool:
+        """Whether it belongs to the first trace of its function.
+
+        Another thread may have lowered the function before this one does.
+        """
+        for last in islice(reversed(self._log), MAX_BETWEEN):
+            if (last.thread, last.role) != (phase.thread, phase.role):
+                continue
+            if last.function == phase.function:
+                is_before = PHASES.index(last.phase) < PHASES.index(phase.phase)
+                return is_before and last.reason is None and not last.failed
+        return False
 
     def ended(self, phase: Phase) -> None:
         if phase.failed:

@@ -335,3 +335,26 @@ def test_control_flow_outside_of_jit_is_one_row(log) -> None:
     assert {e.phase for e in every.of("<lambda>").events} == {"trace"}
     assert len(every.of("<lambda>")) == 3
     assert len(every.of("body")) == 0
+
+
+def test_of_two_threads_the_one_that_traces_first_runs_nothing_again(log) -> None:
+    began, other_is_done = threading.Event(), threading.Event()
+
+    @jax.jit
+    def f(x):
+        if x.shape == (3,):
+            began.set()
+            other_is_done.wait(60)
+        return x + 1
+
+    first = threading.Thread(target=lambda: f(np.ones(3, np.float32)))
+    first.start()
+    assert began.wait(60)
+    f(np.ones(4, np.float32))
+    other_is_done.set()
+    first.join()
+    (cost,) = costs(log())
+    assert (cost.traces, cost.compiles) == (2, 2)
+    again = [b for b in cost.builds if b.reason]
+    assert [b.reason.after for b in again] == ["f32[4]"]
+    assert {e.reason for e in log() if e.thread == first.name} == {None}
