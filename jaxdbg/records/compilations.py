@@ -136,10 +136,10 @@ class Compilations(ShownAsHtml):
     def to_pandas(self) -> Any:
         """A DataFrame with a row for each phase.
 
-        The columns are the attributes of `CompileEvent` except `defined` and
-        `signature`, with `file` and `line` in place of `source`, and in place of
-        `reason` the attributes of `Reason` except `others` and the two types. `start`
-        is a time stamp (UTC).
+        The columns are the attributes of `CompileEvent` except `defined`, `signature`
+        and `bodies`, which the `title` names, with `file` and `line` in place of
+        `source`, and in place of `reason` the attributes of `Reason` except `others`
+        and the two types. `start` is a time stamp (UTC).
 
         Raises:
             ImportError: pandas is not installed.

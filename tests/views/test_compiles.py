@@ -717,3 +717,11 @@ def test_the_quiet_line_says_why_where_nothing_is_to_be_done() -> None:
         "✓ 9 calls checked · forward traced and compiled twice "
         "(model.drop.deterministic: False → True) · 0 s compiling · 0 s checking"
     )
+
+
+def test_exports_have_the_title_of_control_flow() -> None:
+    scan = tuple(replace(e, bodies=("body",)) for e in made.built("scan"))
+    names = [e["name"] for e in perfetto.trace(scan)["traceEvents"] if e["ph"] == "X"]
+    assert "compile scan of body" in names
+    table = Compilations(scan).to_pandas()
+    assert list(table["title"]) == ["scan of body"] * 3

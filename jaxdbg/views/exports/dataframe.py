@@ -9,7 +9,8 @@ from jaxdbg.records import CompileEvent
 
 _REASON = ("cause", "where", "before", "after", "avoidable", "advice", "note")
 _COLUMNS = (
-    *("function", "phase", "start", "duration", "self_time", "thread", "parent"),
+    *("function", "title", "phase", "start", "duration", "self_time", "thread"),
+    "parent",
     *("cell", "file", "line", "cache", "saved", "user", "failed", "role"),
     *_REASON,
 )

@@ -67,7 +67,7 @@ def _named(what: str, name: str, track: int) -> Event:
 def _slice(event: CompileEvent, zero: float, track: int, number: int) -> Event:
     return {
         "ph": "X",
-        "name": f"{event.phase} {event.function}",
+        "name": f"{event.phase} {event.title}",
         "cat": event.phase,
         "pid": PROCESS,
         "tid": track,
