@@ -91,7 +91,10 @@ def _count(name: str, traces: Mapping[str, int], compiles: Mapping[str, int]) ->
     traced, compiled = traces.get(name, 0), compiles.get(name, 0)
     if traced == compiled:
         return f"{name} traced and compiled {times(traced)}"
-    return f"{name} traced {times(traced)}, compiled {times(compiled)}"
+    counts = {"traced": traced, "compiled": compiled}
+    return f"{name} " + ", ".join(
+        f"{what} {times(n)}" for what, n in counts.items() if n
+    )
 
 
 def _seconds(report: Report) -> str:
