@@ -19,22 +19,23 @@ from jaxdbg.checks.afterwards.bad_outputs import Bad, bad_of
 from jaxdbg.checks.calls.allowed import allowed_at
 from jaxdbg.checks.calls.call import Call, Run, UserPlace
 from jaxdbg.checks.calls.earlier_calls import EarlierCalls, Made
-from jaxdbg.checks.failure_messages import BadCall
+from jaxdbg.checks.failure_messages import BadCall, CheckPlace
 from jaxdbg.errors import Failure, NotOffered
 from jaxdbg.jax_internals.arrays import REF, spans_processes
+from jaxdbg.jax_internals.chex.asserted import one_of
 from jaxdbg.jax_internals.functions import is_user_file
 from jaxdbg.jax_internals.jaxprs.effects import NotReplayable
 from jaxdbg.jax_internals.jaxprs.refs import without_refs
 from jaxdbg.jax_internals.jaxprs.site import Site
 from jaxdbg.jax_internals.source_info import Frame
 from jaxdbg.options import Options
-from jaxdbg.origins import batch_rows
+from jaxdbg.origins import batch_rows, devices
 from jaxdbg.origins.bad_elements import codes_of, first_element, kinds_in
 from jaxdbg.origins.causes.log_of_nothing import is_log_of_nothing
 from jaxdbg.origins.found import Birth, Found
 from jaxdbg.origins.location import source_lines, wording
 from jaxdbg.origins.location.where import Context, Where, locate
-from jaxdbg.origins.search.assertions import asserted_values
+from jaxdbg.origins.search.assertions import failed_check
 from jaxdbg.origins.search.search import by_time, first_birth, search
 from jaxdbg.origins.search.time_limit import OutOfTime, TimeLimit
 from jaxdbg.origins.story import describe
@@ -163,10 +164,12 @@ def of_check(case: Case, exception: Any) -> Verdict:
         case: the call.
         exception: checkify's own exception for it.
     """
-    origin = None
-    if type(exception).__name__ == FINDING_KINDS["check"].error:
-        origin = _Diagnosis(case).of_checked_value("finite" in str(exception))
-    return Verdict(failure_messages.failed_check(exception, case.run.call, origin))
+    one, shard = one_of(exception)
+    place, origin = CheckPlace(), None
+    if type(one).__name__ == FINDING_KINDS["check"].error:
+        place, origin = _Diagnosis(case).of_failed_check(str(one.fmt_string), shard)
+    call = case.run.call
+    return Verdict(failure_messages.failed_check(exception, call, origin, place=place))
 
 
 def inside(case: Case) -> Verdict:
@@ -340,29 +343,40 @@ class _Diagnosis:
         )
         return self._origin(found, None) if found is not None else None
 
-    def of_checked_value(self, finite: bool) -> Origin | None:
-        """The origin of the value that an assertion found to be bad, if that is why.
+    def of_failed_check(
+        self, text: str, shard: int | None
+    ) -> tuple[CheckPlace, Origin | None]:
+        """Where a check failed, and the origin of the value it found to be bad.
 
         Arguments:
-            finite: whether it says that something is not finite: then the origin is
-                the first birth, if the asserted value cannot be reached.
+            text: of the check.
+            shard: on which of the devices of a mesh it failed.
         """
-        jaxpr, args = self._jaxpr, self._run.args
-        if self._run.spans_processes:
-            return None
+        place = CheckPlace()
+        if self._run.spans_processes or any(map(is_gone, self._run.args)):
+            return place, None
         try:
-            values = asserted_values(jaxpr)
-            if values is None:
-                return self.of_first_birth() if finite else None
-            each = search(values, args, range(len(values.out_avals)), self._time_limit)
-            bad = [f for f in each.values() if f.is_failure]
-            first = min(bad, key=lambda f: f.verdict != "born", default=None)
-            return self._origin(first, None) if first is not None else None
+            place = CheckPlace(
+                device=devices.of_shard(self._jaxpr, self._run.args, shard)
+            )
+            args = self._run.args
+            failed = failed_check(self._jaxpr, args, text, self._time_limit)
+            if failed is None:
+                return place, None
+            where = self._located(failed.site)
+            place = replace(place, loop=failed.site.loop, module=where.module)
+            return place, self._of_checked(failed.found)
         except (OutOfTime, NotReplayable, KeyboardInterrupt):
-            return None
+            return place, None
         except Exception as error:
             self._case.broke("looking for where a value was born", error)
+            return place, None
+
+    def _of_checked(self, found: Found | None) -> Origin | None:
+        if found is None or found.verdict not in ("born", "came in"):
             return None
+        spread = found.verdict == "born" or found.spread
+        return replace(self._origin(found, None), spread=spread)
 
     # -- the verdict -----------------------------------------------------------------
 

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from jaxdbg.checks import asserted
 from jaxdbg.checks.afterwards.bad_outputs import Bad, rank
 from jaxdbg.checks.assertion_texts import text_of
 from jaxdbg.checks.calls.call import Call
 from jaxdbg.errors import CheckError, NonFiniteError, TraceBudgetError, of_type
+from jaxdbg.jax_internals.chex.asserted import asserted_in, one_of, vmap_rows
 from jaxdbg.jax_internals.chex.assertions import exception_type
 from jaxdbg.jax_internals.functions import Function, is_user_file
 from jaxdbg.options import Options
@@ -21,7 +23,7 @@ from jaxdbg.records.advice import judged
 from jaxdbg.records.costs import costs, dearest
 from jaxdbg.records.finding_kinds import FINDING_KINDS, kind_of_error
 from jaxdbg.trees.paths import element_path
-from jaxdbg.views import origin_brief_text, words
+from jaxdbg.views import origin_brief_text, origin_wording, words
 from jaxdbg.views.retrace_wording import changed
 from jaxdbg.views.words import KINDS, place_of
 
@@ -184,6 +186,21 @@ def _of_no_leaf(
     return NonFiniteError(finding.message, finding)
 
 
+@dataclass(frozen=True, slots=True)
+class CheckPlace:
+    """Where in a call a check failed; empty for what is not known.
+
+    Attributes:
+        loop: the loops around it; see `Origin.loop`.
+        module: path of the module it is in.
+        device: on which it failed.
+    """
+
+    loop: tuple[tuple[str, int, int | None], ...] = ()
+    module: str = ""
+    device: str = ""
+
+
 _CHEX = re.compile(
     r"\[Chex\] chexify assertion '(?P<name>\w+)' failed: (?P<text>.*?)"
     r"\s*\[failed at: (?P<file>.*):(?P<line>\d+)\]",
@@ -196,6 +213,7 @@ def failed_check(
     call: Call | None,
     origin: Origin | None = None,
     where: str = "code that is not jitted",
+    place: CheckPlace | None = None,
 ) -> CheckError:
     """A chex assertion or a `checkify.check` failed in jitted code.
 
@@ -204,22 +222,32 @@ def failed_check(
         call: in which it failed; None for code that is not jitted.
         origin: the story of the value it caught, where it is about one.
         where: it failed, where the call is not known.
+        place: in which it failed, of the call.
     """
-    text = text_of(exception)
+    exception, _ = one_of(exception)
+    text, about = text_of(exception), asserted_in(exception)
     kind = kind_of_error(type(exception).__name__).name
     wanted: type[Exception] = AssertionError
-    title, place = text.short, _raised_at(exception)
-    location = place_of(*place) if place is not None else ""
+    title, written = text.short, _raised_at(exception)
+    location = place_of(*written) if written is not None else ""
     chex = _CHEX.search(text.short)
     if chex:
         file, line = chex["file"], int(chex["line"])
-        if place is not None and not is_user_file(file):
-            file, line = place  # chex skips every path with /chex/ in it
+        if written is not None and not is_user_file(file):
+            file, line = written  # chex skips every path with /chex/ in it
         # Where chex's text ends in a full stop, its wrapper adds another.
         title = f"chex.{chex['name']}: {re.sub('[.][.]$', '.', chex['text'].strip())}"
         location, wanted = place_of(file, line), exception_type(file, line)
+    leaf: dict[str, Any] = {}
     lines = [title, *text.differences]
+    if about is not None and about[1]:
+        title = f"chex.{about[0].name}: {asserted.in_words(*about)}"
+        worst = asserted.named_first(about[1])
+        leaf, size = asserted.leaf_of(worst), asserted.counted(worst)
+        leaf["paths"] = tuple(filter(None, (f.row.paths[0] for f in about[1])))
+        lines = [title, *([f"  {size}"] if size else [])]
     lines += [f"  in {call or where}"]
+    lines += [f"    {line}" for line in _inside(place, vmap_rows(exception))]
     lines += [f"  at {location}"] if location else []
     if origin is not None:
         origin = replace(origin, headline=f"{title} in {call}")
@@ -231,9 +259,21 @@ def failed_check(
         message="\n".join(lines),
         location=location,
         origin=origin,
-        detail=text.full,
+        detail="" if leaf else text.full,
+        **leaf,
     )
     return of_type(CheckError, wanted)(finding.message, finding)
+
+
+def _inside(place: CheckPlace | None, rows: Sequence[int]) -> list[str]:
+    """Where in a call a check failed."""
+    place = place or CheckPlace()
+    return [
+        *([f"in {place.module}"] if place.module else []),
+        *(origin_wording.loop(*step) for step in place.loop),
+        *(f"row {row} of vmap" for row in rows),
+        *([f"on {place.device}"] if place.device else []),
+    ]
 
 
 def over_budget(

@@ -34,6 +34,7 @@ from jaxdbg.jax_internals.interrupts import HeldBack
 from jaxdbg.jax_internals.names import executable_name
 from jaxdbg.jax_internals.requirements import all_missing, missing
 from jaxdbg.jax_internals.stack import function_called
+from jaxdbg.trees.asserted_names import leaf_names
 
 UNCHECKED_WITHOUT = ("interpose", "aot", "chex")
 """The capabilities without which something goes unchecked."""
@@ -117,7 +118,9 @@ class Hub:
                 hooks.close()
 
     def _chex_mode(self) -> ChexMode:
-        return ChexMode(self._check_failed_eagerly, self._is_in_region, self.lost)
+        return ChexMode(
+            self._check_failed_eagerly, self._is_in_region, self.lost, leaf_names
+        )
 
     def _is_in_region(self) -> bool:
         try:

@@ -75,6 +75,10 @@ class Equinox(Framework):
         """Whether it is one of Equinox that is no layer: `Partial`, what jit makes."""
         return package_of(cls) == self.package and not _is_layer(cls)
 
+    def gives_view(self, function: object) -> bool:
+        """Whether it is `eqx.filter`."""
+        return function is getattr(sys.modules.get("equinox"), "filter", None)
+
     def reader(self, cls: type) -> Reader | None:
         """Reads the fields of a module that are not static; the items of a State."""
         if is_a(cls, _equinox().nn.State):

@@ -96,6 +96,10 @@ class Framework:
         """Whether what such an object holds is held by a module too."""
         return False
 
+    def gives_view(self, function: object) -> bool:
+        """Whether a function gives a part of its argument, under the same paths."""
+        return False
+
     def group(self, cls: type) -> str:
         """The group of the leaves in such an object, as in `records.LeafStats`."""
         return ""

@@ -18,7 +18,7 @@ from jaxdbg.origins.location.on_a_mesh import as_written, mapped_at, way_inside
 from jaxdbg.trees.holder import in_words
 
 if TYPE_CHECKING:
-    from jaxdbg.jax_internals.types import JaxprEqn
+    from jaxdbg.jax_internals.types import ClosedJaxpr, JaxprEqn
 
 
 def is_mapped(birth: Birth) -> bool:
@@ -49,6 +49,22 @@ def of_birth(birth: Birth, args: Sequence[Any]) -> str:
     here = {a: i for a, i in zip(axes, birth.element, strict=True) if a is not None}
     index = tuple(here.get(name, slice(None)) for name in mesh.axis_names)
     return in_words(list(np.ravel(mesh.devices[index]))) if here else ""
+
+
+def of_shard(jaxpr: ClosedJaxpr, args: Sequence[Any], shard: int | None) -> str:
+    """The device of a shard in a call with one `shard_map` or `pmap`, in words.
+
+    Arguments:
+        jaxpr, args: of the call.
+        shard: which of the shards; None for none.
+    """
+    if shard is None:
+        return ""
+    maps = [e for e in jaxpr.eqns if isinstance(structure(e), Sharded)]
+    mesh = _mesh(maps[0], args) if len(maps) == 1 else None
+    if mesh is None or mesh.devices.size <= shard:
+        return ""
+    return in_words([mesh.devices.flat[shard]])
 
 
 def _axes(birth: Birth, eqn: JaxprEqn, sharded: Sharded) -> Axes | None:

@@ -139,6 +139,8 @@ class Origin(ShownAsHtml):
         candidate: whether the compiled program may have made the value elsewhere: its
             operations, run one by one, give another kind of bad value.
         others: further births in the call that have nothing to do with this one.
+        spread: whether what came in was mixed with other elements; True unless it came
+            in to an assertion as it was.
     """
 
     VIEW: ClassVar[str] = "origin"
@@ -175,3 +177,4 @@ class Origin(ShownAsHtml):
     headline: str = ""
     candidate: bool = False
     others: tuple[Turn, ...] = ()
+    spread: bool = True

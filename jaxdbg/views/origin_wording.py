@@ -18,7 +18,7 @@ def birth(origin: Origin) -> str:
     kind = KINDS.get(origin.kind, origin.kind)
     if origin.verdict == "came in":
         through = f" through {origin.argument}" if origin.argument else ""
-        return f"{kind} came in{through}, and spread"
+        return f"{kind} came in{through}{', and spread' if origin.spread else ''}"
     at = f" at {words.place(origin.source)}" if origin.source else ""
     if origin.verdict == "placed":
         placed = f"{kind} was placed by a literal or a constant"

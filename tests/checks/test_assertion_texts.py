@@ -7,7 +7,6 @@ from typing import Any
 import chex
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 from jax.experimental import checkify
 
@@ -30,40 +29,29 @@ def texts(found: jaxdbg.Finding) -> list[str]:
     return lines[: lines.index("  in <lambda> (call 1 in this region)")]
 
 
-def test_two_large_arrays_are_told_by_how_they_differ() -> None:
+def test_of_two_large_arrays_the_element_is_named_that_differs_most() -> None:
     found = finding(chex.assert_trees_all_equal, X, Y)
     assert texts(found) == [
-        "chex.assert_trees_all_equal: Trees (arrays) 0 and 1 differ: Values not "
-        "exactly equal: float32[64,8] from 0.0 to 511.0 != float32[64,8] from 0.0 to "
-        "511.0.",
-        "  9 of 512 elements differ, by 2.0 at most; the first at [3, 4]: 28.0 != 29.0",
+        "chex.assert_trees_all_equal: 1 of 1 leaf differs: the element [50, 0] is 400 "
+        "in one and 402 in the other",
+        "  9 of its 512 elements differ, this one most: float32[64,8]",
     ]
-    assert str(np.asarray(X)) in found.detail
-    assert str(np.asarray(Y)) in found.detail
 
 
 def test_what_the_tolerance_allows_does_not_differ() -> None:
     def check(x, y):
         chex.assert_trees_all_close({"w": x}, {"w": y}, atol=1.5, rtol=0.0)
 
-    assert texts(finding(check, X, Y))[1] == (
-        "  8 of 512 elements differ, by 2.0 at most; the first at [50, 0]: 400.0 != "
-        "402.0"
-    )
+    assert texts(finding(check, X, Y)) == [
+        "chex.assert_trees_all_close: 1 of 1 leaf differs: x[50, 0] is 400 and "
+        "y[50, 0] is 402 (rtol=0.0, atol=1.5)",
+        "  8 of its 512 elements differ, this one most: float32[64,8]",
+    ]
 
 
-def test_what_is_not_finite_is_counted() -> None:
-    found = finding(chex.assert_trees_all_equal, X, X.at[0, 1].set(jnp.nan))
-    assert "!= float32[64,8] from 0.0 to 511.0 with 1 not finite." in texts(found)[0]
-    assert texts(found)[1] == (
-        "  1 of 512 elements differ, by nan at most; the first at [0, 1]: 1.0 != nan"
-    )
-
-
-def test_small_arrays_are_written_out() -> None:
-    found = finding(chex.assert_trees_all_equal, X[0], Y[0] + 1)
-    assert found.detail == ""
-    assert "[0. 1. 2. 3. 4. 5. 6. 7.] != [1. 2." in texts(found)[0]
+def test_what_is_not_a_number_differs_most() -> None:
+    found = finding(chex.assert_trees_all_equal, Y, X.at[0, 1].set(jnp.nan))
+    assert texts(found)[0].endswith("[0, 1] is 1 in one and NaN in the other")
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ def gradients() -> None:
 
 @program(
     "1 of 2 leaves is not finite: b is NaN",
-    "born at jnp.log(x)",
+    "NaN was born in `jnp.log`",
     path="b",
     never=('{"',),
 )
@@ -132,7 +132,7 @@ def born_before_it_and_in_a_display() -> None:
     step(jnp.float32(-1.0))
 
 
-@program("1 of 1 leaf is not finite: c is NaN", "step 2 of scan", path="c")
+@program("1 of 1 leaf is not finite: c is NaN", "scan step 3 of 4", path="c")
 def in_a_scan() -> None:
     @jax.jit
     def run(x: Any) -> Any:
@@ -146,7 +146,7 @@ def in_a_scan() -> None:
     run(jnp.array([1.0, 1.0, -9.0, 1.0]))
 
 
-@program("The argument must be positive, got -6.0", "step 3 of scan")
+@program("The argument must be positive, got -4.0", "scan step 4 of 4")
 def a_scalar_in_a_scan() -> None:
     @jax.jit
     def run(x: Any) -> Any:
@@ -244,7 +244,9 @@ def equal_scalars() -> None:
     step(jnp.ones(3), jnp.float32(4))
 
 
-@program("1 of 1 leaf is not finite: self.scale[0] is Inf", path="self.scale", index=(0,))
+@program(
+    "1 of 1 leaf is not finite: self.scale[0] is Inf", path="self.scale", index=(0,)
+)
 def in_a_method() -> None:
     class Layer(nnx.Module):
         def __init__(self) -> None:
@@ -261,7 +263,7 @@ def in_a_method() -> None:
     step(Layer(), jnp.ones(1))
 
 
-@program("is not finite", "NaN", never=("tree[", "Array("))
+@program("the element [1] is NaN", index=(1,), never=("tree[", "Array("))
 def where_the_line_says_no_name() -> None:
     check = chex.assert_tree_all_finite
 

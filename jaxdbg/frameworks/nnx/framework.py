@@ -47,6 +47,10 @@ class Nnx(Framework):
         """Whether it is the class of a module's variables without the module."""
         return is_a(cls, modules.nnx().State)
 
+    def gives_view(self, function: object) -> bool:
+        """Whether it is `nnx.state`."""
+        return function is modules.nnx().state
+
     def group(self, cls: type) -> str:
         """The group of a variable, by its type."""
         return modules.group(cls)

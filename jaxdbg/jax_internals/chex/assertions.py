@@ -17,16 +17,30 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from types import FrameType
 from typing import Any
 
 import chex
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental import checkify
 
 from jaxdbg.jax_internals.chex import under_vmap
+from jaxdbg.jax_internals.chex.asserted import (
+    FINITE,
+    Asserted,
+    AssertionText,
+    Form,
+    Row,
+    are_alike,
+    close,
+    equal,
+    no_rows,
+    pairs,
+)
 from jaxdbg.jax_internals.closures import cells
 from jaxdbg.jax_internals.identities import Living
 from jaxdbg.jax_internals.interpose import is_ours
@@ -66,6 +80,10 @@ SCALAR_ASSERTIONS: dict[str, Callable[..., Any]] = {
 """chex's scalar assertions, which refuse arrays outside a region, as predicates."""
 
 
+LeafNames = Callable[[FrameType, Sequence[Any]], list[list[str]]]
+"""From the user's frame and the trees that it passes to the names of their leaves."""
+
+
 class ChexMode:
     """The state of chex mode, from the first region that opens to the last that ends.
 
@@ -75,6 +93,8 @@ class ChexMode:
         is_in_region: whether what is called here belongs to a region. For what does
             not, chex is as ever.
         broke: called with what jaxdbg was doing when a part of it broke, and the error.
+        leaf_names: what the line of an assertion calls the leaves of its trees; by
+            tree, in JAX's order, empty where there is no name.
     """
 
     def __init__(
@@ -82,10 +102,12 @@ class ChexMode:
         failed_eagerly: Callable[[Any], None],
         is_in_region: Callable[[], bool],
         broke: Callable[[str, Exception], None],
+        leaf_names: LeafNames,
     ) -> None:
         self.failed_eagerly = failed_eagerly
         self.is_in_region = is_in_region
         self.broke = broke
+        self.leaf_names = leaf_names
         # Held, a function would be found in JAX's caches by one that is equal to it.
         self._asserting, self._traced = Living(), Living()
         self._conservative = False
@@ -204,6 +226,8 @@ def live_assertions(mode: ChexMode) -> Iterator[None]:
             undo.enter_context(in_use(mode.is_in_region))
             for name, predicate in SCALAR_ASSERTIONS.items():
                 undo.enter_context(_scalar_assertion(name, predicate, mode))
+            for name, form in TREE_ASSERTIONS.items():
+                undo.enter_context(_tree_assertion(name, form, mode, plain))
             yield
     finally:
         _STORAGE.put(plain)
@@ -270,8 +294,10 @@ def _scalar_assertion(
                 "it first, for example with .all(), .min() or .max()."
             )
         passed = predicate(x, *args, **kwargs) & (x == x)  # a NaN fails each of them
-        text = _message(name, f"{_wanted(name, args, kwargs)}, got {{x}}.")
-        _CHECK.get()(passed, text, x=jnp.asarray(x))
+        wrapper = sys._getframe(1)
+        text = _message(wrapper, name, f"{_wanted(name, args, kwargs)}, got {{x}}.")
+        said = AssertionText.of(text)
+        _CHECK.get()(passed, said, x=jnp.asarray(x), rows=no_rows())
         return passed
 
     traced.cell_contents = jittable
@@ -281,9 +307,115 @@ def _scalar_assertion(
         traced.cell_contents = plain
 
 
-def _message(name: str, text: str) -> str:
-    """Chex's own form of a failed assertion, which it builds for its callers only."""
+def _finite(*trees: Any) -> Form | None:
+    return FINITE if len(trees) == 1 else None
+
+
+def _equal(*trees: Any, strict: bool = True) -> Form | None:
+    return equal() if strict and len(trees) > 1 else None
+
+
+def _close(
+    *trees: Any, rtol: float = 1e-06, atol: float = 0.0, strict: bool = False
+) -> Form | None:
+    return None if strict or len(trees) < 2 else close(rtol, atol)
+
+
+TREE_ASSERTIONS: dict[str, Callable[..., Form | None]] = {
+    "assert_tree_all_finite": _finite,
+    "assert_trees_all_equal": _equal,
+    "assert_trees_all_close": _close,
+}
+"""chex's assertions over trees: from their arguments to a form that says which leaf;
+None where chex's own form is to answer, or refuses."""
+
+
+@contextlib.contextmanager
+def _tree_assertion(
+    name: str, form_of: Callable[..., Form | None], mode: ChexMode, storage: Any
+) -> Iterator[None]:
+    traced = cells(getattr(chex, name))["jittable_assert_fn"]
+    plain = traced.cell_contents
+
+    def jittable(*trees: Any, **options: Any) -> Any:
+        # A function that the user chexified says what chex says.
+        if storage.level or not (is_ours() or mode.is_in_region()):
+            return plain(*trees, **options)
+        made = None
+        # What cannot be said of these trees: then chex's own form says what it can.
+        with contextlib.suppress(Exception):
+            made = _looked_at(name, form_of(*trees, **options), trees, mode)
+        if made is None:
+            return plain(*trees, **options)
+        passed, text, looked = made
+        _CHECK.get()(passed, text, looked=looked, rows=no_rows())
+        return passed
+
+    traced.cell_contents = jittable
+    try:
+        yield
+    finally:
+        traced.cell_contents = plain
+
+
+def _looked_at(
+    name: str, form: Form | None, trees: Sequence[Any], mode: ChexMode
+) -> tuple[Any, AssertionText, Any] | None:
+    """Whether an assertion holds, what it says if not, and the values for that."""
+    if form is None:
+        return None
     wrapper = sys._getframe(2)
+    rows = _rows(trees)
+    if not rows or not are_alike(rows):
+        return None
+    asserted = _asserted(name, rows, trees, wrapper, mode)
+    asserted = replace(asserted, tolerance=form.tolerance)
+    passed, looked = form.look(rows)
+    return (
+        passed,
+        AssertionText.of(_message(wrapper, name, form.text), asserted),
+        looked,
+    )
+
+
+def _rows(trees: Sequence[Any]) -> list[tuple[Any, ...]]:
+    first, *others = map(jax.tree.leaves, trees)
+    if not others:
+        return [(x,) for x in first]
+    if len(set(map(jax.tree.structure, trees))) > 1:
+        return []
+    return [(first[leaf], others[n - 1][leaf]) for leaf, n in pairs(trees)]
+
+
+def _asserted(
+    name: str,
+    rows: Sequence[tuple[Any, ...]],
+    trees: Sequence[Any],
+    wrapper: FrameType,
+    mode: ChexMode,
+) -> Asserted:
+    user = _outside_chex(wrapper)
+    names: list[list[str]] = []
+    try:
+        names = mode.leaf_names(user, trees) if user is not None else []
+    except Exception as error:  # the assertion is to say what it can
+        mode.broke("naming what an assertion is about", error)
+    if len(names) != len(trees):
+        names = [[""] * len(jax.tree.leaves(t)) for t in trees]
+    if len(trees) == 1:
+        paths: list[tuple[str, ...]] = [(path,) for path in names[0]]
+    else:
+        paths = [(names[0][leaf], names[n][leaf]) for leaf, n in pairs(trees)]
+    described = (
+        Row(p, np.shape(r[0]), str(jnp.asarray(r[0]).dtype))
+        for p, r in zip(paths, rows, strict=True)
+    )
+    custom = (_ASSERTION.variables_in(wrapper) or {}).get("custom_message")
+    return Asserted(name, tuple(described), str(custom or ""))
+
+
+def _message(wrapper: FrameType, name: str, text: str) -> str:
+    """Chex's own form of a failed assertion, which it builds for its callers only."""
     custom = (_ASSERTION.variables_in(wrapper) or {}).get("custom_message")
     user = _outside_chex(wrapper)
     where = f"{user.f_code.co_filename}:{user.f_lineno}" if user else "unknown"

@@ -14,8 +14,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from jax.experimental import checkify
 
+from jaxdbg.jax_internals.chex.asserted import AssertionText, with_row
 from jaxdbg.jax_internals.jaxprs.evaluate import Frame, Visitor, evaluate
 from jaxdbg.jax_internals.jaxprs.forms import in_avals, out_avals
 from jaxdbg.jax_internals.jaxprs.higher_order import (
@@ -30,20 +33,32 @@ from jaxdbg.jax_internals.names import jaxpr_as_fun
 from jaxdbg.jax_internals.requirements import missing, private
 
 if TYPE_CHECKING:
-    from jaxdbg.jax_internals.types import AnyJaxpr, ClosedJaxpr
+    from jaxdbg.jax_internals.types import AnyJaxpr, ClosedJaxpr, JaxprEqn
 
 
 _BATCHERS = private("jax._src.interpreters.batching.fancy_primitive_batchers", "chex")
 _CHECK = private("jax._src.checkify.check_p", "chex")
 _ERROR_EFFECT = private("jax._src.checkify.ErrorEffect", "chex")
 _PREDICATES = private("jax._src.checkify.Error._pred", "chex")
+_METADATA = private("jax._src.checkify.Error._metadata", "chex")
+_PAYLOADS = private("jax._src.checkify.Error._payload", "chex")
 
 
-def has_checks(jaxpr: AnyJaxpr) -> bool:
-    """Whether a jaxpr holds a check that was not functionalised, and can be."""
+def has_checks(jaxpr: AnyJaxpr | JaxprEqn) -> bool:
+    """Whether a jaxpr, or an equation, holds a check that is to be functionalised."""
     if not jaxpr.effects or missing("chex"):
         return False
     return any(isinstance(e, _ERROR_EFFECT.get()) for e in jaxpr.effects)
+
+
+def failing_text(eqn: JaxprEqn, operands: Sequence[Any]) -> str:
+    """The text of a check that fails for these operands; empty if it does not."""
+    error = jax.tree.unflatten(eqn.params["err_tree"], operands)
+    if not any(bool(np.asarray(p).any()) for p in _PREDICATES.of(error).values()):
+        return ""
+    (metadata,) = _METADATA.of(error).values()
+    (payload,) = _PAYLOADS.of(error).values()
+    return str(getattr(jax.tree.unflatten(metadata, payload), "fmt_string", ""))
 
 
 @contextlib.contextmanager
@@ -51,13 +66,43 @@ def guarded() -> Iterator[None]:
     """Guards the checks in what `vmap` maps, while it is open."""
     batchers = _BATCHERS.get()
     cond, loop = jax.lax.cond_p, jax.lax.while_p
-    plain = batchers[cond], batchers[loop]
-    ours = {cond: _guarded_cond(plain[0]), loop: _guarded_while(plain[1])}
-    batchers.update(ours)
+    check = _CHECK.get()
+    plain = {primitive: batchers[primitive] for primitive in (cond, loop, check)}
+    batchers[cond] = _guarded_cond(plain[cond])
+    batchers[loop] = _guarded_while(plain[loop])
+    batchers[check] = _noting_the_row(plain[check])
     try:
         yield
     finally:
-        batchers[cond], batchers[loop] = plain
+        batchers.update(plain)
+
+
+def _noting_the_row(plain: Callable[..., Any]) -> Callable[..., Any]:
+    """The rule of a check, of whose failing rows one is left: with its number."""
+
+    def rule(axis: Any, args: Any, dims: Any, **params: Any) -> Any:
+        mapped = [d is not None for d in dims]
+        if any(mapped):
+            numbers = jax.tree.unflatten(params["err_tree"], range(len(args)))
+            args, dims = list(args), list(dims)
+            for at in _rows_in(numbers):
+                rows = args[at]
+                rows = jnp.moveaxis(rows, dims[at], 0) if mapped[at] else rows
+                args[at], dims[at] = with_row(rows, axis.size), 0
+        return plain(axis, tuple(args), tuple(dims), **params)
+
+    return rule
+
+
+def _rows_in(error: Any) -> list[int]:
+    """Which operands of a check are the rows of an assertion."""
+    (metadata,) = _METADATA.of(error).values()
+    found = []
+    for payload in _PAYLOADS.of(error).values():
+        exception = jax.tree.unflatten(metadata, payload)
+        if isinstance(getattr(exception, "fmt_string", None), AssertionText):
+            found.append(exception.kwargs["rows"])
+    return found
 
 
 def _guarded_cond(plain: Callable[..., Any]) -> Callable[..., Any]:

@@ -134,6 +134,10 @@ class Visitor(Generic[V]):
     everything = False
     """Whether also that is evaluated which no wanted output depends on."""
 
+    def always(self, eqn: JaxprEqn) -> bool:
+        """Whether an equation is evaluated in any case, for its effect."""
+        return False
+
     def lift(self, array: Any) -> V:
         """The value of an array: a literal, a constant, a result, a row."""
         return cast("V", array)
@@ -172,7 +176,7 @@ class Visitor(Generic[V]):
 
         write(body.constvars, [self.lift(c) for c in forms.consts(frame.jaxpr)])
         write(body.invars, ins)
-        needed, last = live(body, wanted, self.everything)
+        needed, last = live(body, wanted, self.everything, self.always)
         for n, eqn in enumerate(body.eqns):
             if n in needed:
                 some = wanted and [v in needed[n] for v in eqn.outvars]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jaxdbg.jax_internals.names import is_literal, is_write
@@ -23,13 +23,19 @@ class Live(NamedTuple):
     last: dict[int, list[Any]]
 
 
-def live(body: Jaxpr, wanted: Sequence[bool] | None, everything: bool = False) -> Live:
+def live(
+    body: Jaxpr,
+    wanted: Sequence[bool] | None,
+    everything: bool = False,
+    always: Callable[[JaxprEqn], bool] = lambda _: False,
+) -> Live:
     """What is to be evaluated for some outputs of an open jaxpr.
 
     Arguments:
         body: the jaxpr.
         wanted: which outputs. None for all of the jaxpr, with what only has effects.
         everything: also what no wanted output depends on, but no mere effects.
+        always: whether an equation is needed in any case.
     """
     if wanted is None:
         return Live({n: set(eqn.outvars) for n, eqn in enumerate(body.eqns)}, {})
@@ -44,7 +50,7 @@ def live(body: Jaxpr, wanted: Sequence[bool] | None, everything: bool = False) -
         outs = used.intersection(eqn.outvars)
         # What writes to a Ref may be read further on.
         writes = any(map(is_write, eqn.effects))
-        if not (outs or writes or (everything and eqn.outvars)):
+        if not (outs or writes or (everything and eqn.outvars) or always(eqn)):
             continue
         needed[n] = outs
         operands = _variables(eqn)

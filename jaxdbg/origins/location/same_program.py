@@ -26,9 +26,16 @@ def equation_at(
         old, new: closed jaxprs that were traced from the same function.
     """
     try:
-        pair: tuple[AnyJaxpr, AnyJaxpr] = replayable(old), replayable(new)
+        # As a rule both call back alike, and then the path is that of both.
+        return _at(site, old, new) or _at(site, replayable(old), replayable(new))
     except NotReplayable:
         return None
+
+
+def _at(
+    site: Site, old: AnyJaxpr, new: AnyJaxpr
+) -> tuple[JaxprEqn, tuple[JaxprEqn, ...]] | None:
+    pair = old, new
     found: list[JaxprEqn] = []
     for n, which in site.path:
         if not same_program(*pair) or n >= len(pair[1].eqns):

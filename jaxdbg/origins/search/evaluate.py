@@ -217,7 +217,8 @@ class Recorder(Visitor[Value]):
             return self.bind(frame, n, ins)
         eqn = frame.eqns[n]
         writes = any(map(is_write, eqn.effects))  # must not be done twice
-        if not self.everything and not writes and _size(inner) > MAX_STEPPED:
+        stepped = self.everything or writes or self.always(eqn)
+        if not stepped and _size(inner) > MAX_STEPPED:
             outs = self._outputs(eqn, ins)
             if all(out.codes is None for out in outs):
                 return outs

@@ -20,6 +20,7 @@ from jaxdbg.origins.search.compiled import (
 )
 from jaxdbg.origins.search.dependence import links
 from jaxdbg.origins.search.evaluate import Record, Recorder, Run
+from jaxdbg.origins.search.evaluate_checks import CheckFailed, RecorderToCheck
 from jaxdbg.origins.search.follow_back import BornElements, born_at
 from jaxdbg.origins.search.numpy_rules import NumpyEvaluator
 from jaxdbg.origins.search.time_limit import TimeLimit
@@ -143,6 +144,34 @@ class Evaluated:
         return result
 
 
+class EvaluatedToCheck(Evaluated):
+    """A call that was evaluated again up to the check of the user's that fails in it.
+
+    Arguments:
+        call: which.
+        text: of the check.
+        numpy: evaluates what it can instead of XLA.
+    """
+
+    def __init__(self, call: Replay, text: str, numpy: NumpyEvaluator | None = None):
+        super().__init__(call, numpy)
+        self._text = text
+        self.failed: tuple[Run, int] | None = None
+
+    def _record(self, **options: Any) -> Run:
+        call = self._call
+        self._root = Run(call.jaxpr)
+        recorder = RecorderToCheck(
+            self._text, call.time_limit, numpy=self._numpy, **options
+        )
+        try:
+            recorder.record(self._root, call.args, ())
+            self.failed = None
+        except CheckFailed as failed:
+            self.failed = failed.run, failed.n
+        return self._root
+
+
 class EvaluatedByCompiler(Evaluated):
     """A call that was compiled once more with its intermediate results as outputs."""
 
@@ -174,6 +203,15 @@ def evaluations(call: Replay) -> list[Evaluated]:
     if not _is_on_host(call.args):
         return [by_xla]
     return [Evaluated(call, NumpyEvaluator((*call.args, *call.jaxpr.consts))), by_xla]
+
+
+def evaluations_to_check(call: Replay, text: str) -> list[EvaluatedToCheck]:
+    """The same, each up to a check that fails."""
+    by_xla = EvaluatedToCheck(call, text)
+    if not _is_on_host(call.args):
+        return [by_xla]
+    numpy = NumpyEvaluator((*call.args, *call.jaxpr.consts))
+    return [EvaluatedToCheck(call, text, numpy), by_xla]
 
 
 def _is_on_host(args: Sequence[Any]) -> bool:

@@ -145,6 +145,22 @@ def ends_of_infs(root: Run, born: BornElements, element: tuple[int, ...]) -> End
     return back.met
 
 
+def ends_of_value(run: Run, n: int, var: Var, root: Run) -> Ends:
+    """Where the bad elements of a value come from that was there at an equation.
+
+    Arguments:
+        run: in which the equation is.
+        n: its index.
+        var: the value.
+        root: the run of the call.
+    """
+    codes = run.bad[var]
+    wanted = (codes != 0).astype(np.uint8) * DIRECT
+    back = _Back((*run.order, n), value=(var, wanted))
+    back.arrive(root, back.through(root, [None] * len(root.body.outvars)))
+    return back.met
+
+
 def born_at(run: Run, n: int) -> list[BornElements]:
     """What was born at one equation."""
     eqn, back = run.eqns[n], _Back()
@@ -163,6 +179,7 @@ class _Back:
         start: the order of an equation whose Infs are to be followed, too.
         element, output: of its result.
         tests: whether the predicates of selects are followed.
+        value: a variable that is there at the equation, and its elements to follow.
     """
 
     def __init__(
@@ -171,12 +188,14 @@ class _Back:
         element: Element = None,
         output: int = 0,
         tests: bool = False,
+        value: tuple[Var, Wanted] | None = None,
     ):
         self.met = Ends()
         self._tests = tests
         self._start = start
         self._element = element
         self._output = output
+        self._value = value
 
     def arrive(self, root: Run, wanted: Sequence[Wanted | None]) -> None:
         """Notes the elements of the arguments that were reached."""
@@ -195,6 +214,9 @@ class _Back:
             eqn = body.eqns[n]
             outs = [want.pop(v, None) for v in eqn.outvars]
             if all(o is None for o in outs) and not self._is_on_the_way(run, n):
+                continue
+            if self._value is not None and (*run.order, n) == self._start:
+                self._add(run, n, want, *self._value)
                 continue
             if n in run.inner:
                 ins = self._inside(eqn, run.inner[n], outs)

@@ -173,7 +173,7 @@ def _of_compiled(
 
 def _first(allowed: Allowed, evaluated: Evaluated) -> Found | None:
     births = evaluated.until_birth(lambda b: not _is_allowed(b, allowed))
-    return _origins(evaluated, Ends(births=births), allowed)[0] if births else None
+    return origins(evaluated, Ends(births=births), allowed)[0] if births else None
 
 
 def _is_allowed(end: BornElements | PlacedElements, allowed: Allowed) -> bool:
@@ -232,7 +232,7 @@ def _followed(
         # Placed, it seems; unless something that is bad has led to that.
         led, tests = ends_of(root, output, followed, tests=True), True
         sweep = led if led.births or led.came else sweep
-    found, *also = _origins(evaluated, sweep, allowed, wanted)
+    found, *also = origins(evaluated, sweep, allowed, wanted)
     if found.verdict == "allowed":
         return found
     ends = functools.partial(ends_of, evaluated.root, output, tests=tests)
@@ -293,8 +293,11 @@ def _meant(sweep: Ends, allowed: Allowed) -> tuple[Ends, Found | None]:
     return sweep, Found("allowed", KINDS[meant[0].code], allowed=sites)
 
 
-def _origins(
-    evaluated: Evaluated, sweep: Ends, allowed: Allowed, wanted: str = "nan"
+def origins(
+    evaluated: Evaluated,
+    sweep: Ends,
+    allowed: Allowed = _nothing,
+    wanted: str = "nan",
 ) -> list[Found]:
     """The origins among the ends of a search, by the order of evaluation.
 

@@ -117,10 +117,11 @@ def test_the_message_says_what_and_where():
     error = failure(jax.jit(finite), NAN)
     line = finite.__code__.co_firstlineno + 1
     assert str(error) == (
-        "chex.assert_tree_all_finite: Tree contains non-finite value: nan.\n"
+        "chex.assert_tree_all_finite: 1 of 1 leaf is not finite: x[1] is NaN\n"
+        "  1 of its 2 elements is not finite: float32[2]\n"
         "  in finite (call 1 in this region)\n"
         f"  at {__file__}:{line}\n"
-        "  NaN came in through NAN[1], and spread"
+        "  NaN came in through NAN[1]"
     )
 
 
