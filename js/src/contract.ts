@@ -93,6 +93,7 @@ export interface Origin {
   headline: string;
   candidate: boolean;
   others: Turn[];
+  spread: boolean;
 }
 
 export interface Finding {
