@@ -8,8 +8,9 @@ which may be a mask.
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,7 @@ from jaxdbg.origins.found import Birth, Found
 from jaxdbg.origins.location import source_lines, wording
 from jaxdbg.origins.location.where import Context, Where, locate
 from jaxdbg.origins.search.assertions import failed_check
-from jaxdbg.origins.search.search import by_time, first_birth, search
+from jaxdbg.origins.search.search import by_time, depends, first_birth, search
 from jaxdbg.origins.search.time_limit import OutOfTime, TimeLimit
 from jaxdbg.origins.story import describe
 from jaxdbg.records import Origin, SourceFrame, Turn
@@ -133,6 +134,9 @@ class Verdict:
 
 NO_FAILURE = Verdict()
 
+_FIRST_STEPS = re.compile(r"(?<!\.)[.\[](?!\.)")
+"""Where the variable of a path ends."""
+
 NOT_REPRODUCED = "a second evaluation did not reproduce it"
 
 
@@ -199,11 +203,6 @@ class _Failing:
     output: int
 
 
-def _reached(first: Found, found: Mapping[int, Found]) -> list[int]:
-    """The outputs whose bad elements come from an origin, as far as is known."""
-    return [i for i, o in found.items() if any(map(first.same, (o, *o.also)))]
-
-
 def _failure(
     case: Case,
     origin: Origin,
@@ -223,7 +222,7 @@ def _failure(
     run, written = case.run, len(case.run.outs)
     try:
         paths, results = case.result_names, run.results
-        order = _in_order(run, kinds)
+        order = _as_named(run, paths, kinds, reached)
         of_origin = [n for n, i in enumerate(order) if i in reached]
         bad = bad_of([(paths[i], results[i]) for i in order], of_origin)
         in_ref = max(kinds) >= written
@@ -233,6 +232,25 @@ def _failure(
         # What failed is to say where it is, not that it is.
         case.broke(f"naming what {run.call.function.name} gave", error)
         return Verdict(failure_messages.unnamed(run.call, origin), follows=follows)
+
+
+def _as_named(
+    run: Run, paths: Sequence[str], outputs: Collection[int], reached: Collection[int]
+) -> list[int]:
+    """Results in the order in which a failure names them.
+
+    Those that the origin has reached are first. A model says more than a loss, so
+    variables of one number are the last. Results in one variable are in the order in
+    which they are made.
+    """
+    roots = {i: _FIRST_STEPS.split(paths[i], maxsplit=1)[0] for i in outputs}
+    variables = list(dict.fromkeys(roots.values()))
+
+    def rank(i: int) -> tuple[bool, bool, int]:
+        is_number = paths[i] == roots[i] and run.results[i].size == 1
+        return i not in reached, is_number, variables.index(roots[i])
+
+    return sorted(_in_order(run, outputs), key=rank)
 
 
 def _in_order(run: Run, outputs: Collection[int]) -> list[int]:
@@ -262,7 +280,7 @@ class _Diagnosis:
                 return Verdict(follows=True)
             origin = self._origin(first.found, first.output)
             origin = replace(origin, others=self._others(first, failing))
-            reached = _reached(first.found, found)
+            reached = self._reached(first.found, found, kinds)
             return _failure(self._case, origin, kinds, follows, reached)
         return self._in_doubt(kinds, found, why)
 
@@ -412,6 +430,24 @@ class _Diagnosis:
         except Exception as error:
             self._case.broke("looking for where a value was born", error)
             return found, f"{type(error).__name__}: {error}"
+
+    def _reached(
+        self, first: Found, found: Mapping[int, Found], outputs: Iterable[int]
+    ) -> list[int]:
+        """The outputs whose bad elements come from an origin, as far as is known.
+
+        Not each is searched: that they depend on it has to do for the others.
+        """
+        dependent = depends(self._jaxpr, first)
+        return [
+            i
+            for i in outputs
+            if (
+                any(map(first.same, (found[i], *found[i].also)))
+                if i in found
+                else i in dependent
+            )
+        ]
 
     def _failing(self, found: Mapping[int, Found]) -> list[_Failing]:
         """The origins that make the call a failure, each once; those born first."""

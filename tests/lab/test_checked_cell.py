@@ -37,6 +37,7 @@ def f(): pass
 f.__code__.co_filename"""
 
 FLAGS = [  # as IPython sorts them
+    "--allow",
     "--async",
     "--errors",
     "--every-op",
@@ -45,6 +46,7 @@ FLAGS = [  # as IPython sorts them
     "--max-compile-seconds",
     "--max-compiles",
     "--max-traces",
+    "--only",
     "--panel",
     "--record",
     "--watch",

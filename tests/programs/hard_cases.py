@@ -410,7 +410,7 @@ class _Net(nnx.Module):
         return self.out(self.dropout(nnx.relu(self.norm(self.linear(x)))))
 
 
-@case("nan", index=(), function="train_step")
+@case("nan", index=(0,), function="train_step")
 def nnx_jit() -> Program:
     @nnx.jit
     def train_step(model, optimizer, x, y):

@@ -192,6 +192,23 @@ def by_time(jaxpr: ClosedJaxpr, outputs: Sequence[int]) -> list[int]:
     return sorted(outputs, key=when)
 
 
+def depends(jaxpr: ClosedJaxpr, origin: Found) -> set[int]:
+    """Outputs that are computed from what an origin gave, by the equations alone."""
+    inside = body(jaxpr)
+    site = origin.birth.site if origin.birth is not None else origin.placed_at
+    if site is not None:
+        start = site.path[0][0]
+        from_it = set(inside.eqns[start].outvars)
+    else:
+        start = -1
+        from_it = {inside.invars[origin.argument]} if origin.argument >= 0 else set()
+    for eqn in inside.eqns[start + 1 :]:
+        if any(not is_literal(v) and v in from_it for v in eqn.invars):
+            from_it.update(eqn.outvars)
+    ends = enumerate(inside.outvars)
+    return {i for i, v in ends if not is_literal(v) and v in from_it}
+
+
 # -- what is found --------------------------------------------------------------------
 
 
