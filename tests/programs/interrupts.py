@@ -239,6 +239,6 @@ def _seconds(
 if __name__ == "__main__":
     numbers = [int(a) for a in sys.argv[1:] if a.isdigit()]
     times, seed = (*numbers, 0)[:2]
-    # Who starts it may ignore interrupts, as a shell does for what runs in its background.
+    # A shell has what runs in its background ignore interrupts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     print(json.dumps(run(times, seed, "plain" in sys.argv)))
