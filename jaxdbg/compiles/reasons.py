@@ -406,7 +406,8 @@ def _attributes(now: Signature, before: Signature) -> Iterator[CallDifference]:
         old, new = before.attributes.get(path), now.attributes.get(path)
         if old is not None and new is not None and old.shown == new.shown:
             if are_two(old.identity, new.identity):
-                yield _two_objects(path, new.text)
+                two = _two_objects(path, new.text)
+                yield replace(two, fix=_of_statics(new.text))
             continue
         if not replaced.isdisjoint(_ancestors(path)):
             continue  # an ancestor of it differs

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_the_slow_cell_is_told_of_once(said: Said) -> None:
-    *_, seconds, quiet = said("slow").split("\n")
+    *_, seconds, quiet, _ = said("slow").split("\n")
     assert seconds.endswith(" s")
     assert quiet.startswith("jaxdbg: this cell has compiled <lambda> 32 times (")
 
@@ -21,8 +21,8 @@ def test_the_table_names_the_three_mistakes(said: Said) -> None:
     text = said("table")
     assert "<lambda> traced 3 more times: the function: a lambda → another" in text
     assert "  → make and jit the function once, outside the loop" in text
-    assert "<lambda> traced 28 more times: x f32[" in text
-    assert "  → pad it to few sizes: each shape is a program of its own" in text
+    assert "<lambda> traced 28 more times: 8 lengths of x, 174 to 183 · " in text
+    assert "  → pad it to a few lengths and mask the rest: 2 fit (179, 183)" in text
     assert "step traced again (2nd time): x f32[64,64] → f32[5,64], y" in text
     assert "· possibly the last partial batch\n  → drop the last batch" in text
 
