@@ -8,6 +8,7 @@ which may be a mask.
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -247,7 +248,7 @@ def _as_named(
     variables = list(dict.fromkeys(roots.values()))
 
     def rank(i: int) -> tuple[bool, bool, int]:
-        is_number = paths[i] == roots[i] and run.results[i].size == 1
+        is_number = paths[i] == roots[i] and math.prod(run.results[i].shape) == 1
         return i not in reached, is_number, variables.index(roots[i])
 
     return sorted(_in_order(run, outputs), key=rank)
@@ -280,7 +281,7 @@ class _Diagnosis:
                 return Verdict(follows=True)
             origin = self._origin(first.found, first.output)
             origin = replace(origin, others=self._others(first, failing))
-            reached = self._reached(first.found, found, kinds)
+            reached = self._reached(first.found, found, failing, kinds)
             return _failure(self._case, origin, kinds, follows, reached)
         return self._in_doubt(kinds, found, why)
 
@@ -432,18 +433,33 @@ class _Diagnosis:
             return found, f"{type(error).__name__}: {error}"
 
     def _reached(
-        self, first: Found, found: Mapping[int, Found], outputs: Iterable[int]
+        self,
+        first: Found,
+        found: Mapping[int, Found],
+        failing: Sequence[_Failing],
+        outputs: Iterable[int],
     ) -> list[int]:
         """The outputs whose bad elements come from an origin, as far as is known.
 
-        Not each is searched: that they depend on it has to do for the others.
+        With a birth goes that of its derivative. Not each output is searched: that they
+        depend on the origin has to do for the others.
         """
+        written = set(self._expressions(first))
+        of_it = [
+            f.found
+            for f in failing
+            if f.found.same(first) or not written.isdisjoint(self._expressions(f.found))
+        ]
         dependent = depends(self._jaxpr, first)
+
+        def is_of_it(origin: Found) -> bool:
+            return any(map(origin.same, of_it))
+
         return [
             i
             for i in outputs
             if (
-                any(map(first.same, (found[i], *found[i].also)))
+                any(map(is_of_it, (found[i], *found[i].also)))
                 if i in found
                 else i in dependent
             )
