@@ -32,6 +32,13 @@ MAX_LOOKED_AT = 10_000
 """How many values inside one module are looked at."""
 
 
+_ONE_THREAD = threading.RLock()
+"""Held while methods of modules are replaced."""
+
+LONGEST_WAIT = 10.0
+"""Seconds; the user's code in the thread that holds it may wait for this one."""
+
+
 class ModuleScopes:
     """The modules of a library that run while a function is traced.
 
@@ -87,8 +94,16 @@ class ModuleScopes:
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
-        """While open, methods of modules run in scopes, in this thread."""
+        """While open, methods of modules run in scopes, in this thread.
+
+        Another thread has to wait: what it puts back would be what this has installed.
+        One that waits for long does without.
+        """
+        if not _ONE_THREAD.acquire(timeout=LONGEST_WAIT):
+            yield
+            return
         with contextlib.ExitStack() as undo:
+            undo.callback(_ONE_THREAD.release)
             for cls in self._module_classes():
                 for name, function in list(vars(cls).items()):
                     if type(function) is FunctionType and _is_wanted(name):
