@@ -9,7 +9,6 @@ which may be a mask.
 from __future__ import annotations
 
 import math
-import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -43,6 +42,7 @@ from jaxdbg.origins.search.time_limit import OutOfTime, TimeLimit
 from jaxdbg.origins.story import describe
 from jaxdbg.records import Origin, SourceFrame, Turn
 from jaxdbg.records.finding_kinds import FINDING_KINDS
+from jaxdbg.records.trees import tree_name
 from jaxdbg.trees import finiteness
 from jaxdbg.trees.call_names import input_names
 from jaxdbg.trees.copies import is_gone
@@ -134,9 +134,6 @@ class Verdict:
 
 
 NO_FAILURE = Verdict()
-
-_FIRST_STEPS = re.compile(r"(?<!\.)[.\[](?!\.)")
-"""Where the variable of a path ends."""
 
 NOT_REPRODUCED = "a second evaluation did not reproduce it"
 
@@ -244,7 +241,7 @@ def _as_named(
     variables of one number are the last. Results in one variable are in the order in
     which they are made.
     """
-    roots = {i: _FIRST_STEPS.split(paths[i], maxsplit=1)[0] for i in outputs}
+    roots = {i: tree_name(paths[i]) for i in outputs}
     variables = list(dict.fromkeys(roots.values()))
 
     def rank(i: int) -> tuple[bool, bool, int]:
@@ -522,15 +519,8 @@ class _Diagnosis:
 
     def _other(self, birth: Birth) -> Turn:
         where = self._located(birth.site)
-        return Turn(
-            kind=birth.kind,
-            primitive=str(birth.site.eqn.primitive.name),
-            source=where.source,
-            module=where.module,
-            direction=where.direction,
-            loop=birth.site.loop,
-            text=f"{KINDS[birth.kind]} in `{where.expression}`",
-        )
+        text = f"{KINDS[birth.kind]} in `{where.expression}`"
+        return describe.turn_of(birth, where, text)
 
     def _was_good(self) -> bool:
         """Whether all that went into the call was good, as far as it is still there."""

@@ -271,17 +271,28 @@ def _wider(known: _Known) -> _Known:
     return known.having(wider=wider_type.wider(known.birth))
 
 
-def _turn(known: _Known, turn: Birth) -> _Known:
-    where = known.case.locate(turn.site)
-    record = Turn(
-        kind=turn.kind,
-        primitive=str(turn.site.eqn.primitive.name),
+def turn_of(birth: Birth, where: Where, text: str) -> Turn:
+    """The record of an operation that makes a bad value.
+
+    Arguments:
+        birth: the operation.
+        where: its place in the user's program.
+        text: what it makes, in words.
+    """
+    return Turn(
+        kind=birth.kind,
+        primitive=str(birth.site.eqn.primitive.name),
         source=where.source,
         module=where.module,
         direction=where.direction,
-        loop=turn.site.loop,
-        text=f"{KINDS[turn.kind]} at {_sum(turn)}",
+        loop=birth.site.loop,
+        text=text,
     )
+
+
+def _turn(known: _Known, turn: Birth) -> _Known:
+    where = known.case.locate(turn.site)
+    record = turn_of(turn, where, f"{KINDS[turn.kind]} at {_sum(turn)}")
     return known.having(steps=(*known.origin.steps, record))
 
 
