@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field, dataclass, field, fields
-from typing import Any
+from typing import Any, TypeVar
 
 from jaxdbg.errors import UsageError, did_you_mean
 from jaxdbg.records.finding_kinds import FINDING_KINDS
+
+Number = TypeVar("Number", int, float)
 
 ERROR_CATEGORIES = tuple(kind.name for kind in FINDING_KINDS.values() if kind.optional)
 """What `errors` may name beyond the checks that are always on."""
@@ -25,17 +27,12 @@ def parse_budget(text: str) -> int | dict[str, int]:
     Raises:
         UsageError: the text is neither.
     """
-    parts = [p.strip() for p in text.split(",")]
-    try:
-        if len(parts) == 1 and "=" not in text:
-            return int(text)
-        pairs = [p.split("=") for p in parts]
-        return {name.strip(): int(number) for name, number in pairs}
-    except ValueError:
-        raise UsageError(
-            f"Not a budget: {text!r}. Expected a number for every function (`3`), or "
-            "a number for each (`train_step=1,eval=2`)."
-        ) from None
+    return _budget(
+        text,
+        int,
+        "a number for every function (`3`), or a number for each "
+        "(`train_step=1,eval=2`)",
+    )
 
 
 def parse_seconds(text: str) -> float | dict[str, float]:
@@ -44,16 +41,24 @@ def parse_seconds(text: str) -> float | dict[str, float]:
     Raises:
         UsageError: the text is neither.
     """
+    return _budget(
+        text,
+        float,
+        "seconds for all functions together (`30`), or seconds for each "
+        "(`train_step=30,eval=2.5`)",
+    )
+
+
+def _budget(
+    text: str, number: Callable[[str], Number], expected: str
+) -> Number | dict[str, Number]:
     try:
         if "=" not in text:
-            return float(text)
+            return number(text)
         pairs = [p.split("=") for p in text.split(",")]
-        return {name.strip(): float(number) for name, number in pairs}
+        return {name.strip(): number(n) for name, n in pairs}
     except ValueError:
-        raise UsageError(
-            f"Not a budget: {text!r}. Expected seconds for all functions together "
-            "(`30`), or seconds for each (`train_step=30,eval=2.5`)."
-        ) from None
+        raise UsageError(f"Not a budget: {text!r}. Expected {expected}.") from None
 
 
 def parse_errors(text: str) -> tuple[str, ...]:

@@ -48,6 +48,11 @@ def is_known(functions: Collection[str]) -> bool:
     return any(not names.isdisjoint(functions) for names in _TABLE)
 
 
+_ADVICE_ON_SQRT = (
+    "the derivative of sqrt at 0 is infinite. "
+    "Add a small constant under the root: `jnp.sqrt(x + eps)`"
+)
+
 _gradient(
     "logsumexp of a row that is -Inf altogether",
     ["logsumexp"],
@@ -122,8 +127,7 @@ _gradient(
 _gradient(
     "sqrt at 0",
     ["sqrt", "rsqrt"],
-    "the derivative of sqrt at 0 is infinite. "
-    "Add a small constant under the root: `jnp.sqrt(x + eps)`",
+    _ADVICE_ON_SQRT,
 )
 
 
@@ -131,8 +135,7 @@ _gradient(
     "gradient of sqrt at 0",
     primitives=["pow", "div"],
     after=["gradient of sqrt at 0"],
-    advice="the derivative of sqrt at 0 is infinite. "
-    "Add a small constant under the root: `jnp.sqrt(x + eps)`",
+    advice=_ADVICE_ON_SQRT,
 )
 def _root_as_power(scene: Scene) -> bool:
     """`x ** 0.5`, and 0.5 / sqrt(x) where it is not known whose that is."""
