@@ -24,19 +24,13 @@ import jax
 from jaxdbg.frameworks.framework import MODULE, Argument, Framework
 from jaxdbg.frameworks.reader_parts import VariableReader, an_array, is_a
 from jaxdbg.frameworks.readers import reader_of
+from jaxdbg.jax_internals.shared_changes import SharedChange
 
 _PATH = "_jaxdbg_path"
 """The attribute with the path of a module."""
 
 MAX_LOOKED_AT = 10_000
 """How many values inside one module are looked at."""
-
-
-_ONE_THREAD = threading.RLock()
-"""Held while methods of modules are replaced."""
-
-LONGEST_WAIT = 10.0
-"""Seconds; the user's code in the thread that holds it may wait for this one."""
 
 
 class ModuleScopes:
@@ -64,7 +58,6 @@ class ModuleScopes:
         self._argument_of = argument_of
         self._argument_named = argument_named
         self._may_set_attribute = may_set_attribute
-        self._thread = threading.get_ident()
         self._running: list[tuple[Any, str, str]] = []
         self._named: list[Any] = []
 
@@ -94,35 +87,18 @@ class ModuleScopes:
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
-        """While open, methods of modules run in scopes, in this thread.
-
-        Another thread has to wait: what it puts back would be what this has installed.
-        One that waits for long does without.
-        """
-        if not _ONE_THREAD.acquire(timeout=LONGEST_WAIT):
-            yield
-            return
-        with contextlib.ExitStack() as undo:
-            undo.callback(_ONE_THREAD.release)
-            for cls in self._module_classes():
-                for name, function in list(vars(cls).items()):
-                    if type(function) is FunctionType and _is_wanted(name):
-                        undo.callback(setattr, cls, name, function)
-                        setattr(cls, name, self._scoped(function))
-            yield
-
-    def _scoped(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(function)
-        def in_scope(*args: Any, **kwargs: Any) -> Any:
-            if threading.get_ident() != self._thread or not args:
-                return function(*args, **kwargs)
-            with self._running_in(args[0]):
-                return function(*args, **kwargs)
-
-        return in_scope
+        """While open, methods of modules run in scopes, in this thread."""
+        here = _open.by_root
+        before, here[self._root] = here.get(self._root), self
+        try:
+            with _replaced(self._root, self._framework).made():
+                yield
+        finally:
+            here[self._root] = before
 
     @contextlib.contextmanager
-    def _running_in(self, module: Any) -> Iterator[None]:
+    def running_in(self, module: Any) -> Iterator[None]:
+        """While open, what is traced is in the scope of a module."""
         if self._running and self._running[-1][0] is module:
             yield
             return
@@ -187,20 +163,59 @@ class ModuleScopes:
                 object.__setattr__(value, _PATH, path + step)
                 self._named.append(value)
 
-    def _module_classes(self) -> Iterator[Any]:
-        """The classes of modules, all but those that the library is made of."""
-        queue: deque[Any] = deque(self._root.__subclasses__())
-        seen: set[Any] = set()
-        while queue:
-            cls = queue.popleft()
-            if cls not in seen:
-                seen.add(cls)
-                queue.extend(cls.__subclasses__())
-                if not self._framework.is_machinery_class(cls):
-                    yield cls
-
     def _is_module(self, value: Any) -> bool:
         return is_a(type(value), self._root)
+
+
+class _Open(threading.local):
+    """Of each root the scopes that are installed in this thread."""
+
+    def __init__(self) -> None:
+        self.by_root: dict[type, ModuleScopes | None] = {}
+
+
+_open = _Open()
+
+
+@functools.cache
+def _replaced(root: type, framework: Framework) -> SharedChange:
+    """The methods of a library's modules replaced by those that run in scopes."""
+
+    def make() -> Callable[[], None]:
+        undo = contextlib.ExitStack()
+        for cls in _module_classes(root, framework):
+            for name, function in list(vars(cls).items()):
+                if type(function) is FunctionType and _is_wanted(name):
+                    undo.callback(setattr, cls, name, function)
+                    setattr(cls, name, _scoped(root, function))
+        return undo.close
+
+    return SharedChange(make)
+
+
+def _scoped(root: type, function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def in_scope(*args: Any, **kwargs: Any) -> Any:
+        scopes = _open.by_root.get(root)
+        if scopes is None or not args:
+            return function(*args, **kwargs)
+        with scopes.running_in(args[0]):
+            return function(*args, **kwargs)
+
+    return in_scope
+
+
+def _module_classes(root: type, framework: Framework) -> Iterator[Any]:
+    """The classes of modules, all but those that the library is made of."""
+    queue: deque[Any] = deque(root.__subclasses__())
+    seen: set[Any] = set()
+    while queue:
+        cls = queue.popleft()
+        if cls not in seen:
+            seen.add(cls)
+            queue.extend(cls.__subclasses__())
+            if not framework.is_machinery_class(cls):
+                yield cls
 
 
 def _stars(sizes: tuple[int, ...]) -> str:

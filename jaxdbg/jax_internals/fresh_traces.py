@@ -12,13 +12,14 @@ import functools
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 
 from jaxdbg.jax_internals.chex_trace_counter import uncounted
 from jaxdbg.jax_internals.config import other_trace_context
 from jaxdbg.jax_internals.requirements import Private, private
+from jaxdbg.jax_internals.shared_changes import SharedChange
 
 _CONTEXT_NOW = private("jax._src.source_info_util._source_info_context", "modules")
 _CURRENT = private("jax._src.source_info_util.current", "modules")
@@ -72,81 +73,85 @@ def fresh_traces() -> Iterator[Rules]:
     with contextlib.ExitStack() as undo:
         undo.enter_context(other_trace_context(_CONTEXT))
         undo.enter_context(uncounted())
-        undo.enter_context(_printing_nothing())
+        undo.enter_context(_quiet.kept())
         undo.enter_context(_own_lines.kept_for(rules))
         yield rules
 
 
-@contextlib.contextmanager
-def _printing_nothing() -> Iterator[None]:
-    """What this thread prints is dropped: the user has read it in the first trace."""
+class _Quiet(threading.local):
+    """What a thread prints that asks for it is dropped: the user has read it before."""
+
+    is_on = False
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        before, self.is_on = self.is_on, True
+        try:
+            with _DIVERTED.made():
+                yield
+        finally:
+            self.is_on = before
+
+
+def _divert() -> Callable[[], None]:
     plain = sys.stdout
     sys.stdout = ours = _OfOtherThreads(plain)
-    try:
-        yield
-    finally:
+
+    def undo() -> None:
         if sys.stdout is ours:
             sys.stdout = plain
 
+    return undo
+
 
 class _OfOtherThreads:
-    """A stream that takes what other threads write."""
+    """A stream that takes what threads write that do not ask to be quiet."""
 
     def __init__(self, stream: Any):
         self._stream = stream
-        self._thread = threading.get_ident()
 
     def write(self, text: str) -> int:
-        if threading.get_ident() == self._thread:
-            return len(text)
-        return int(self._stream.write(text))
+        return len(text) if _quiet.is_on else int(self._stream.write(text))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
 
 class _OwnLines(threading.local):
-    """For threads that ask, derivative rules keep their own lines.
-
-    The classes of JAX are everyone's: they are changed as long as any thread asks, and
-    the last one puts them back.
-    """
+    """For threads that ask, derivative rules keep their own lines."""
 
     rules: Rules | None = None
-    _lock = threading.Lock()
-    _asking = 0
-    _plain: ClassVar[dict[Any, Any]] = {}
 
     @contextlib.contextmanager
     def kept_for(self, rules: Rules) -> Iterator[None]:
         before, self.rules = self.rules, rules
-        self._ask(1)
         try:
-            yield
+            with _RULES_REPLACED.made():
+                yield
         finally:
-            self._ask(-1)
             self.rules = before
 
-    def _ask(self, more: int) -> None:
-        shared = _OwnLines  # an instance has its attributes for each thread
-        with shared._lock:
-            before, shared._asking = shared._asking, shared._asking + more
-            if before == 0:
-                shared._plain = {cls: cls.__call__ for cls in _RULES}
-                for cls, plain in shared._plain.items():
-                    cls.__call__ = self._call(plain, _RULES[cls])
-            elif shared._asking == 0:
-                for cls, plain in shared._plain.items():
-                    cls.__call__ = plain
 
-    def _call(self, plain: Any, rules: Sequence[Private]) -> Any:
-        @functools.wraps(plain)
-        def call(custom: Any, *args: Any, **kwargs: Any) -> Any:
-            if self.rules is not None:
-                custom = _with_own_lines(custom, rules, self.rules)
-            return plain(custom, *args, **kwargs)
+def _replace_rules() -> Callable[[], None]:
+    plain = {cls: cls.__call__ for cls in _RULES}
+    for cls, call in plain.items():
+        cls.__call__ = _with_rules(call, _RULES[cls])
 
-        return call
+    def undo() -> None:
+        for cls, call in plain.items():
+            cls.__call__ = call
+
+    return undo
+
+
+def _with_rules(plain: Any, rules: Sequence[Private]) -> Any:
+    @functools.wraps(plain)
+    def call(custom: Any, *args: Any, **kwargs: Any) -> Any:
+        if _own_lines.rules is not None:
+            custom = _with_own_lines(custom, rules, _own_lines.rules)
+        return plain(custom, *args, **kwargs)
+
+    return call
 
 
 _RULES: dict[Any, tuple[Private, ...]] = {
@@ -156,6 +161,9 @@ _RULES: dict[Any, tuple[Private, ...]] = {
 """The classes, and which of their attributes are rules."""
 
 _own_lines = _OwnLines()
+_RULES_REPLACED = SharedChange(_replace_rules)
+_quiet = _Quiet()
+_DIVERTED = SharedChange(_divert)
 
 
 def _with_own_lines(custom: Any, rules: Sequence[Private], ran: Rules) -> Any:

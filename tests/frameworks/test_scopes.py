@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import chex
@@ -16,6 +18,7 @@ import pytest
 from chex._src import asserts_internal
 from flax import nnx
 
+from jaxdbg.frameworks.loaded import loaded
 from jaxdbg.jax_internals.fresh_traces import fresh_traces
 from jaxdbg.jax_internals.interpose import Invocation, interposed
 from jaxdbg.jax_internals.jaxprs.site import Site
@@ -441,12 +444,36 @@ def test_what_is_prepared_for_the_backward_pass_is_backward(transform):
 
 
 def test_threads_that_trace_afresh_leave_nothing_in_whatever_order_they_end():
-    plain = jax.custom_vjp.__call__
-    first, second = fresh_traces(), fresh_traces()
+    def seen() -> tuple[Any, ...]:
+        return jax.custom_vjp.__call__, sys.stdout, vars(Block)["__call__"]
+
+    plain = seen()
+    first, second = tracing_afresh(), tracing_afresh()
     with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
         one.submit(first.__enter__).result()
         other.submit(second.__enter__).result()
         one.submit(first.__exit__, None, None, None).result()
-        assert jax.custom_vjp.__call__ is not plain
+        for now, before in zip(seen(), plain, strict=True):
+            assert now is not before
         other.submit(second.__exit__, None, None, None).result()
-    assert jax.custom_vjp.__call__ is plain
+    for now, before in zip(seen(), plain, strict=True):
+        assert now is before
+
+
+@contextmanager
+def tracing_afresh() -> Iterator[None]:
+    nothing = (lambda _: None, lambda _: None)
+    found = (f.scopes(*nothing, may_set_attribute=True) for f in loaded())
+    with ExitStack() as opened:
+        opened.enter_context(fresh_traces())
+        for scopes in filter(None, found):
+            opened.enter_context(scopes.installed())
+        yield
+
+
+def test_other_threads_print_while_one_traces_afresh(capsys):
+    with ThreadPoolExecutor(1) as other, tracing_afresh():
+        print("dropped")
+        other.submit(print, "shown").result()
+    print("after")
+    assert capsys.readouterr().out == "shown\nafter\n"
