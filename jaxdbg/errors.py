@@ -46,7 +46,7 @@ class NonFiniteError(Failure, FloatingPointError):
 
 
 class CheckError(Failure, AssertionError):
-    """A chex value assertion, or a `checkify.check`, failed inside jitted code."""
+    """A chex assertion over values, or a `checkify.check` in jitted code, failed."""
 
 
 class TraceBudgetError(Failure, AssertionError):

@@ -15,7 +15,7 @@ from jax._src.interpreters import batching
 from jax.experimental import checkify
 
 from jaxdbg.checks.hub import hub
-from jaxdbg.jax_internals.chex import assertions
+from jaxdbg.jax_internals.chex import traced_values, tree_assertions
 from jaxdbg.jax_internals.config import region_state
 
 Snapshot = dict[str, Any]
@@ -68,7 +68,7 @@ def _chex() -> Snapshot:
     storage = asserts_internal.CHEXIFY_STORAGE
     found: Snapshot = {"chex storage": storage, "chex level": storage.level}
     found["checkify.check"] = checkify.check  # chex replaces it while it works
-    for name in assertions.SCALAR_ASSERTIONS:
+    for name in (*traced_values.FORMS, *tree_assertions.TREE_ASSERTIONS):
         cells = getattr(chex, name).__closure__
         found[f"chex.{name}"] = [cell.cell_contents for cell in cells]
     return found

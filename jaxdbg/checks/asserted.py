@@ -63,6 +63,10 @@ def _both(failed: Failed) -> str:
     a, b = (numbers.said(value[()]) for value in failed.values)
     if not any(failed.row.paths):
         return f"{_path(failed, 0)} is {a} in one and {b} in the other"
+    if not all(failed.row.paths):
+        named = 0 if failed.row.paths[0] else 1
+        a, b = (a, b) if failed.row.paths[0] else (b, a)
+        return f"{_path(failed, named)} is {a} and the other is {b}"
     return f"{_path(failed, 0)} is {a} and {_path(failed, 1)} is {b}"
 
 

@@ -17,12 +17,13 @@ import jax
 
 from jaxdbg.checks.calls.aot_call import AotCall
 from jaxdbg.checks.calls.call import Call, Layout, Run, UserPlace
-from jaxdbg.checks.failure_messages import failed_check
+from jaxdbg.checks.failure_messages import CHEXIFIED, failed_check
 from jaxdbg.checks.judge import Judge
 from jaxdbg.checks.judgement import Judgement
 from jaxdbg.checks.plan import Plan, Ran, plan_of
 from jaxdbg.checks.raising import raise_unless_recorded
 from jaxdbg.checks.session import Session
+from jaxdbg.errors import Failure
 from jaxdbg.jax_internals.arrays import spans_processes
 from jaxdbg.jax_internals.chex import chexified
 from jaxdbg.jax_internals.interpose import Invocation, our_own_work
@@ -172,9 +173,10 @@ class Checker:
             return
         exception = chexified.failure()
         if exception is not None:
-            where = "a function wrapped in chex.chexify, after its call"
-            judgement = Judgement(failed_check(exception, None, where=where))
-            raise_unless_recorded(self._session, [judgement])
+            found = exception
+            if not isinstance(found, Failure):
+                found = failed_check(exception, None, where=CHEXIFIED)
+            raise_unless_recorded(self._session, [Judgement(found)])
 
     def end(self) -> None:
         """Gives up the calls that are left."""

@@ -13,8 +13,14 @@ from jaxdbg.checks.afterwards.bad_outputs import Bad, rank
 from jaxdbg.checks.assertion_texts import text_of
 from jaxdbg.checks.calls.call import Call
 from jaxdbg.errors import CheckError, NonFiniteError, TraceBudgetError, of_type
-from jaxdbg.jax_internals.chex.asserted import asserted_in, one_of, vmap_rows
-from jaxdbg.jax_internals.chex.assertions import exception_type
+from jaxdbg.jax_internals.chex.asserted import (
+    Asserted,
+    Failed,
+    asserted_in,
+    one_of,
+    vmap_rows,
+)
+from jaxdbg.jax_internals.chex.mode import exception_type
 from jaxdbg.jax_internals.functions import Function, is_user_file
 from jaxdbg.options import Options
 from jaxdbg.origins.story.describe import reached
@@ -32,6 +38,12 @@ MAX_ALSO_BAD = 3
 
 RANKED = tuple(KINDS.values())
 """The words for the ranks of bad leaves."""
+
+NOT_JITTED = "code that is not jitted"
+"""Where an assertion fails that runs at once."""
+
+CHEXIFIED = "a function wrapped in chex.chexify, after its call"
+"""Where one fails that chex itself checks."""
 
 KIND_OF_RANK = tuple(KINDS)
 """The kinds that these are the words for."""
@@ -212,7 +224,7 @@ def failed_check(
     exception: Any,
     call: Call | None,
     origin: Origin | None = None,
-    where: str = "code that is not jitted",
+    where: str = NOT_JITTED,
     place: CheckPlace | None = None,
 ) -> CheckError:
     """A chex assertion or a `checkify.check` failed in jitted code.
@@ -241,11 +253,8 @@ def failed_check(
     leaf: dict[str, Any] = {}
     lines = [title, *text.differences]
     if about is not None and about[1]:
-        title = f"chex.{about[0].name}: {asserted.in_words(*about)}"
-        worst = asserted.named_first(about[1])
-        leaf, size = asserted.leaf_of(worst), asserted.counted(worst)
-        leaf["paths"] = tuple(filter(None, (f.row.paths[0] for f in about[1])))
-        lines = [title, *([f"  {size}"] if size else [])]
+        lines, leaf = _of_leaf(*about)
+        title = lines[0]
     lines += [f"  in {call or where}"]
     lines += [f"    {line}" for line in _inside(place, vmap_rows(exception))]
     lines += [f"  at {location}"] if location else []
@@ -263,6 +272,45 @@ def failed_check(
         **leaf,
     )
     return of_type(CheckError, wanted)(finding.message, finding)
+
+
+def failed_on_host(
+    about: Asserted,
+    failed: Sequence[Failed],
+    exception: Exception,
+    place: tuple[str, int],
+) -> CheckError:
+    """A chex assertion failed for values that are there, outside of any jitted call.
+
+    Arguments:
+        about: what it is about.
+        failed: the leaves for which it failed.
+        exception: that chex raises.
+        place: the user's file and line.
+    """
+    lines, leaf = _of_leaf(about, failed)
+    location = place_of(*place)
+    finding = Finding(
+        kind="check",
+        function="",
+        call=0,
+        message="\n".join([*lines, f"  in {NOT_JITTED}", f"  at {location}"]),
+        location=location,
+        detail=str(exception),
+        **leaf,
+    )
+    return of_type(CheckError, type(exception))(finding.message, finding)
+
+
+def _of_leaf(
+    about: Asserted, failed: Sequence[Failed]
+) -> tuple[list[str], dict[str, Any]]:
+    """The first lines on an assertion over trees, and what a finding says of a leaf."""
+    title = f"chex.{about.name}: {asserted.in_words(about, failed)}"
+    worst = asserted.named_first(failed)
+    leaf, size = asserted.leaf_of(worst), asserted.counted(worst)
+    leaf["paths"] = tuple(filter(None, (f.row.paths[0] for f in failed)))
+    return [title, *([f"  {size}"] if size else [])], leaf
 
 
 def _inside(place: CheckPlace | None, rows: Sequence[int]) -> list[str]:

@@ -14,7 +14,11 @@ from jaxdbg.checks.budgets import exceeded, too_long
 from jaxdbg.checks.calls.aot_call import AotCall
 from jaxdbg.checks.calls.call import Call
 from jaxdbg.checks.checker import BROKE, INTERRUPTED, Checker
-from jaxdbg.checks.failure_messages import failed_check
+from jaxdbg.checks.failure_messages import (
+    CHEXIFIED,
+    failed_check,
+    failed_on_host,
+)
 from jaxdbg.checks.judgement import Judgement
 from jaxdbg.checks.ownership import enter, handed_on, leave, regions_here
 from jaxdbg.checks.plan import without_checks
@@ -26,7 +30,8 @@ from jaxdbg.compiles.recorder import recorder
 from jaxdbg.errors import Failure
 from jaxdbg.frameworks.loaded import loaded
 from jaxdbg.jax_internals import interpose, no_tracing
-from jaxdbg.jax_internals.chex.assertions import ChexMode, live_assertions
+from jaxdbg.jax_internals.chex.assertions import live_assertions
+from jaxdbg.jax_internals.chex.mode import ChexMode
 from jaxdbg.jax_internals.chex.under_vmap import has_checks
 from jaxdbg.jax_internals.functions import Function
 from jaxdbg.jax_internals.interpose import Invocation
@@ -119,7 +124,12 @@ class Hub:
 
     def _chex_mode(self) -> ChexMode:
         return ChexMode(
-            self._check_failed_eagerly, self._is_in_region, self.lost, leaf_names
+            self._check_failed_eagerly,
+            failed_on_host,
+            self._chexify_found,
+            self._is_in_region,
+            self.lost,
+            leaf_names,
         )
 
     def _is_in_region(self) -> bool:
@@ -228,6 +238,9 @@ class Hub:
         if watching:
             judgement = Judgement(failed_check(exception, None))
             raise_unless_recorded(watching[-1].session, [judgement])
+
+    def _chexify_found(self, exception: Any) -> Any:
+        return failed_check(exception, None, where=CHEXIFIED) if self.watching() else None
 
     # -- the watcher of phases -------------------------------------------------------
 

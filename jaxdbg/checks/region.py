@@ -203,7 +203,8 @@ class Region:
         if not isinstance(exc, Failure) or exc.finding in self.session.findings:
             return True
         self.session.findings.append(exc.finding)
-        return False
+        # An assertion on the host is a finding where the program does not handle it.
+        return exc.report is None
 
     def _close(self, exc: BaseException | None) -> Report:
         """Ends the region; its report is final then. An interrupt waits for that."""

@@ -71,6 +71,8 @@ def _note(
                     _note(part, inside, values, found)
         case ast.Call(func=callee, args=[module, *_]) if _is_view(callee, values):
             _note(module, tree, values, found)
+        case ast.Constant() | ast.UnaryOp(operand=ast.Constant()):
+            return  # a number is no name
         case _:
             text = ast.unparse(node)
             if len(text) <= MAX_LENGTH:

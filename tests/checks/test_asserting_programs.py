@@ -7,13 +7,8 @@ import pytest
 import jaxdbg
 from tests.programs.asserting import PROGRAMS, Program
 
-NOT_YET = {"eagerly", "trees_that_are_not_close_eagerly", "equal_scalars"}
-"""Programs whose assertion is raised by chex itself, or cannot be made live."""
 
-
-@pytest.mark.parametrize(
-    "program", [p for p in PROGRAMS if str(p) not in NOT_YET], ids=str
-)
+@pytest.mark.parametrize("program", PROGRAMS, ids=str)
 def test_a_failed_assertion_says_which_leaf_and_where(program: Program) -> None:
     with pytest.raises(jaxdbg.CheckError) as caught, jaxdbg.checked() as region:
         program.run()

@@ -18,7 +18,11 @@ INTERNALS = "jax_internals"
 READERS = {
     "f_locals": ("frame_variables.py",),
     "__closure__": ("closures.py",),
-    "cell_contents": ("closures.py", "chex/assertions.py"),
+    "cell_contents": (
+        "closures.py",
+        "chex/traced_values.py",
+        "chex/tree_assertions.py",
+    ),
 }
 """Which files of `jax_internals` read the frames and cells of others."""
 

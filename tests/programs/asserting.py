@@ -234,7 +234,9 @@ def trees_that_are_not_close_eagerly() -> None:
     chex.assert_trees_all_close(new, old)
 
 
-@program("assert_equal", "x.sum() is 3 and n is 4", never=("Traced",))
+@program(
+    "assert_equal", "x.sum() is 3 and n is 4", path="x.sum()", never=("Traced",)
+)
 def equal_scalars() -> None:
     @jax.jit
     def step(x: Any, n: Any) -> Any:
@@ -273,3 +275,122 @@ def where_the_line_says_no_name() -> None:
         return x
 
     step(jnp.array([1.0, jnp.nan]))
+
+
+@program(
+    "1 of 6 leaves is not finite: model.layers[1].kernel[2, 3] is NaN",
+    "1 of its 16 elements is not finite: float32[4,4]",
+    "in code that is not jitted",
+    path="model.layers[1].kernel",
+    index=(2, 3),
+    never=("State(", "Nonfinite"),
+)
+def state_of_a_model_eagerly() -> None:
+    model = spoilt()
+    chex.assert_tree_all_finite(nnx.state(model))
+
+
+@program(
+    "model.layers[1].kernel[2, 3] is NaN",
+    path="model.layers[1].kernel",
+    index=(2, 3),
+)
+def a_whole_model_eagerly() -> None:
+    model = spoilt()
+    chex.assert_tree_all_finite(model)
+
+
+@program(
+    'after["w"][1] is 5 and before["w"][1] is 1 (rtol=0.5, atol=0.0). '
+    "Custom message: step 3.",
+    path='after["w"]',
+    index=(1,),
+)
+def with_a_message_and_values_eagerly() -> None:
+    before, after = {"w": jnp.ones(2)}, {"w": jnp.array([1.4, 5.0])}
+    chex.assert_trees_all_close(
+        after,
+        before,
+        rtol=0.5,
+        custom_message="step {}",
+        custom_message_format_vars=(3,),
+    )
+
+
+@program("x[2] is 9 and y[2] is 3", path="x", index=(2,))
+def of_two_types_eagerly() -> None:
+    x, y = jnp.array([1, 2, 9]), np.array([1.0, 2.0, 3.0])
+    chex.assert_trees_all_equal(x, y)
+
+
+@program("a[1] is 1.0000002 and b[1] is 1 (maxulp=1)", path="a", index=(1,))
+def units_in_the_last_place() -> None:
+    @jax.jit
+    def step(a: Any, b: Any) -> Any:
+        chex.assert_trees_all_close_ulp(a, b)
+        return a
+
+    ones = np.ones(2, np.float32)
+    step(ones + np.float32([0, 2.4e-7]), ones)
+
+
+@program("assert_is_divisible", "7 is not divisible by 2", never=("Traced",))
+def divisible() -> None:
+    @jax.jit
+    def step(n: Any) -> Any:
+        chex.assert_is_divisible(n, 2)
+        return n
+
+    step(jnp.int32(7))
+
+
+@program(
+    '1 of 2 leaves differs: got["n"] is 3 and the other is 4', path='got["n"]', index=()
+)
+def equal_dicts() -> None:
+    @jax.jit
+    def step(got: Any) -> Any:
+        chex.assert_equal(got, {"a": 1, "n": 4})
+        return got
+
+    step({"a": jnp.int32(1), "n": jnp.int32(3)})
+
+
+@program(
+    "assert_trees_all_equal_comparator",
+    'new["w"] and old["w"] are not equal by the comparator',
+    never=('new["b"]', "Traced"),
+)
+def by_a_comparator() -> None:
+    @jax.jit
+    def step(new: Any, old: Any) -> Any:
+        chex.assert_trees_all_equal_comparator(
+            lambda x, y: jnp.abs(x - y).max() < 0.5, lambda x, y: "far", new, old
+        )
+        return new
+
+    step(
+        {"b": jnp.ones(2), "w": jnp.ones(2)}, {"b": jnp.ones(2), "w": jnp.array([1, 3])}
+    )
+
+
+@program('1 of 1 leaf is not finite: tree["w"][1] is Inf', path='tree["w"]', index=(1,))
+def chexified_by_the_user() -> None:
+    @chex.chexify
+    @jax.jit
+    def step(tree: Any) -> Any:
+        chex.assert_tree_all_finite(tree)
+        return tree["w"] * 2
+
+    step({"w": jnp.array([1.0, jnp.inf])})
+
+
+@program("a[1] is 2 and b[1] is 1", path="a", index=(1,))
+def chexified_by_the_user_and_waited_for() -> None:
+    def step(a: Any, b: Any) -> Any:
+        chex.assert_trees_all_equal(a, b)
+        return a
+
+    chex.chexify(jax.jit(step), async_check=False)(
+        jnp.array([1.0, 2.0]), jnp.array([1.0, 1.0])
+    )

@@ -124,8 +124,17 @@ def asserted_in(exception: Any) -> tuple[Asserted, list[Failed]] | None:
     if not isinstance(text, AssertionText) or text.asserted is None:
         return None
     looked = exception.kwargs["looked"]
-    values = zip(text.asserted.rows, *looked, strict=True)
-    return text.asserted, [
+    return text.asserted, failed_in(text.asserted, looked)
+
+
+def failed_in(asserted: Asserted, looked: Any) -> list[Failed]:
+    """The leaves for which an assertion failed.
+
+    Arguments:
+        looked: what `Form.look` has found.
+    """
+    values = zip(asserted.rows, *looked, strict=True)
+    return [
         Failed(
             row,
             int(count),
@@ -142,8 +151,9 @@ class Form:
     """A traced form of an assertion over trees.
 
     Attributes:
-        passed: of the leaves of a row, which elements are as they are to be.
-        badness: of the leaves of a row, how bad each element is.
+        passed: of NumPy (or JAX's) and the leaves of a row, which elements are as they
+            are to be.
+        badness: of the same, how bad each element is.
         text: what a check that fails says, without the values.
         tolerance: of a comparison that has one, in words.
     """
@@ -153,36 +163,36 @@ class Form:
     text: str
     tolerance: str = ""
 
-    def look(self, rows: Sequence[tuple[Any, ...]]) -> tuple[Any, Any]:
-        """Whether an assertion holds, and what is worst in each row."""
-        rows = [tuple(map(jnp.asarray, row)) for row in rows]
-        good = [self.passed(*row) for row in rows]
-        passed = jnp.array(True)
+    def look(self, rows: Sequence[tuple[Any, ...]], xp: Any = jnp) -> tuple[Any, Any]:
+        """Whether an assertion holds, and what is worst in each row.
+
+        Arguments:
+            rows: of arrays.
+            xp: NumPy for those on the host, that of JAX for traced ones.
+        """
+        good = [self.passed(xp, *row) for row in rows]
+        passed = xp.array(True)
         for one in good:
             passed = passed & one.all()
-
-        def worst() -> list[Any]:
-            found = [self._worst(row, g) for row, g in zip(rows, good, strict=True)]
-            return [list(column) for column in zip(*found, strict=True)]
-
-        return passed, worst()
+        found = [self._worst(xp, row, g) for row, g in zip(rows, good, strict=True)]
+        return passed, [list(column) for column in zip(*found, strict=True)]
 
     def _worst(
-        self, row: tuple[Any, ...], good: Any
+        self, xp: Any, row: tuple[Any, ...], good: Any
     ) -> tuple[Any, Any, tuple[Any, ...]]:
-        row = tuple(map(jax.lax.stop_gradient, row))
+        row = tuple(map(jax.lax.stop_gradient, row)) if xp is jnp else row
         if not good.size:
-            zero = jnp.zeros((), jnp.int32)
-            return zero, zero, tuple(jnp.zeros((), x.dtype) for x in row)
-        how = jnp.where(good, -1.0, self.badness(*row)).ravel()
-        at = jnp.argmax(how).astype(jnp.int32)
-        count = (~good).sum().astype(jnp.int32)
+            zero = xp.zeros((), xp.int32)
+            return zero, zero, tuple(xp.zeros((), x.dtype) for x in row)
+        how = xp.where(good, -1.0, self.badness(xp, *row)).ravel()
+        at = xp.argmax(how).astype(xp.int32)
+        count = (~good).sum().astype(xp.int32)
         return count, at, tuple(x.ravel()[at] for x in row)
 
 
 FINITE = Form(
-    jnp.isfinite,
-    lambda x: jnp.ones(x.shape),
+    lambda xp, x: xp.isfinite(x),
+    lambda xp, x: xp.ones(x.shape),
     "Tree contains non-finite value",
 )
 
@@ -190,7 +200,7 @@ FINITE = Form(
 def equal() -> Form:
     """Of `assert_trees_all_equal`: NaNs are equal to each other."""
     return Form(
-        lambda a, b: (a == b) | ((a != a) & (b != b)),
+        lambda xp, a, b: (a == b) | ((a != a) & (b != b)),
         _distance,
         "Values not exactly equal",
     )
@@ -199,21 +209,60 @@ def equal() -> Form:
 def close(rtol: float, atol: float) -> Form:
     """Of `assert_trees_all_close`."""
     return Form(
-        lambda a, b: jnp.isclose(a, b, rtol=rtol, atol=atol),
+        lambda xp, a, b: xp.isclose(
+            _comparable(a),
+            _comparable(b),
+            rtol=rtol,
+            atol=atol,
+            equal_nan=xp is np,  # as chex has it on the host, and in traced code
+        ),
         _distance,
         "Values not approximately equal",
         f"{rtol=}, {atol=}",
     )
 
 
-def _distance(a: Any, b: Any) -> Any:
+def _comparable(x: Any) -> Any:
+    """NumPy itself has no half-precision types but float16."""
+    is_foreign = isinstance(x, np.ndarray | np.generic) and x.dtype.kind == "V"
+    return x.astype(np.float32) if is_foreign else x
+
+
+def within_ulp(maxulp: int) -> Form:
+    """Of `assert_trees_all_close_ulp`: how many numbers of the type lie between two."""
+    return Form(
+        lambda xp, a, b: _ulps(xp, a, b) <= maxulp,
+        _distance,
+        f"Values more than {maxulp} ULP apart",
+        f"{maxulp=}",
+    )
+
+
+def _ulps(xp: Any, a: Any, b: Any) -> Any:
+    """Of all NaNs the bits are taken to be the same, and of zeros."""
+    if a.dtype != b.dtype or not jnp.issubdtype(a.dtype, jnp.floating):
+        raise TypeError(f"units in the last place of {a.dtype}")
+    one, other = (_ordinal(xp, x) for x in (a, b))
+    unsigned = f"uint{8 * a.dtype.itemsize}"
+    most, least = xp.maximum(one, other), xp.minimum(one, other)
+    return most.astype(unsigned) - least.astype(unsigned)
+
+
+def _ordinal(xp: Any, x: Any) -> Any:
+    """A whole number for each number of a type, in their order."""
+    signed = xp.dtype(f"int{8 * x.dtype.itemsize}")
+    bits = xp.where(x != x, xp.array(xp.nan, x.dtype), x).view(signed)
+    return xp.where(bits < 0, xp.array(xp.iinfo(signed).min, signed) - bits, bits)
+
+
+def _distance(xp: Any, a: Any, b: Any) -> Any:
     """How far apart elements are; what is not a number is farthest."""
     if jnp.issubdtype(a.dtype, jnp.complexfloating):
         apart = abs(a - b)
     else:
         a, b = (x.astype(float) for x in (a, b))
         apart = abs(a - b)
-    return jnp.where(apart == apart, apart, jnp.inf)
+    return xp.where(apart == apart, apart, xp.inf)
 
 
 def pairs(trees: Sequence[Any]) -> Iterator[tuple[int, int]]:
@@ -224,6 +273,9 @@ def pairs(trees: Sequence[Any]) -> Iterator[tuple[int, int]]:
 
 def are_alike(rows: Sequence[tuple[Any, ...]]) -> bool:
     """Whether the leaves of each row can be compared element by element."""
-    return all(
-        len({(x.shape, x.dtype) for x in map(jnp.asarray, r)}) == 1 for r in rows
-    )
+    return all(len({(x.shape, x.dtype) for x in row}) == 1 for row in rows)
+
+
+def have_one_shape(rows: Sequence[tuple[Any, ...]]) -> bool:
+    """The same where types may differ, as on the host."""
+    return all(len({x.shape for x in row}) == 1 for row in rows)
