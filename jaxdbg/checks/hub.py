@@ -240,7 +240,9 @@ class Hub:
             raise_unless_recorded(watching[-1].session, [judgement])
 
     def _chexify_found(self, exception: Any) -> Any:
-        return failed_check(exception, None, where=CHEXIFIED) if self.watching() else None
+        return (
+            failed_check(exception, None, where=CHEXIFIED) if self.watching() else None
+        )
 
     # -- the watcher of phases -------------------------------------------------------
 

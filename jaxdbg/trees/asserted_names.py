@@ -71,11 +71,9 @@ def _note(
                     _note(part, inside, values, found)
         case ast.Call(func=callee, args=[module, *_]) if _is_view(callee, values):
             _note(module, tree, values, found)
-        case ast.Constant() | ast.UnaryOp(operand=ast.Constant()):
-            return  # a number is no name
         case _:
             text = ast.unparse(node)
-            if len(text) <= MAX_LENGTH:
+            if len(text) <= MAX_LENGTH and not _is_number(node):
                 for leaf in leaves_of(tree, text).leaves:
                     found.setdefault(id(leaf.value), leaf.path)
 
@@ -84,3 +82,9 @@ def _is_view(callee: ast.expr, values: StaticValues) -> bool:
     """Whether a function gives a part of a module, under the paths of the module."""
     function = values.of(callee)
     return any(framework.gives_view(function) for framework in loaded())
+
+
+def _is_number(node: ast.expr) -> bool:
+    """Whether this is a literal, which is no name."""
+    node = node.operand if isinstance(node, ast.UnaryOp) else node
+    return isinstance(node, ast.Constant)

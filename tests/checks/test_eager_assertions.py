@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import chex
@@ -126,3 +128,11 @@ def test_a_recording_region_raises_it_too() -> None:
         after.append(1)
     assert not after
     assert len(region.report.findings) == 1
+
+
+def test_the_readme_has_each_assertion_of_chex_once() -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    table = text.split("### Assertions of chex")[1].split("###")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    named = sorted(re.findall(r"`(assert_\w+)`", "".join(rows)))
+    assert named == [name for name in sorted(dir(chex)) if name.startswith("assert_")]

@@ -234,9 +234,7 @@ def trees_that_are_not_close_eagerly() -> None:
     chex.assert_trees_all_close(new, old)
 
 
-@program(
-    "assert_equal", "x.sum() is 3 and n is 4", path="x.sum()", never=("Traced",)
-)
+@program("assert_equal", "x.sum() is 3 and n is 4", path="x.sum()", never=("Traced",))
 def equal_scalars() -> None:
     @jax.jit
     def step(x: Any, n: Any) -> Any:
@@ -394,3 +392,27 @@ def chexified_by_the_user_and_waited_for() -> None:
     chex.chexify(jax.jit(step), async_check=False)(
         jnp.array([1.0, 2.0]), jnp.array([1.0, 1.0])
     )
+
+
+@program("x[1] is NaN. Custom message: at 3 of {4}.", path="x", index=(1,))
+def with_a_message_and_traced_values() -> None:
+    @jax.jit
+    def step(x: Any, n: Any) -> Any:
+        chex.assert_tree_all_finite(
+            x,
+            custom_message="at {} of {{4}}",
+            custom_message_format_vars=(n,),
+        )
+        return x
+
+    step(jnp.array([1.0, jnp.nan]), jnp.int32(3))
+
+
+@program("must be positive, got -1.0. Custom message: of {a}.")
+def a_scalar_with_a_message() -> None:
+    @jax.jit
+    def step(x: Any) -> Any:
+        chex.assert_scalar_positive(x, custom_message="of {a}")
+        return x
+
+    step(jnp.float32(-1))

@@ -7,7 +7,7 @@ forms here are the same predicates, with a few numbers for each leaf beside them
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -123,8 +123,10 @@ def asserted_in(exception: Any) -> tuple[Asserted, list[Failed]] | None:
     text = getattr(exception, "fmt_string", None)
     if not isinstance(text, AssertionText) or text.asserted is None:
         return None
-    looked = exception.kwargs["looked"]
-    return text.asserted, failed_in(text.asserted, looked)
+    asserted, values = text.asserted, exception.args
+    if values:
+        asserted = replace(asserted, note=asserted.note.format(*values))
+    return asserted, failed_in(asserted, exception.kwargs["looked"])
 
 
 def failed_in(asserted: Asserted, looked: Any) -> list[Failed]:

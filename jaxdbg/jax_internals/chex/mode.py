@@ -8,6 +8,7 @@ from types import FrameType
 from typing import Any
 
 import chex
+import jax
 from jax.experimental import checkify
 
 from jaxdbg.jax_internals.chex.asserted import Asserted, Failed
@@ -25,6 +26,7 @@ ASSERTION = private(
     "chex",
     variables=(
         "custom_message",
+        "custom_message_format_vars",
         "exception_type",
         "host_assertion_fn",
         "jittable_assert_fn",
@@ -142,19 +144,33 @@ def outside_chex(frame: FrameType | None) -> FrameType | None:
     return frame
 
 
-def custom_message(wrapper: FrameType) -> str:
-    """The user's own message, in the frame of an assertion."""
-    return str((ASSERTION.variables_in(wrapper) or {}).get("custom_message") or "")
+def custom_message(wrapper: FrameType) -> tuple[str, tuple[Any, ...]]:
+    """The user's own message, in the frame of an assertion, and the values it says.
+
+    The values are those that are not known yet; others are in the message.
+    """
+    local = ASSERTION.variables_in(wrapper) or {}
+    text = str(local.get("custom_message") or "")
+    values = tuple(local.get("custom_message_format_vars") or ())
+    if any(isinstance(v, jax.core.Tracer) for v in values):
+        return text, values
+    return (text.format(*values) if values else text), ()
 
 
 def message(wrapper: FrameType, name: str, text: str) -> str:
     """Chex's own form of a failed assertion, which it builds for its callers only."""
-    custom = custom_message(wrapper)
+    custom, values = custom_message(wrapper)
+    custom = custom if values else escaped(custom)
     user = outside_chex(wrapper)
     where = f"{user.f_code.co_filename}:{user.f_lineno}" if user else "unknown"
     note = f" Custom message: {custom}." if custom else ""
     full = _TEXT.get()(name, text)
     return f"{full}{note} [failed at: {where}]"
+
+
+def escaped(text: str) -> str:
+    """A text to stand as it is in one that is formatted."""
+    return text.replace("{", "{{").replace("}", "}}")
 
 
 def unmock_check() -> None:

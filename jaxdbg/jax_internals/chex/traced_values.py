@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
 
@@ -26,7 +26,13 @@ from jaxdbg.jax_internals.chex.asserted import (
     no_rows,
     pairs,
 )
-from jaxdbg.jax_internals.chex.mode import CHECK, ChexMode, message
+from jaxdbg.jax_internals.chex.mode import (
+    CHECK,
+    ChexMode,
+    custom_message,
+    escaped,
+    message,
+)
 from jaxdbg.jax_internals.chex.tree_assertions import names_of, own_options
 from jaxdbg.jax_internals.closures import cells
 
@@ -103,12 +109,7 @@ def _equal(named: Named, first: Any, second: Any) -> list[Traced] | None:
         [tuple(jnp.reshape(jnp.asarray(x), ()) for x in (a, b)) for a, b, _ in both],
     ]
     about = Asserted("assert_equal", rows)
-    return [Traced(passed, "The two are not equal", {"looked": looked}, about)]
-
-
-def _braced(name: str) -> str:
-    """A name in a text that is formatted."""
-    return name.replace("{", "{{").replace("}", "}}")
+    return [Traced(passed, "The two are not equal.", {"looked": looked}, about)]
 
 
 def _is_plain(tree: Any) -> bool:
@@ -228,7 +229,7 @@ def _check_comparator(
         if verdict is not None:
             one, another = names[0][leaf], names[other][leaf]
             both = f"{one} and {another}" if one and another else f"leaf {leaf}"
-            text = f"{_braced(both)} are not equal by the comparator"
+            text = f"{escaped(both)} are not equal by the comparator"
             passed = jnp.reshape(verdict, ()).astype(bool)
             made.append(Traced(passed, text, {}))
     _emit(name, made, wrapper, mode)
@@ -238,6 +239,8 @@ def _emit(
     name: str, checks: Sequence[Traced], wrapper: FrameType, mode: ChexMode
 ) -> None:
     mode.emitted(wrapper)
+    note, said = custom_message(wrapper)
     for one in checks:
-        text = AssertionText.of(message(wrapper, name, one.text), one.asserted)
-        CHECK.get()(one.passed, text, **one.values, rows=no_rows())
+        about = one.asserted and replace(one.asserted, note=note)
+        text = AssertionText.of(message(wrapper, name, one.text), about)
+        CHECK.get()(one.passed, text, *said, **one.values, rows=no_rows())

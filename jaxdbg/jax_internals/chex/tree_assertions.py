@@ -35,7 +35,6 @@ from jaxdbg.jax_internals.chex.asserted import (
     within_ulp,
 )
 from jaxdbg.jax_internals.chex.mode import (
-    ASSERTION,
     CHECK,
     ChexMode,
     custom_message,
@@ -114,7 +113,8 @@ def _traced(
             mode.emitted(wrapper)
             with _with_its_values(text.asserted, looked):
                 return plain(*trees, **options)
-        CHECK.get()(passed, text, looked=looked, rows=no_rows())
+        _, said = custom_message(wrapper)
+        CHECK.get()(passed, text, *said, looked=looked, rows=no_rows())
         return passed
 
     return jittable
@@ -260,16 +260,7 @@ def _asserted(
         Row(p, np.shape(r[0]), str(r[0].dtype))
         for p, r in zip(paths, rows, strict=True)
     )
-    return Asserted(name, tuple(described), _note(wrapper))
-
-
-def _note(wrapper: FrameType) -> str:
-    """The user's own message, with its values where they are there."""
-    note = custom_message(wrapper)
-    values = (ASSERTION.variables_in(wrapper) or {}).get("custom_message_format_vars")
-    if not values or any(isinstance(v, jax.core.Tracer) for v in values):
-        return note
-    return note.format(*values)
+    return Asserted(name, tuple(described), custom_message(wrapper)[0])
 
 
 def names_of(
