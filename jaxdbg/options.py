@@ -278,6 +278,12 @@ class Option:
         """How it may be typed: `--max-traces N`, `--max-traces f=1,g=2`."""
         return tuple(f"{self.flag} {m}".rstrip() for m in self.metavar.split("|"))
 
+    @property
+    def argument(self) -> dict[str, Any]:
+        """What `ArgumentParser.add_argument` takes beside the flag."""
+        how = {"action": "store_true"} if self.is_switch else {"metavar": self.metavar}
+        return {"dest": self.name, "help": self.help, **how}
+
     def read(self, value: Any) -> Any:
         """The value of what was typed; a value that is no text stays as it is.
 
@@ -305,3 +311,29 @@ def _row(row: Field[Any]) -> Option:
 
 OPTIONS = tuple(map(_row, fields(Options)))
 """The table."""
+
+
+def typed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that were typed, by name, each with its value.
+
+    Arguments:
+        values: what argparse has read, by the names of the options.
+
+    Raises:
+        UsageError: a value is none of its option.
+    """
+    rows = ((option, values[option.name]) for option in OPTIONS)
+    return {o.name: o.read(v) for o, v in rows if v not in (None, False)}
+
+
+def joined(words: Iterable[str]) -> list[str]:
+    """The words of a command line; `--allow -inf` is one of them, for argparse."""
+    flags = {option.flag for option in OPTIONS}
+    out: list[str] = []
+    for word in words:
+        is_value = word.partition(",")[0] in VALUE_KINDS and word.startswith("-")
+        if is_value and out and out[-1] in flags:
+            out[-1] += f"={word}"
+        else:
+            out.append(word)
+    return out

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -72,6 +74,16 @@ def test_wheel_holds_the_package(wheel: Path) -> None:
         "jaxdbg/py.typed",
         *(f"jaxdbg/views/panel/panel.{s}" for s in ("js", "css")),
     } <= names
+
+
+def test_the_wheel_installs_a_command_and_a_plugin(wheel: Path) -> None:
+    text = zipfile.ZipFile(wheel).read(f"{NAME}.dist-info/entry_points.txt").decode()
+    declared = re.findall(r"^(\w+) = ([\w.]+):?(\w*)$", text, re.MULTILINE)
+    assert {name for name, _, _ in declared} == {"jaxdbg"}
+    assert len(declared) == 2
+    for _, module, name in declared:
+        loaded = importlib.import_module(module)
+        assert not name or callable(getattr(loaded, name))
 
 
 def test_sdist_holds_what_is_tracked(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ import jaxdbg.notebook.cell_rewriting as cells
 from jaxdbg import errors
 from jaxdbg.notebook.base import Installed, say, unknown
 from jaxdbg.notebook.live_panel import opened
-from jaxdbg.options import OPTIONS, VALUE_KINDS, Option, Options
+from jaxdbg.options import OPTIONS, Option, Options, joined
 from jaxdbg.records import Report
 
 FLAGS = tuple(option.flag for option in OPTIONS)
@@ -51,23 +51,8 @@ COMMANDS = ("doctor", "last", "version")
 def _arguments(magic: Any) -> Any:
     """Adds the options of a region to the arguments of a magic."""
     for option in reversed(OPTIONS):  # the last one that is added comes first
-        how: dict[str, Any] = {"metavar": option.metavar}
-        if option.is_switch:
-            how = {"action": "store_true"}
-        magic = argument(option.flag, dest=option.name, help=option.help, **how)(magic)
+        magic = argument(option.flag, **option.argument)(magic)
     return magic
-
-
-def _words(line: str) -> list[str]:
-    """What was typed, word by word; `--allow -inf` is one, for argparse."""
-    words: list[str] = []
-    for word in line.split():
-        is_value = word.partition(",")[0] in VALUE_KINDS and word.startswith("-")
-        if is_value and words and words[-1] in FLAGS:
-            words[-1] += f"={word}"
-        else:
-            words.append(word)
-    return words
 
 
 def _trait(option: Option) -> Any:
@@ -200,7 +185,7 @@ class Checked(Installed):
     def _parse(self, line: str) -> Namespace:
         parser = Checked.checked.parser
         try:
-            args, strays = parser.parse_known_args(_words(line))
+            args, strays = parser.parse_known_args(joined(line.split()))
         except UsageError as error:
             text = str(error).removeprefix("argument ")
             flag, _, why = text.partition(": ")

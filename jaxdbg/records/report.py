@@ -114,6 +114,11 @@ class Report(ShownAsHtml):
         """The report as JSON text; `Report.from_json` reads it back."""
         return json.dumps({"jaxdbg_report": saved.REPORT, **plain(self)})
 
+    def to_markdown(self) -> str:
+        """The report as Markdown, short enough for an issue or the summary of a job."""
+        markdown: str = view("report_markdown").markdown(self)
+        return markdown
+
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Writes the panel with this report to one HTML file, to send to a colleague.
 

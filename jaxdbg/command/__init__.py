@@ -1,0 +1,1 @@
+"""The command `jaxdbg`: a program is checked without a change to its code."""

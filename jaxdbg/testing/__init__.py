@@ -1,0 +1,1 @@
+"""What pytest loads: tests are checked regions, each with a report."""
