@@ -40,6 +40,13 @@ test("the bundle is small, requests nothing, and fits into a page", () => {
   expect(new Set(addresses)).toEqual(new Set(["http://www.w3.org"]));
 });
 
+test("the bundle has the licence of each package that is in it", () => {
+  const [notice] = /^\/\*![\s\S]*?\*\//.exec(committed("panel.js")) ?? [""];
+  for (const name of ["preact", "@preact/signals", "@preact/signals-core"])
+    expect(notice).toMatch(new RegExp(`^${name}: Copyright \\(c\\)`, "m"));
+  expect(notice).toContain("The above copyright notice and this permission notice");
+});
+
 function committed(name: string): string {
   return readFileSync(join(COMMITTED, name), "utf8");
 }
