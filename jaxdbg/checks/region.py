@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Never, Self, TypeVar
 
 from jaxdbg.checks.afterwards import kept_calls, rewind
 from jaxdbg.checks.afterwards.last import remember
@@ -22,7 +22,7 @@ from jaxdbg.checks.session import Session
 from jaxdbg.checks.tracebacks import end_in_user_code, ends_in_jaxdbg
 from jaxdbg.checks.watch.watcher import Watcher
 from jaxdbg.compiles.recorder import recorder
-from jaxdbg.errors import Failure, UsageError, broken
+from jaxdbg.errors import Failure, UsageError, broken, did_you_mean
 from jaxdbg.jax_internals.interpose import heal
 from jaxdbg.jax_internals.interrupts import HeldBack
 from jaxdbg.options import OPTIONS, Options
@@ -102,6 +102,7 @@ class Region:
         namespace: Mapping[str, Any] | None = None,
         cell: int | None = None,
         options: Options | None = None,
+        **unknown: Never,
     ):
         arguments = locals()  # what is an option among them, the table knows
         if callable(max_traces):
@@ -109,8 +110,17 @@ class Region:
                 "jaxdbg.checked takes options, and was given a function: write "
                 "`@jaxdbg.checked()` above it, with parentheses."
             )
+        for name in unknown:
+            known = [option.name for option in OPTIONS]
+            near = did_you_mean(name, known)
+            raise TypeError(
+                f"checked() has no option {name!r}.{near} Expected {', '.join(known)}."
+            )
         values = {o.name: arguments[o.name] for o in OPTIONS}
-        self._options = options or Options(**values)
+        try:
+            self._options = options or Options(**values)
+        except UsageError as error:
+            raise error.with_traceback(None) from None
         self._namespace = namespace
         self._cell = cell
         self._session: Session | None = None

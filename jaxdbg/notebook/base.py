@@ -83,6 +83,12 @@ class Installed(Magics):
         return complete
 
 
+def as_written(magic: Any) -> Any:
+    """Has a magic refuse an option that is not written in full; goes above all else."""
+    magic.parser.allow_abbrev = False
+    return magic
+
+
 def unknown(what: str, word: str, known: tuple[str, ...]) -> UsageError:
     """The error for a word that a magic does not know, or that is missing."""
     if not word:

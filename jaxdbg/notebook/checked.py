@@ -14,6 +14,7 @@ import re
 import sys
 from argparse import Namespace
 from importlib import metadata
+from inspect import cleandoc
 from itertools import count
 from types import TracebackType
 from typing import Any
@@ -33,7 +34,7 @@ from traitlets import Any as AnyTrait, Bool, Enum, TraitError, validate
 
 import jaxdbg.notebook.cell_rewriting as cells
 from jaxdbg import errors
-from jaxdbg.notebook.base import Installed, say, unknown
+from jaxdbg.notebook.base import Installed, as_written, say, unknown
 from jaxdbg.notebook.live_panel import opened
 from jaxdbg.options import OPTIONS, Option, Options, joined
 from jaxdbg.records import Report
@@ -97,6 +98,7 @@ class Checked(Installed):
 
     # What a person types.
 
+    @as_written
     @no_var_expand
     @output_can_be_silenced
     @magic_arguments()
@@ -154,7 +156,9 @@ class Checked(Installed):
           %jaxdbg version    the version of jaxdbg
         """
         command = line.strip()
-        if command == "doctor":
+        if not command:
+            print(cleandoc(str(Checked.jaxdbg.__doc__)))
+        elif command == "doctor":
             from jaxdbg.checks.doctor import doctor
 
             print(doctor())

@@ -28,7 +28,7 @@ from jaxdbg.checks.afterwards.last import last_report
 from jaxdbg.compiles import recorder
 from jaxdbg.compiles.compilations import compilations
 from jaxdbg.errors import did_you_mean
-from jaxdbg.notebook.base import Installed, say, unknown
+from jaxdbg.notebook.base import Installed, as_written, say, unknown
 from jaxdbg.notebook.show import show
 from jaxdbg.records import Compilations, Difference
 from jaxdbg.records.costs import Cost, often
@@ -66,6 +66,7 @@ class Compiles(Installed):
 
     # What a person types.
 
+    @as_written
     @no_var_expand
     @output_can_be_silenced
     @magic_arguments()

@@ -11,6 +11,7 @@ from jaxdbg.views.excerpt import excerpt
 from jaxdbg.views.origin_wording import (
     batches,
     birth,
+    cause,
     inside,
     magnitudes,
     operand,
@@ -97,11 +98,10 @@ def _made(origin: Origin) -> list[str]:
 def _cause(origin: Origin) -> list[str]:
     if not origin.cause:
         return []
-    head = f"{'likely ' if origin.likely else ''}cause: {origin.cause}"
     growth = (
         [f"  in the last calls: {magnitudes(origin.growth)}"] if _grew(origin) else []
     )
-    return [head, *growth, *_wrapped(origin.advice, "  fix: ")]
+    return [cause(origin), *growth, *_wrapped(origin.advice, "  fix: ")]
 
 
 def _grew(origin: Origin) -> bool:

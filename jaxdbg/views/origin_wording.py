@@ -32,6 +32,13 @@ def birth(origin: Origin) -> str:
     return f"{kind} was born{what}{at}"
 
 
+def cause(origin: Origin) -> str:
+    """`cause: division by zero`, `likely cause: ...`; empty where it is not known."""
+    if not origin.cause:
+        return ""
+    return f"{'likely ' if origin.likely else ''}cause: {origin.cause}"
+
+
 def others(origin: Origin) -> str:
     """`2 more births: NaN in `x / y` at cell 3, line 7; ...`, or empty."""
     if not origin.others:

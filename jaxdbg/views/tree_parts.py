@@ -22,10 +22,12 @@ _STEP = re.compile(r"""\.\w+|\[(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\]"'])*\
 def headline(tree: TreeStats) -> str:
     """`✗ model: 2 of 14 leaves are not finite · 1,234 elements, 4.9 kB · ...`."""
     n, bad = len(tree.leaves), len(tree.bad)
+    if all(leaf.kind in ("other", "none") for leaf in tree.leaves):
+        return f"{tree.name} holds no arrays: there is nothing to look at"
     if bad:
         state = f"{bad:,} of {count(n, 'leaf')} not finite"
     else:
-        state = "finite" if n == 1 else f"all {n:,} leaves finite" if n else "no leaves"
+        state = "finite" if n == 1 else f"all {n:,} leaves finite"
     elements = count(sum(leaf.size for leaf in tree.leaves), "element")
     took = words.seconds(tree.seconds)
     mark = "✗" if bad else "✓"

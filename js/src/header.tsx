@@ -2,6 +2,7 @@
 
 import type { Live } from "./contract";
 import type { Store } from "./store/store";
+import type { Tree } from "./tree/tree";
 import { count, seconds, some, unchecked } from "./text";
 
 export function Header({ store }: { store: Store }) {
@@ -56,7 +57,14 @@ function Verdict({ store }: { store: Store }) {
   if (!store.data.report.value && !store.shown.trees.value.length) {
     return <b class="jd-chip">nothing yet</b>;
   }
+  if (!store.data.report.value && !store.shown.trees.value.some(holdsNumbers)) {
+    return <b class="jd-chip">no arrays</b>;
+  }
   return <b class="jd-chip jd-right">✓ {store.data.report.value ? "clean" : "finite"}</b>;
+}
+
+function holdsNumbers(tree: Tree): boolean {
+  return tree.paths.some((_, i) => !["other", "none"].includes(tree.text("kind", i)));
 }
 
 function Progress({ live }: { live: Live }) {

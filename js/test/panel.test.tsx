@@ -1,5 +1,6 @@
 import { act } from "preact/test-utils";
 import { expect, test, vi } from "vitest";
+import { Tree } from "../src/tree/tree";
 import { open, press, text } from "./page";
 
 test("keys go from one bad leaf to the next, and nowhere else", async () => {
@@ -26,6 +27,17 @@ test("a running cell says how far it is", async () => {
   });
   expect(text(".jd-header")).toContain("● running");
   expect(text(".jd-facts")).toBe("44 callstrain_step call 4112.5 calls/s3.00 s");
+});
+
+test("a tree without numbers is not finite", async () => {
+  const store = await open("tree");
+  const data = store.shown.trees.value[0]!.data;
+  const kind = { ...data.kind, table: ["other"] };
+  const nothing = { ...data, kind, paths: ["f"], known: true };
+  await act(() => {
+    store.data.trees.value = [new Tree(nothing)];
+  });
+  expect(text(".jd-header")).toContain("no arrays");
 });
 
 test("what was not checked is not clean", async () => {

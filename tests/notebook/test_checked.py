@@ -340,6 +340,7 @@ def test_run_cell_inside_a_checked_cell(shell: Shell) -> None:
     ("line", "message"),
     [
         ("--evry-op", "Unknown option: '--evry-op'. Did you mean '--every-op'? Exp"),
+        ("--every", "Unknown option: '--every'. Did you mean '--every-op'? Expected"),
         ("--errors inex", "Unknown error category 'inex'. Did you mean 'index'? Exp"),
         ("--errors", "--errors needs a value; `%%checked?` says which."),
         ("--max-traces f=x", "Not a budget: 'f=x'. Expected a number for every func"),
@@ -453,7 +454,6 @@ def test_unloading_ends_on(shell: Shell) -> None:
             "%checked --every-op",
             "--every-op goes with `on`: `%checked on --every-op`.",
         ),
-        ("%jaxdbg", "What is the command of %jaxdbg? Expected doctor, last, version."),
         (
             "%jaxdbg docter",
             "Unknown command of %jaxdbg: 'docter'. Did you mean 'doctor'? "
@@ -467,6 +467,7 @@ def test_a_wrong_command_is_said(shell: Shell, line: str, message: str) -> None:
 
 def test_what_is_known_about_jaxdbg(shell: Shell) -> None:
     assert shell.read("%jaxdbg version") == f"jaxdbg {jaxdbg.__version__}\n"
+    assert shell.read("%jaxdbg").startswith("About jaxdbg itself.\n\n::\n\n  %jaxdbg d")
     assert shell.read("%jaxdbg doctor") == f"{jaxdbg.doctor()}\n"
     shell.run("%%checked\n1")
     assert shell.run("%jaxdbg last").result is jaxdbg.last_report()

@@ -6,11 +6,20 @@ import dataclasses
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 import jaxdbg
-from jaxdbg.records import ArrayType, CompileEvent, Finding, Reason, Report
+from jaxdbg.records import (
+    ArrayType,
+    CompileEvent,
+    Finding,
+    Origin,
+    Reason,
+    Report,
+    SourceFrame,
+)
 
 FINDING = Finding(
     kind="nan",
@@ -93,6 +102,19 @@ def test_text_of_a_failure():
         "  NaN or Inf that was placed or came in, no failure: attend: attend(...)[1]\n"
         "  jaxdbg: something to know."
     )
+
+
+def test_findings_of_one_line_are_one_entry_with_place_and_cause():
+    source = SourceFrame(file="a.py", line=7)
+    born = Origin(kind="nan", verdict="born", expression="x / y", source=source)
+    born = replace(born, cause="division by zero", likely=True)
+    a, b, c = (Finding("nan", "f", n, f"NaN in y, call {n}\n...") for n in (1, 2, 3))
+    findings = (replace(a, origin=born), b, replace(c, origin=born))
+    assert str(Report(findings=findings)).split("\n")[1:] == [
+        "  NaN in y, call 1, and 1 more finding of this line",
+        "    NaN was born in `x / y` at a.py:7 · likely cause: division by zero",
+        "  NaN in y, call 2",
+    ]
 
 
 def test_text_of_a_clean_region_is_one_line():

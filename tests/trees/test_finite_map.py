@@ -609,6 +609,13 @@ def test_bad_windows_are_told() -> None:
 # As HTML and as a picture.
 
 
+@pytest.mark.parametrize("empty", [{}, print, [None, object()]])
+def test_what_holds_no_arrays_has_no_check_mark(empty: Any) -> None:
+    text = str(finite_map(empty, "f"))
+    assert text.split("\n")[0] == "f holds no arrays: there is nothing to look at"
+    assert "✓" not in text
+
+
 def test_html_needs_no_script_and_escapes() -> None:
     tree = {"<script>": np.array([1, np.nan], "f"), "b": np.ones(2, "f")}
     html = finite_map(tree)._repr_html_()

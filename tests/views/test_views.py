@@ -47,6 +47,7 @@ RECORDS: dict[str, tuple[Any, ...]] = {
     "panel_html": (CONTENT, PanelContent(title="nothing")),
     "panel_text": (CONTENT,),
     "report_html": (panel.REPORT, panel.CLEAN, jaxdbg.Report()),
+    "report_markdown": (panel.REPORT, panel.CLEAN, jaxdbg.Report()),
     "report_text": (panel.REPORT, panel.CLEAN, jaxdbg.Report()),
     "retrace_text": (REPEAT,),
     "stale_closure_text": (REMARK,),
@@ -92,7 +93,7 @@ def test_a_view_with_more_is_found(tmp_path: Path) -> None:
 
 
 def is_view(path: Path) -> bool:
-    return path.stem.endswith(("_text", "_html"))
+    return path.stem.endswith(("_text", "_html", "_markdown"))
 
 
 def has_one_signature(path: Path) -> bool:
