@@ -6,6 +6,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from types import FrameType
 from typing import Any
 
 from jaxdbg.checks import asserted
@@ -22,6 +23,7 @@ from jaxdbg.jax_internals.chex.asserted import (
 )
 from jaxdbg.jax_internals.chex.mode import exception_type
 from jaxdbg.jax_internals.functions import Function, is_user_file
+from jaxdbg.jax_internals.user_frames import outward
 from jaxdbg.options import Options
 from jaxdbg.origins.story.describe import reached
 from jaxdbg.records import Compilations, Finding, LeafStats, Origin, Reason
@@ -29,6 +31,7 @@ from jaxdbg.records.advice import judged
 from jaxdbg.records.costs import costs, dearest
 from jaxdbg.records.finding_kinds import FINDING_KINDS, kind_of_error
 from jaxdbg.trees.paths import element_path
+from jaxdbg.trees.running_module import running_module
 from jaxdbg.views import origin_brief_text, origin_wording, words
 from jaxdbg.views.retrace_wording import changed
 from jaxdbg.views.words import KINDS, place_of
@@ -278,7 +281,7 @@ def failed_on_host(
     about: Asserted,
     failed: Sequence[Failed],
     exception: Exception,
-    place: tuple[str, int],
+    frame: FrameType,
 ) -> CheckError:
     """A chex assertion failed for values that are there, outside of any jitted call.
 
@@ -286,15 +289,24 @@ def failed_on_host(
         about: what it is about.
         failed: the leaves for which it failed.
         exception: that chex raises.
-        place: the user's file and line.
+        frame: of the user's, which calls chex.
     """
     lines, leaf = _of_leaf(about, failed)
-    location = place_of(*place)
+    location = place_of(frame.f_code.co_filename, frame.f_lineno)
+    module = running_module([*outward(frame)][::-1])
+    place = _inside(CheckPlace(module=module), ())
     finding = Finding(
         kind="check",
         function="",
         call=0,
-        message="\n".join([*lines, f"  in {NOT_JITTED}", f"  at {location}"]),
+        message="\n".join(
+            [
+                *lines,
+                f"  in {NOT_JITTED}",
+                *(f"    {line}" for line in place),
+                f"  at {location}",
+            ]
+        ),
         location=location,
         detail=str(exception),
         **leaf,

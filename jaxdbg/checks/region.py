@@ -18,6 +18,7 @@ from jaxdbg.checks.budgets import of_nobody
 from jaxdbg.checks.checker import BROKE, INTERRUPTED, Checker
 from jaxdbg.checks.decorator import decorated
 from jaxdbg.checks.hub import hub
+from jaxdbg.checks.notes import add_notes
 from jaxdbg.checks.session import Session
 from jaxdbg.checks.tracebacks import end_in_user_code, ends_in_jaxdbg
 from jaxdbg.checks.watch.watcher import Watcher
@@ -202,11 +203,19 @@ class Region:
             if own:
                 exc.report = final
             end_in_user_code(exc)
+        elif isinstance(exc, Exception):
+            self._add_notes(exc)
         elif isinstance(exc, KeyboardInterrupt) and ends_in_jaxdbg(exc):
             end_in_user_code(exc)
         if late is not None:
             late.report = final
             raise late.with_traceback(None) from None
+
+    def _add_notes(self, error: Exception) -> None:
+        try:
+            add_notes(error)
+        except Exception as broke:  # of ours: what the user's code raises is `error`
+            self.session.broke("looking for the module of an error", broke)
 
     def _is_own(self, exc: BaseException | None) -> bool:
         """Whether a failure is of this region; one of a region inside counts, too."""

@@ -108,6 +108,10 @@ class Framework:
         """A copy of its immutable container with one item replaced; else None."""
         return None
 
+    def running_path(self, module: object) -> str:
+        """The path of a module that runs, where it knows it itself; else empty."""
+        return ""
+
     # What its jit makes of a function.
 
     def wrapped(self, fun: Any) -> Any:

@@ -23,6 +23,17 @@ class Linen(Framework):
             return lambda value: items(_DICT.of(value))
         return None
 
+    def running_path(self, module: object) -> str:
+        """The path that Linen gives its operations: `Net/block_2/attn`."""
+        linen = sys.modules.get("flax.linen")
+        if linen is None or not isinstance(module, linen.Module):
+            return ""
+        names: list[str] = []
+        while isinstance(module, linen.Module):
+            names.append(str(module.name or type(module).__name__))
+            module = module.parent
+        return "/".join(reversed(names))
+
     def with_item(self, container: object, key: object, value: object) -> Any:
         """A FrozenDict with one item replaced."""
         frozen = _core().FrozenDict

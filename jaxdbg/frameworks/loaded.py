@@ -15,6 +15,7 @@ _HOMES = {
     "flax.nnx": "jaxdbg.frameworks.nnx.framework",
     "flax.core": "jaxdbg.frameworks.linen",
     "equinox": "jaxdbg.frameworks.equinox",
+    "haiku": "jaxdbg.frameworks.haiku",
 }
 """By module of the library, our module that knows it; its `FRAMEWORK` answers."""
 

@@ -74,7 +74,7 @@ class ModuleScopes:
         return run
 
     def _name_all(self, values: Any) -> None:
-        for _, value in _inside(values):
+        for _, value in inside(values):
             if self._is_module(value) and _PATH not in vars(value):
                 path = self._by_variables(value)
                 if path is not None:
@@ -117,7 +117,7 @@ class ModuleScopes:
         )
         path = vars(module).get(_PATH)
         if path is None and outer is not None and outer_path:
-            step = next((s for s, v in _inside(outer) if v is module), None)
+            step = next((s for s, v in inside(outer) if v is module), None)
             path = outer_path + step if step is not None else None
         if path is None:
             path = self._by_variables(module)
@@ -138,7 +138,7 @@ class ModuleScopes:
 
     def _mapped(self, module: Any, path: str) -> tuple[int, ...]:
         """Sizes of the axes that the module's arrays have outside, and not here."""
-        for step, value in _inside(module):
+        for step, value in inside(module):
             shape = getattr(value, "shape", None)
             known = self._argument_named(path + step) if shape is not None else None
             if known is not None:
@@ -146,19 +146,19 @@ class ModuleScopes:
         return ()
 
     def _by_variables(self, module: Any) -> str | None:
-        for step, value in _inside(module):
+        for step, value in inside(module):
             known = self._argument_of(value) if hasattr(value, "shape") else None
             if known is not None and step and known.name.endswith(step):
                 return known.name[: -len(step)]
         return None
 
     def _is_of_trace(self, module: Any) -> bool:
-        return any(isinstance(v, jax.core.Tracer) for _, v in _inside(module))
+        return any(isinstance(v, jax.core.Tracer) for _, v in inside(module))
 
     def _mark(self, module: Any, path: str) -> None:
         if not self._may_set_attribute:
             return
-        for step, value in [("", module), *_inside(module)]:
+        for step, value in [("", module), *inside(module)]:
             if self._is_module(value) and _PATH not in vars(value):
                 object.__setattr__(value, _PATH, path + step)
                 self._named.append(value)
@@ -226,7 +226,7 @@ def _is_wanted(name: str) -> bool:
     return name == "__call__" or not name.startswith("__")
 
 
-def _inside(value: Any) -> Iterator[tuple[str, Any]]:
+def inside(value: Any) -> Iterator[tuple[str, Any]]:
     """What is inside a value, with the way to it: modules, containers, arrays.
 
     The nearest first. A variable is replaced by the array that it holds.

@@ -37,9 +37,9 @@ ASSERTION = private(
 LeafNames = Callable[[FrameType, Sequence[Any]], list[list[str]]]
 """From the user's frame and the trees that it passes to the names of their leaves."""
 
-FailedOnHost = Callable[[Asserted, Sequence[Failed], Exception, tuple[str, int]], Any]
+FailedOnHost = Callable[[Asserted, Sequence[Failed], Exception, FrameType], Any]
 """From what an assertion is about, the leaves for which it failed, chex's exception,
-and the user's file and line, to the exception to raise; None for chex's own."""
+and the frame that calls chex, to the exception to raise; None for chex's own."""
 
 
 class ChexMode:

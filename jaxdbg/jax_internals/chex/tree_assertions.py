@@ -231,8 +231,7 @@ def _failure(
     failed = failed_in(asserted, looked)
     if not failed:
         return None
-    place = user.f_code.co_filename, user.f_lineno
-    return mode.failed_on_host(asserted, failed, error, place)
+    return mode.failed_on_host(asserted, failed, error, user)
 
 
 def _rows(trees: Sequence[Any]) -> list[tuple[Any, ...]]:
