@@ -196,15 +196,27 @@ def _is_plain_use(
     if any(map(is_user_file, below)):
         return False
     tree = _parsed(entry.tb_frame)
-    node = _expression(tree, code, entry.tb_lasti) if tree is not None else None
+    node = _running(tree, code, entry.tb_lasti) if tree is not None else None
     if tree is None or node is None or not _are_as_passed(tree, code, names):
         return False
-    # What a library refuses it was given as it is; else it is the value of the whole.
-    is_given = below and isinstance(node, ast.Call)
-    parts = [*node.args, *node.keywords] if is_given else [node]
+    parts = _needed(node, is_given=bool(below))
     using = [part for part in parts if not _names_in(part).isdisjoint(names)]
     values = StaticValues(entry.tb_frame)
     return bool(using) and all(_is_of_python(part, names, values) for part in using)
+
+
+def _needed(node: Any, *, is_given: bool) -> list[ast.expr]:
+    """The parts of what runs of which a Python value is needed."""
+    match node:
+        case ast.Call() if is_given:  # what a library refuses it was given as it is
+            return [*node.args, *(k.value for k in node.keywords)]
+        case ast.If() | ast.While() | ast.IfExp() | ast.Assert():
+            return [node.test]
+        case ast.Subscript():
+            return [node.slice]
+        case ast.expr():
+            return [node]
+    return []
 
 
 def _names_in(node: ast.AST) -> set[str]:
@@ -219,16 +231,15 @@ def _parsed(frame: FrameType) -> ast.Module | None:
         return None
 
 
-def _expression(tree: ast.Module, code: CodeType, at: int) -> Any:
-    """The expression that an instruction belongs to."""
+def _running(tree: ast.Module, code: CodeType, at: int) -> ast.AST | None:
+    """The expression or the statement that an instruction belongs to."""
     where = next(islice(code.co_positions(), at // 2, None), (None,) * 4)
-    line, end_line, column, end_column = where
+    line, column, to = where[0], where[2], (where[1], where[3])
     for node in ast.walk(tree):
-        if isinstance(node, ast.expr) and (
-            (node.lineno, node.col_offset) == (line, column)
-            and (node.end_lineno, node.end_col_offset) == (end_line, end_column)
-        ):
-            return node
+        if isinstance(node, ast.expr | ast.stmt) and not isinstance(node, ast.Expr):
+            end = node.end_lineno, node.end_col_offset
+            if (node.lineno, node.col_offset, *end) == (line, column, *to):
+                return node
     return None
 
 

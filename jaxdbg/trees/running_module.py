@@ -43,25 +43,28 @@ def _whose_method(frame: FrameType) -> Any:
 
 
 def _path(frames: Sequence[FrameType], module: Any) -> str:
-    """What the outermost frame that leads to a module calls it."""
-    owners = [_whose_method(frame) for frame in frames]
-    for frame, owner in zip(frames, owners, strict=True):
-        if is_user_file(frame.f_code.co_filename):
-            for name, value in _names(variables_of(frame), owner):
-                step = _step(value, module)
-                if step is not None:
-                    return name + step
-    for owner in owners:
+    """What the outermost frame that leads to a module calls it.
+
+    In a method that is the class of its object: what its variables are called is gone
+    when it returns.
+    """
+    for frame in frames:
+        owner = _whose_method(frame)
         if owner is not None and is_module(owner):
             step = _step(owner, module)
             if step is not None:
                 return type(owner).__name__ + step
+        elif is_user_file(frame.f_code.co_filename):
+            for name, value in _names(variables_of(frame)):
+                step = _step(value, module)
+                if step is not None:
+                    return name + step
     return type(module).__name__
 
 
-def _names(space: Mapping[str, Any], owner: Any) -> Iterator[tuple[str, Any]]:
+def _names(space: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, value in list(space.items()):
-        if is_name(name) and not name.startswith("_") and value is not owner:
+        if is_name(name) and not name.startswith("_"):
             yield name, value
 
 

@@ -9,7 +9,7 @@ from tests.programs.refused import PROGRAMS, Program
 
 
 def error_of(program: Program, *, checked: bool) -> Exception:
-    with pytest.raises(Exception) as caught:  # noqa: PT011
+    with pytest.raises(Exception) as caught:
         if checked:
             with jaxdbg.checked() as region:
                 program.run()

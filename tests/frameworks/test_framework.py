@@ -54,7 +54,8 @@ def steps(framework: Framework, value: Any) -> list[str]:
 
 
 def test_those_that_are_loaded_are_asked():
-    assert loaded() == [NNX, LINEN, EQUINOX]
+    # Another test may have loaded Haiku.
+    assert loaded()[:3] == [NNX, LINEN, EQUINOX]
 
 
 def test_none_is_loaded_by_us():

@@ -17,6 +17,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import nnx
 
 
@@ -157,6 +158,21 @@ def in_linen() -> None:
     jax.jit(LinenNet().init)(jax.random.key(0), X)
 
 
+@program("raised in net/~/second")
+def in_haiku() -> None:
+    hk = pytest.importorskip("haiku")
+
+    class Net(hk.Module):
+        def __init__(self) -> None:
+            super().__init__(name="net")
+            self.second = hk.Linear(4, name="second")
+
+        def __call__(self, x: Any) -> Any:
+            return self.second(x) + self.second(x[0, 0])
+
+    hk.transform(lambda x: Net()(x)).init(jax.random.key(0), X)
+
+
 class Layer(eqx.Module):
     linear: eqx.nn.Linear
 
@@ -184,7 +200,7 @@ def in_equinox() -> None:
     predict(EqxNet([Layer(eqx.nn.Linear(*s, key=key)) for s in sizes]), X)
 
 
-# -- a traced value used as a static one ------------------------------------------------
+# -- a traced value used as a static one -----------------------------------------------
 
 MARK_N = (
     "`n` is a Python value that jit traces. Mark it static: "
@@ -225,15 +241,16 @@ def a_range() -> None:
 @program(MARK_N)
 def a_list() -> None:
     @jax.jit
-    def f(x: Any, n: Any = 1) -> Any:
+    def f(x: Any, n: Any) -> Any:
         return [x, -x][n]
 
-    f(X)
+    f(X, 1)
 
 
 @program(
-    '`train` is a Python value that jit traces. Mark it static: `static_argnames="train"`'
-    " in the jit of f, which is then traced for each new value.",
+    "`train` is a Python value that jit traces. Mark it static: "
+    '`static_argnames="train"` in the jit of f, which is then traced for each new '
+    "value."
 )
 def a_flag_of_nnx() -> None:
     @nnx.jit
@@ -248,8 +265,8 @@ def a_flag_of_nnx() -> None:
 
 @program(
     "no argument of f can be marked static here: the value is computed from `x`, an "
-    "array, which is known only when f runs. `jnp.where` or `jax.lax.cond` choose by such "
-    "a value.",
+    "array, which is known only when f runs. `jnp.where` or `jax.lax.cond` choose by "
+    "such a value.",
 )
 def a_branch_on_an_array() -> None:
     @jax.jit
