@@ -59,6 +59,7 @@ class Program:
             nobody looks.
         says: what the reason says beside it.
         never: what the reason never says; `never_cause` no reason of any function.
+        needs: a library that it needs and the tests need not have.
     """
 
     run: Callable[[Traced], Any]
@@ -76,6 +77,7 @@ class Program:
     says: str = ""
     never: str = ""
     never_cause: str = ""
+    needs: str = ""
 
     @property
     def name(self) -> str:
