@@ -15,7 +15,12 @@ import numpy as np
 from jaxdbg.jax_internals.array_types import python_type
 from jaxdbg.jax_internals.descriptions import described, plain
 from jaxdbg.jax_internals.functions import attributes_of
-from jaxdbg.jax_internals.identities import Identity, by_identity, identities_of
+from jaxdbg.jax_internals.identities import (
+    Identity,
+    by_identity,
+    identities_of,
+    is_of_functions,
+)
 from jaxdbg.jax_internals.stack import JitInfo
 
 
@@ -132,9 +137,9 @@ def _fields(value: Any) -> list[tuple[str, Any]] | None:
         held = [(n, getattr_static(value, n)) for n in names]
         return [(n, v) for n, v in held if v is not _NOTHING]
     if isinstance(value, tuple) and hasattr(cls, "_fields"):
-        named = [*zip(cls._fields, tuple.__iter__(value), strict=False)]
-        # What is of functions alone, as an optimizer, is one thing.
-        return None if all(by_identity(type(v)) for _, v in named) else named
+        if is_of_functions(value):
+            return None
+        return [*zip(cls._fields, tuple.__iter__(value), strict=False)]
     if cls.__module__.partition(".")[0] in _OPAQUE or isinstance(value, _BUILT_IN):
         return None
     return [*attributes_of(value).items()]
@@ -156,8 +161,8 @@ def getattr_static(value: Any, name: str) -> Any:
 def _one_static(value: Any) -> Static:
     identities = identities_of(value)
     text = described(value)
-    if isinstance(value, tuple) and hasattr(type(value), "_fields"):
-        text = type(value).__name__  # of functions alone: see `_fields`
+    if is_of_functions(value):
+        text = type(value).__name__
     return Static(text, identities)
 
 

@@ -79,15 +79,21 @@ def caller_of(frame: FrameType | None) -> FrameType | None:
 
 
 def body_of(trace: JitTrace) -> Body | None:
-    """The user's function that is traced for control flow; None for a library's."""
+    """The function that is traced for control flow; None for one of JAX's own.
+
+    That of another library is the user's who calls it outside of jit: nobody else can
+    jit what is around it.
+    """
     given = _given(trace.fun)
     if given is trace.fun:
         function = as_called(function_of(trace.debug_info), given, trace.caller)
     else:
         layers = written_layers(given)
         function = next((f for f in reversed(layers) if f.user), Function("", ""))
-    if not function.user or function.made_of:
+    if function.made_of or function.eager:
         return None
+    if not function.user:
+        function = Function(function.name, function.source, id(code_of(given)))
     return Body(
         function,
         Identity(trace.fun),

@@ -19,7 +19,7 @@ from jaxdbg.compiles.signatures import Signature
 from jaxdbg.frameworks.attributes import Attribute
 from jaxdbg.jax_internals.array_types import Leaf
 from jaxdbg.jax_internals.cache_clears import is_remembered, were_cleared
-from jaxdbg.jax_internals.identities import are_others, are_two
+from jaxdbg.jax_internals.identities import are_others
 from jaxdbg.records import ArrayType, Reason
 from jaxdbg.records.retrace_causes import CAUSES, FIXES, GROWING_SHAPE, GROWS
 
@@ -77,16 +77,20 @@ class History:
     def why(self, phase: Phase) -> Reason | None:
         """The reason of a phase that begins; None for the first of its function."""
         self._all_cleared += were_cleared()
-        earlier = self._calls.get(_key(phase))
+        earlier = self._earlier(phase)
         if not earlier:
             return None
         self._note_clears(phase)
-        reason = explain(phase.signature, list(earlier))
+        reason = explain(phase.signature, earlier)
         if reason.cause == "unknown" and _was_cleared(phase, earlier):
             self._cleared[_key(phase)[2:]] += 1
             self._note_clears(phase)
-            reason = explain(phase.signature, list(earlier))
+            reason = explain(phase.signature, earlier)
         return None if _is_of_another(phase, reason) else reason
+
+    def _earlier(self, phase: Phase) -> list[Signature]:
+        found = [s for key in _keys(phase) for s in self._calls.get(key, ())]
+        return list({id(s): s for s in found}.values())
 
     def _note_clears(self, phase: Phase) -> None:
         """How often JAX's caches were cleared of a function until now."""
@@ -96,14 +100,14 @@ class History:
 
     def remember(self, phase: Phase) -> None:
         """Later phases are compared with this one."""
-        key = _key(phase)
         self._note_clears(phase)
-        calls = self._calls.setdefault(key, deque())
-        self._calls.move_to_end(key)
-        calls.append(phase.signature)
-        self._weight += phase.signature.weight + 1
-        if len(calls) > MAX_EARLIER:
-            self._weight -= calls.popleft().weight + 1
+        for key in _keys(phase):
+            calls = self._calls.setdefault(key, deque())
+            self._calls.move_to_end(key)
+            calls.append(phase.signature)
+            self._weight += phase.signature.weight + 1
+            if len(calls) > MAX_EARLIER:
+                self._weight -= calls.popleft().weight + 1
         while self._weight > MAX_WEIGHT and len(self._calls) > 1:
             _, gone = self._calls.popitem(last=False)
             self._weight -= sum(s.weight + 1 for s in gone)
@@ -112,23 +116,26 @@ class History:
         """A phase ended with an error: what comes after it runs again for that."""
         # A call is lowered and compiled with one signature.
         kinds = ("lower", "compile") if phase.phase == "compile" else (phase.phase,)
-        for kind in kinds:
-            calls = self._calls.get(_key(phase, kind), deque())
+        for key in (key for kind in kinds for key in _keys(phase, kind)):
+            calls = self._calls.get(key, deque())
             for i, signature in enumerate(calls):
                 if signature is phase.signature:
                     calls[i] = replace(signature, failed=True)
 
 
-def _key(phase: Phase, kind: str = "") -> Any:
+def _keys(phase: Phase, kind: str = "") -> list[Any]:
     """Calls are compared if they are of the same code, and the same use of it."""
     function, code = phase.function, phase.signature.code
+    whats: list[Any] = [code if code is not None and function.user else function]
     # Of a library's code, many functions of the user's may be made: on one line, a
     # loop makes them anew.
     if function.made_of:
-        what: Any = function.source, phase.signature.line
-    else:
-        what = code if code is not None and function.user else function
-    return kind or phase.phase, phase.role, function.name, what
+        whats = [function, (function.source, phase.signature.line)]
+    return [(kind or phase.phase, phase.role, function.name, what) for what in whats]
+
+
+def _key(phase: Phase) -> Any:
+    return _keys(phase)[0]
 
 
 def _was_cleared(phase: Phase, earlier: Iterable[Signature]) -> bool:
@@ -143,7 +150,8 @@ def _was_cleared(phase: Phase, earlier: Iterable[Signature]) -> bool:
 
 def _is_of_another(phase: Phase, reason: Reason) -> bool:
     """Whether it is another object of a library, as another net: nothing runs again."""
-    return bool(phase.function.made_of) and _is_new(reason) and bool(reason.others)
+    is_librarys = bool(phase.function.made_of) and not phase.signature.bodies
+    return is_librarys and _is_new(reason) and bool(reason.others)
 
 
 def _is_new(reason: Reason) -> bool:
@@ -243,8 +251,9 @@ def _functions(now: Signature, before: Signature) -> Iterator[CallDifference]:
         yield CallDifference("cell run again", where, what, "defined again")
     else:
         again = f"another {now.kind} of the same code"
-        fix = "pass it" if _captured(now, before) else ""
-        fix = "new body" if now.is_body else fix
+        fix = _fix_of_captured(now, before)
+        if now.is_body:
+            fix = "body of a library" if now.function.made_of else "new body"
         yield CallDifference("new function", where, what, again, fix=fix)
 
 
@@ -259,10 +268,13 @@ def _bodies(now: Signature, before: Signature) -> Iterator[CallDifference]:
             continue
         seen.add(place)
         what = f"{_article(new.kind)} {new.kind}"
-        after = f"another {new.kind} of the same code"
+        after, fix = f"another {new.kind} of the same code", "new body"
         if new.given.same(old.given):
             after = f"the same {new.kind} in a new function of the library"
-        yield CallDifference("new function", place, what, after, fix="new body")
+            fix = "body of a library"
+        elif new.function.made_of:
+            fix = "body of a library"
+        yield CallDifference("new function", place, what, after, fix=fix)
 
 
 def _captured(now: Signature, before: Signature) -> list[str]:
@@ -274,6 +286,20 @@ def _captured(now: Signature, before: Signature) -> list[str]:
     ]
     changed = (name for old, new in pairs for name, _, _ in _changed(old, new))
     return list(dict.fromkeys(changed))
+
+
+def _fix_of_captured(now: Signature, before: Signature) -> str:
+    """What to do about the values a function is made with: not all may be arrays."""
+    names = _captured(now, before)
+    if not names:
+        return ""
+    values = [now.captured.get(name, "") for name in names]
+    return "pass it" if all(map(_is_real, values)) else "pass it as static"
+
+
+def _is_real(text: str) -> bool:
+    """Whether a number is no size, axis, or number of steps."""
+    return text[:1] not in ("'", '"') and ("." in text or "e-" in text)
 
 
 def _article(noun: str) -> str:
@@ -405,7 +431,7 @@ def _attributes(now: Signature, before: Signature) -> Iterator[CallDifference]:
     for path in dict.fromkeys((*now.attributes, *before.attributes)):
         old, new = before.attributes.get(path), now.attributes.get(path)
         if old is not None and new is not None and old.shown == new.shown:
-            if are_two(old.identity, new.identity):
+            if are_others(old.identities, new.identities):
                 two = _two_objects(path, new.text)
                 yield replace(two, fix=_of_statics(new.text))
             continue
@@ -455,7 +481,7 @@ def _of_statics(text: str) -> str:
     return _made_anew(text) if text.startswith(_MADE) else ""
 
 
-_MADE = ("GradientTransformation", "function ", "partial ")
+_MADE = ("GradientTransformation", "function ", "jitted function ", "partial ")
 """How the texts of those begin that no `__eq__` can be given to."""
 
 
@@ -557,7 +583,7 @@ def _seen_together(
         grows = first.cause == "shape" and _growing(first.where, [*there, now])
         if not grows or now.by_library:
             return first, "", None
-        fix = "" if now.function.name == "concatenate" else "growing slice"
+        fix = _GROWING.get(now.function.name, "growing slice")
         loop = replace(first, cause="eager loop", fix=fix)
         return loop, "an eager operation in a loop", None
     if first.cause == "new function" and (captured := _captured(now, before)):
@@ -572,6 +598,10 @@ def _seen_together(
         note = "possibly the last partial batch"
         return replace(first, cause="partial batch"), note, None
     return first, "", None
+
+
+_GROWING = {"concatenate": "", "iota": "growing result"}
+"""What to do where a slice is not what grows, by the operation."""
 
 
 def _growing(path: str, calls: Sequence[Signature]) -> list[int]:

@@ -34,7 +34,7 @@ from jaxdbg.frameworks.framework import CallArguments
 from jaxdbg.frameworks.loaded import loaded
 from jaxdbg.jax_internals.array_types import Leaf, of_aval
 from jaxdbg.jax_internals.config import trace_context
-from jaxdbg.jax_internals.descriptions import described
+from jaxdbg.jax_internals.descriptions import described, short_dtype
 from jaxdbg.jax_internals.functions import Function
 from jaxdbg.jax_internals.identities import Identity
 from jaxdbg.jax_internals.jaxprs import bound
@@ -207,11 +207,13 @@ def _of_nodes(found: Iterable[tuple[str, Node]]) -> _Nodes:
 def _of_operation(call: Signature, parameters: Mapping[str, Any]) -> Signature:
     """Of an eager operation: JAX makes a function that closes over its parameters."""
     operands = enumerate(call.leaves.values(), 1)
-    return replace(
-        call,
-        leaves={f"operand {i}": leaf for i, leaf in operands},
-        statics={k: Static(described(v)) for k, v in parameters.items()},
-    )
+    statics = {k: Static(described(v)) for k, v in parameters.items()}
+    leaves = {f"operand {i}": leaf for i, leaf in operands}
+    if not leaves and "shape" in statics and "dtype" in statics:  # as jnp.arange(n)
+        result = Leaf(tuple(parameters["shape"]), short_dtype(parameters["dtype"]))
+        leaves = {"the result": result}
+        del statics["shape"]
+    return replace(call, leaves=leaves, statics=statics)
 
 
 def of_control_flow(
@@ -223,7 +225,7 @@ def of_control_flow(
     statics = {k: v for k, v in call.statics.items() if k in ("reverse", "unroll")}
     return replace(
         call,
-        function=Function(call.function.name, first.source, bodies=names),
+        function=Function(call.function.name, first.source, first.made_of, names),
         made=None,
         code=None,
         leaves=dict(zip(places, call.leaves.values(), strict=False)),

@@ -39,6 +39,9 @@ class Closures:
         fun = unwrapped(phase.fun)
         if type(fun) is not FunctionType:
             return
+        for key, read in list(self._read.items()):
+            if read.is_older(fun):
+                del self._read[key]
         self._read[id(fun)] = _Read(fun, phase, dict(_values(fun)))
         self._read.move_to_end(id(fun))
         if len(self._read) > MAX_FUNCTIONS:
@@ -59,6 +62,10 @@ class _Read:
         self._code = self._told_code = fun.__code__
         self._values = values
         self._told: dict[str, Any] = {}
+
+    def is_older(self, fun: FunctionType) -> bool:
+        """Whether a function was made again in place of this one, as in a loop."""
+        return self._code is fun.__code__ and self._fun() is not fun
 
     def stale(self) -> Iterator[Remark]:
         fun = self._fun()

@@ -15,17 +15,17 @@ class Attribute(NamedTuple):
         kind: "array", "static", "node" or "shared".
         text: what it is; of an array, what is known beside its type.
         leaf: the type of an array.
-        identity: of a static value that is equal only to itself.
+        identities: of what a static value holds that is equal only to itself.
     """
 
     kind: str
     text: str
     leaf: Leaf | None = None
-    identity: Identity | None = None
+    identities: tuple[Identity, ...] = ()
 
     @property
     def shown(self) -> tuple[str, str, Leaf | None]:
-        """What text can show of it: all but the identity."""
+        """What text can show of it: all but what is equal only to itself."""
         return self.kind, self.text, self.leaf
 
     def __str__(self) -> str:

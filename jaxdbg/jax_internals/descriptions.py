@@ -64,9 +64,13 @@ def _of_jax(value: Any) -> str:
     if isinstance(shape, tuple):  # an array: never its values
         dtype = short_dtype(getattr(value, "dtype", type(value).__name__))
         return f"{dtype}[{','.join(map(str, shape))}]"
+    if callable(value) and (name := getattr(value, "__name__", "")):
+        return f"jitted function {name}" if hasattr(value, "lower") else name
     try:
         text = " ".join(str(value).split())
     except Exception:
+        return f"{type(value).__name__} object"
+    if " at 0x" in text:  # its address says nothing of it
         return f"{type(value).__name__} object"
     return text if len(text) < 2 * MAX_PLAIN else f"{text[: 2 * MAX_PLAIN - 4]}..."
 

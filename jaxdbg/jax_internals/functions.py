@@ -13,14 +13,23 @@ from typing import Any
 
 from jaxdbg.jax_internals import libraries
 from jaxdbg.jax_internals.frame_variables import variables_of
+from jaxdbg.jax_internals.made_by_jax import shortening_files
 from jaxdbg.jax_internals.names import (
     checkified,
     is_jax_file,
     jitted_class,
     pmapped,
 )
+from jaxdbg.jax_internals.requirements import private
 from jaxdbg.records.compile_event import title
 from jaxdbg.records.source import path_in_packages
+
+JITTED = private(
+    "jax._src.pjit._cpp_pjit.<locals>.cache_miss",
+    "modules",
+    variables=("jit_info",),
+)
+"""What a call of a jitted function runs that is not in the cache of its calls."""
 
 
 class Function:
@@ -85,7 +94,8 @@ def as_called(function: Function, fun: Any, frame: FrameType | None) -> Function
     """The user's function that a library's wraps, or that the user has jitted.
 
     JAX does not say who has jitted a function. Where a line of the user's calls it, and
-    it was not jitted where it was written, they have: as in `jax.jit(net.apply)`.
+    it was not jitted where it was written, they have: as in `jax.jit(net.apply)`, or
+    `jax.jit(jax.nn.softmax)`.
 
     Arguments:
         function: what JAX says is traced or called.
@@ -95,8 +105,11 @@ def as_called(function: Function, fun: Any, frame: FrameType | None) -> Function
     if function.name == _UNKNOWN and fun is not None:
         return _unnamed(fun, frame)
     found = _seen_through(function, fun)
-    if found.user or found.eager or fun is None:
+    if found.user or fun is None:
         return found
+    if found.eager:
+        is_users = _calls_a_jitted(frame) and not _is_own_jit(fun)
+        return jitted_by_user(found, fun) if is_users else found
     if (called := _called_through_library(found, frame)) is not None:
         return called
     if _is_jitted_where_written(fun) or not _is_called_by_user(frame):
@@ -170,6 +183,27 @@ def _is_jitted_where_written(fun: Any) -> bool:
         for layer in _layers(fun)
         if isinstance(layer, FunctionType)
     )
+
+
+def _is_own_jit(fun: Any) -> bool:
+    """Whether what a library has jitted, and offers, is this very function."""
+    found = _found_at(fun) if isinstance(fun, FunctionType) else None
+    return isinstance(found, jitted_class()) and _wrapped(found) is fun
+
+
+def _calls_a_jitted(frame: FrameType | None) -> bool:
+    """Whether the user's line calls what jit has made, not a function that does."""
+    while frame is not None and frame.f_code not in JITTED.codes():
+        frame = frame.f_back
+    frame = frame and frame.f_back
+    while frame is not None and _is_around_calls(frame.f_code.co_filename):
+        frame = frame.f_back
+    return frame is not None and is_user_file(frame.f_code.co_filename)
+
+
+def _is_around_calls(file: str) -> bool:
+    """Whether frames of a file pass on a call as it is."""
+    return file in shortening_files() or file.startswith((_OWN, _STDLIB))
 
 
 def _found_at(fun: FunctionType) -> Any:

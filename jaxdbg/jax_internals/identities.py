@@ -81,20 +81,17 @@ def identities_of(value: object, depth: int = 3) -> tuple[Identity, ...]:
     return tuple(i for v in islice(inner, 50) for i in identities_of(v, depth - 1))
 
 
-def identity_of(value: object) -> Identity | None:
-    """The identity of a value; None of one that is compared by what it holds."""
-    return None if plain(value) or not by_identity(type(value)) else Identity(value)
+def is_of_functions(value: object) -> bool:
+    """Whether it is a named tuple of functions alone, as an optimizer: one thing."""
+    if not (isinstance(value, tuple) and hasattr(type(value), "_fields")):
+        return False
+    return len(value) > 0 and all(by_identity(type(v)) for v in tuple.__iter__(value))
 
 
 def are_others(old: Sequence[Identity], new: Sequence[Identity]) -> bool:
     """Whether what is compared by identity is not the same."""
     pairs = zip(old, new, strict=False)
     return len(old) != len(new) or not all(a.same(b) for a, b in pairs)
-
-
-def are_two(old: Identity | None, new: Identity | None) -> bool:
-    """Whether both are compared by identity, and are not one object."""
-    return old is not None and new is not None and not new.same(old)
 
 
 def by_identity(kind: type) -> bool:

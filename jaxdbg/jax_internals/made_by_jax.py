@@ -26,6 +26,11 @@ _BOUNDARY = private(
 )
 
 
+def shortening_files() -> frozenset[str]:
+    """The files of JAX whose frames do no more than shorten tracebacks."""
+    return frozenset(code.co_filename for code in _BOUNDARY.codes())
+
+
 def operation_parameters(fun: Any) -> dict[str, Any] | None:
     """The parameters of an operation, of what JAX makes of an eager one; else None."""
     if _OPERATION.absent or type(fun) is not FunctionType or _MARK not in fun.__dict__:

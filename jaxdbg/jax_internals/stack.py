@@ -17,6 +17,7 @@ from typing import Any
 from jaxdbg.jax_internals import libraries
 from jaxdbg.jax_internals.frame_variables import variables_of
 from jaxdbg.jax_internals.functions import (
+    JITTED,
     Function,
     as_called,
     function_of,
@@ -76,11 +77,6 @@ _RESULT_TREE = private(
     "names",
 )
 _PARAMETERS = private("jax._src.pjit.PjitParams.params", "reasons")
-_CALLER = private(
-    "jax._src.pjit._cpp_pjit.<locals>.cache_miss",
-    "modules",
-    variables=("jit_info",),
-)
 _TRACE_FOR_JIT = private(
     "jax._src.pjit._trace_for_jit",
     "counts",
@@ -334,7 +330,7 @@ def running_call(frame: FrameType | None) -> UserCall | None:
                 original(local["fun"]),
                 tuple(local["args"]),
                 dict(local["kwargs"]),
-                *_statics(_read(_CALLER, one.f_back).get("jit_info")),
+                *_statics(_read(JITTED, one.f_back).get("jit_info")),
             )
     return None
 

@@ -69,13 +69,21 @@ FIXES = {
         "give it its final size from the start and mask the rest (a sum over x[:i] is "
         "jnp.cumsum(x)[i - 1])"
     ),
+    "growing result": "make it once, at its final length, and mask the rest",
     "pass it": (
         "make and jit the function once, outside the loop, and pass {captured} as an "
         "argument"
     ),
+    "pass it as static": (
+        "make and jit the function once, outside the loop, and pass {captured} as an "
+        "argument; what has to be a Python value goes into static_argnames"
+    ),
     "new body": (
         "define it once, with what changes among its operands, or jit what is around "
         "it, and call that"
+    ),
+    "body of a library": (
+        "jit what is around it, and call that: the library makes it anew in each call"
     ),
     "none": "",
 }

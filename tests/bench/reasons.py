@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,15 @@ from _machine import machine_line
 from jaxdbg.compiles import recorder
 from jaxdbg.records import CompileEvent
 from tests.programs.compiles import PROGRAMS, Program, counting
+from tests.programs.reported import REPORTED
 from tests.programs.retraces import MORE
 
-ALL = [*PROGRAMS, *MORE]
+ALL = [
+    program
+    for program in (*PROGRAMS, *MORE, *REPORTED)
+    if not program.needs or find_spec(program.needs)
+]
+"""All programs whose libraries are there."""
 
 
 @dataclass

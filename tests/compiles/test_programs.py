@@ -12,6 +12,7 @@ from jaxdbg.compiles import recorder
 from jaxdbg.records import CompileEvent, Reason, Remark
 from jaxdbg.records.retrace_causes import CAUSES
 from tests.programs.compiles import PROGRAMS, Program, counting
+from tests.programs.reported import REPORTED
 from tests.programs.retraces import MORE
 
 OF_REMARKS = ("stale closure", "replaced body")
@@ -76,8 +77,10 @@ def test_reasons(program: Program) -> None:
         assert event.source.code == program.at
 
 
-@pytest.mark.parametrize("program", MORE, ids=str)
+@pytest.mark.parametrize("program", [*MORE, *REPORTED], ids=str)
 def test_more_reasons(program: Program) -> None:
+    if program.needs:
+        pytest.importorskip(program.needs)
     assert judged(program) == []
 
 

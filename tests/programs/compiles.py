@@ -294,9 +294,9 @@ def a_static_lambda(traced):
     2,
     2,
     "static identity",
-    "opt.tx.init",
-    "a function init_fn",
-    "another function init_fn, equal only to itself",
+    "opt.tx",
+    "a GradientTransformationExtraArgs",
+    "another GradientTransformationExtraArgs, equal only to itself",
     at="f(model, opt)",
 )
 def an_optimizer_made_anew(traced):

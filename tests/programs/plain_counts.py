@@ -19,6 +19,7 @@ os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
 import jax
 
 from tests.programs.compiles import PROGRAMS, counting
+from tests.programs.reported import REPORTED
 from tests.programs.retraces import MORE
 
 COMPILE = "/jax/core/compile/backend_compile_duration"
@@ -35,7 +36,7 @@ def main() -> None:
 
     jax.monitoring.register_scalar_listener(began)
     found = {}
-    for program in [*PROGRAMS, *MORE]:
+    for program in [*PROGRAMS, *MORE, *REPORTED]:
         if sys.argv[1:] and program.name not in sys.argv[1:]:
             continue
         ran, traced = counting()

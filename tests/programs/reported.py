@@ -465,6 +465,7 @@ def jraph_graphs_of_other_sizes(traced):
     0,
     8,
     "eager loop",
+    "the result",
     function="iota",
     phase="compile",
     advice="final size|mask|once",

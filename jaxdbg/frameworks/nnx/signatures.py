@@ -21,7 +21,7 @@ from jaxdbg.frameworks.reader_parts import own, quoted
 from jaxdbg.jax_internals import array_types
 from jaxdbg.jax_internals.array_types import Leaf
 from jaxdbg.jax_internals.descriptions import described, plain
-from jaxdbg.jax_internals.identities import identity_of
+from jaxdbg.jax_internals.identities import identities_of, is_of_functions
 
 MAX_ATTRIBUTES = 50_000
 """How many values a walk looks at."""
@@ -70,6 +70,8 @@ class _Walk:
         kind = type(value)
         if kind is dict:
             return _node("dict"), [(f"{path}[{_key(k)}]", v) for k, v in value.items()]
+        if is_of_functions(value):
+            return _static(type(value).__name__, value), []
         if isinstance(value, list | tuple):
             return _sequence(path, value)
         if known := self._seen.get(id(value)):
@@ -85,8 +87,7 @@ class _Walk:
                 if not name.startswith(modules.HIDDEN)
             ]
             return _node(kind.__name__), children
-        text, identity = described(value), identity_of(value)
-        return Attribute("static", text, identity=identity), []
+        return _static(described(value), value), []
 
     def _look_at_variable(self, value: Any) -> Attribute:
         kind, more = type(value).__name__, _metadata(value)
@@ -106,6 +107,10 @@ def _metadata(variable: Any) -> str:
     # Hooks and the like are functions; what one sets by hand is plain.
     texts = [f"{k}={described(v)}" for k, v in metadata.items() if plain(v) and v]
     return ", ".join(sorted(texts))
+
+
+def _static(text: str, value: Any) -> Attribute:
+    return Attribute("static", text, identities=identities_of(value))
 
 
 def _node(text: str) -> Attribute:
