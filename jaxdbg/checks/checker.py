@@ -7,6 +7,7 @@ last good values until the call has proved good.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections import deque
@@ -280,7 +281,12 @@ class Checker:
         if began is not None:
             self._session.ran(ran.run.call, began, time.perf_counter())
         judgement = self._judged(ran)
-        return [] if judgement is None else [judgement]
+        if judgement is None:
+            return []
+        if ran.plan.in_several:
+            with contextlib.suppress(KeyboardInterrupt):  # then it fails without a line
+                judgement = self._session.peers.with_line(judgement)
+        return [judgement]
 
     def _judged(self, ran: Ran) -> Judgement | None:
         began = time.perf_counter()

@@ -37,7 +37,13 @@ from jaxdbg.origins.found import Birth, Found
 from jaxdbg.origins.location import source_lines, wording
 from jaxdbg.origins.location.where import Context, Where, locate
 from jaxdbg.origins.search.assertions import failed_check
-from jaxdbg.origins.search.search import by_time, depends, first_birth, search
+from jaxdbg.origins.search.search import (
+    by_time,
+    depends,
+    first_birth,
+    search,
+    search_here,
+)
 from jaxdbg.origins.search.time_limit import OutOfTime, TimeLimit
 from jaxdbg.origins.story import describe
 from jaxdbg.records import Origin, SourceFrame, Turn
@@ -401,12 +407,12 @@ class _Diagnosis:
         run = self._run
         if any(i >= len(run.outs) for i in kinds):
             return {}, "it was written to a Ref"
-        if run.spans_processes:
-            return {}, IN_SEVERAL
         if any(map(is_gone, run.args)):
             return {}, "what the call was given is gone"
         found: dict[int, Found] = {}
         try:
+            if run.spans_processes:
+                return self._searched_here(kinds), IN_SEVERAL
             # It ends with the first output that holds what was born, be it a mask.
             while left := [i for i in kinds if i not in found]:
                 if self._failing(found):
@@ -428,6 +434,14 @@ class _Diagnosis:
         except Exception as error:
             self._case.broke("looking for where a value was born", error)
             return found, f"{type(error).__name__}: {error}"
+
+    def _searched_here(self, kinds: Kinds) -> dict[int, Found]:
+        """What the shards of this process say of a call in several."""
+        run, left = self._run, list(kinds)
+        seen = {i: run.outs[i] for i in left}
+        return search_here(
+            self._jaxpr, run.args, left, self._time_limit, seen, self._is_allowed
+        )
 
     def _reached(
         self,
@@ -635,6 +649,8 @@ class _Diagnosis:
         run = self._run
         if not run.call.function.user:
             return None, ""
+        if run.spans_processes:
+            return None, "not looked for: the step runs in several processes"
         if run.jaxpr.effects:
             return None, "not looked for: the step prints, calls back, or writes a Ref"
         if any(is_gone(a) for a in run.args):

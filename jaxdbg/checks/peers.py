@@ -50,6 +50,9 @@ LOOK_SECONDS = 0.2
 LONGEST_SLEEP = 0.01
 """Seconds after which a process that waits asks again whether a call is done."""
 
+LINE_SECONDS = 10.0
+"""How long a process that fails without a line waits for others to find one."""
+
 PATIENCE = 70.0
 """Seconds to wait for a process that is a call behind: a diagnosis takes a minute."""
 
@@ -88,6 +91,8 @@ class Peers:
         self._broke = broke
         self._store = processes.store()
         self._posted = 0
+        self._last_posted: Judgement | None = None
+        self._unraised: list[Judgement] = []
         self._seen: set[tuple[int, str]] = set()
         self._calls = 0
         self._left: set[int] = set()
@@ -105,8 +110,10 @@ class Peers:
     def post(self, judgement: Judgement) -> None:
         """Posts a finding of this process for the others."""
         from_here = judgement.process is None and self._posted < MOST_POSTED
-        if self._store is None or not self._folder or not from_here:
+        is_new = judgement is not self._last_posted
+        if self._store is None or not (self._folder and from_here and is_new):
             return
+        self._last_posted = judgement
         finding = judgement.failure.finding
         small = replace(finding, outputs=finding.outputs[:MOST_LEAVES], pictures=())
         key = f"{self._folder}{self._me}/{self._posted}"
@@ -122,6 +129,43 @@ class Peers:
         if self._store is None or not self._folder:
             return []
         self._must_look = False
+        known, self._unraised = self._unraised, []
+        return known + self._new()
+
+    def with_line(self, judgement: Judgement) -> Judgement:
+        """A judgement of this process with the line that another one may have found.
+
+        What is bad in all processes was born in one, which alone can say where. It is
+        waited for those that have the region and judge the same call.
+        """
+        finding = judgement.failure.finding
+        if self._store is None or not self._folder or _has_line(judgement):
+            return judgement
+        self.post(judgement)
+        began, answers = time.perf_counter(), dict[int, Judgement]()
+        while True:
+            for other in self._new():
+                posted = other.failure.finding
+                same = (posted.function, posted.call) == (
+                    finding.function,
+                    finding.call,
+                )
+                if same and other.process is not None:
+                    answers[other.process] = other
+                else:
+                    self._unraised.append(other)
+            left = {p for p, at in self._at.items() if at == self._calls} - {*answers}
+            waited = time.perf_counter() - began
+            if not left or waited > LINE_SECONDS:
+                break
+            self._listen(_nap(waited))
+        known = [answers[p] for p in sorted(answers) if _has_line(answers[p])]
+        if not known:
+            return judgement
+        return replace(judgement, failure=known[0].failure, process=known[0].process)
+
+    def _new(self) -> list[Judgement]:
+        """The findings of other processes that are read for the first time."""
         try:
             posts = self._read()
             for (process, name), text in posts.items():
@@ -217,7 +261,8 @@ class Peers:
         opened in this line is, in all of them, the same.
         """
         self.found()
-        if self._at or self._posted:
+        # In step, all that have the region have said so before its first call is done.
+        if self._at or (self._posted and not self.in_step):
             self._say(_END)
             self._send(_END)
         elif self._store is not None and self._folder:
@@ -260,6 +305,12 @@ class Peers:
         self._store = None
         self._hang_up()
         self._broke(doing, error)
+
+
+def _has_line(judgement: Judgement) -> bool:
+    """Whether a judgement says where a value was born, or came in."""
+    origin = judgement.failure.finding.origin
+    return origin is None or origin.verdict != "not reproduced"
 
 
 def _nap(waited: float) -> float:

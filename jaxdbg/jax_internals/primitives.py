@@ -113,6 +113,49 @@ PLACES_NAN = frozenset({"bitcast_convert_type", "rng_bit_generator"})
 PRODUCTS = frozenset({"mul", "div", "dot_general", "conv_general_dilated"})
 """Primitives that multiply elements of one operand by those of the other."""
 
+ABSORBS = (
+    ROUNDS
+    | REARRANGES
+    | SELECTS
+    | PLACES
+    | {
+        "add",
+        "add_any",
+        "cbrt",
+        "conv_general_dilated",
+        "copy",
+        "cos",
+        "cosh",
+        "cumprod",
+        "cumsum",
+        "div",
+        "dot_general",
+        "exp",
+        "exp2",
+        "expm1",
+        "gather",
+        "integer_pow",
+        "log",
+        "log1p",
+        "logistic",
+        "mul",
+        "neg",
+        "pad",
+        "psum",
+        "reduce_prod",
+        "reduce_sum",
+        "rsqrt",
+        "sin",
+        "sinh",
+        "sqrt",
+        "square",
+        "sub",
+        "tan",
+        "tanh",
+    }
+)
+"""Primitives whose result is NaN where an operand is that it is made of."""
+
 OPERATORS = {
     "add": "+",
     "add_any": "+",

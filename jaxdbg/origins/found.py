@@ -26,6 +26,8 @@ class Birth:
         result: the output that is non-finite.
         element: the first bad element of the result.
         operand_elements: for each operand, the element from which it was made.
+        unknown: for each operand, the elements that are not known, because they are in
+            other processes; None where all are known, and empty where there are none.
     """
 
     kind: str
@@ -34,6 +36,7 @@ class Birth:
     result: Any
     element: Element = None
     operand_elements: tuple[Element, ...] = ()
+    unknown: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import numpy as np
 
 from jaxdbg.jax_internals.arrays import Host
 from jaxdbg.origins import numbers, producers
+from jaxdbg.origins.bad_elements import Mask
 from jaxdbg.origins.found import Birth, Element
 from jaxdbg.origins.producers import Variable
 from jaxdbg.records import Operand
@@ -113,10 +114,13 @@ def describe(
         element = birth.operand_elements[i] if i < len(birth.operand_elements) else None
         if name == "gather" and i == 1:
             element, roles[i] = _out_of_range(eqn, array, birth.operands[0])
+        unknown = birth.unknown[i] if i < len(birth.unknown) else None
+        if unknown is not None:
+            unknown, _ = _before_broadcast(unknown, element, variable)
         array, element = _before_broadcast(array, element, variable)
         known = typed[i] or (argument(variable) if argument and variable else "")
         dtype = str(getattr(value, "dtype", array.dtype))
-        found.append(stats(array, element, known, roles[i], dtype))
+        found.append(stats(array, element, known, roles[i], dtype, unknown))
     return tuple(found)
 
 
@@ -126,6 +130,7 @@ def stats(
     name: str = "",
     role: str = "",
     dtype: str = "",
+    unknown: Mask | None = None,
 ) -> Operand:
     """What is in an array.
 
@@ -133,8 +138,10 @@ def stats(
         array: as `numbers.host` gives it.
         element: the bad one, or None.
         name, role, dtype: what is known of it; `dtype` as it was before `host`.
+        unknown: elements of other processes, which are not counted.
     """
-    value = numbers.at(array, element)
+    value, shape = numbers.at(array, element), array.shape
+    array = array if unknown is None else array[~unknown]
     parts = array.real if array.dtype.kind == "c" else array
     counts = {}
     if parts.dtype.kind == "f":
@@ -149,7 +156,7 @@ def stats(
     return Operand(
         name=name,
         role=role,
-        shape=array.shape,
+        shape=shape,
         dtype=dtype or str(array.dtype),
         low=float(parts.min()) if numeric else None,
         high=float(parts.max()) if numeric else None,

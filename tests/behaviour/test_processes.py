@@ -51,6 +51,8 @@ OF_FOUR = [
     "bad rows",
     "bad rows aot",
     "bad rows in one",
+    "bad in a loop",
+    "good after one",
 ]
 
 
@@ -106,6 +108,9 @@ def _outcomes(text: str) -> dict[str, Outcome]:
     return {line["program"]: line for line in lines}
 
 
+CALL = {"bad after all": 1}
+"""Where it is not the fifth call that is bad."""
+
 GOOD = [
     "good",
     "good sharded",
@@ -119,6 +124,7 @@ GOOD = [
     "good async in one",
     "good aot",
     "good without connections",
+    "good after one",
 ]
 
 
@@ -148,14 +154,67 @@ def test_a_good_program_has_the_same_results(job, name):
         "bad sharded donated",
         "bad rows without connections",
         "bad rows, one without connections",
+        "bad after all",
+        "bad in a loop",
+        "bad in an explicit mesh",
+        "bad input",
     ],
 )
 def test_a_nan_raises_in_each_process(job, name):
     for outcome in job[name]:
         assert outcome["raised"]
         function, call, _ = outcome["findings"][0]
-        assert (function, call) == (job[name][1]["findings"][0][0], 5)
+        assert (function, call) == (job[name][1]["findings"][0][0], CALL.get(name, 5))
         assert not [n for n in outcome["notices"] if "broke" in n]
+
+
+LINE = "NaN was born in `… / x.std(-1, keepdims=True)`"
+ALONE = "found in the shards of process 1 alone"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "bad",
+        "bad sharded",
+        "bad donated",
+        "bad sharded donated",
+        "bad async",
+        "bad shard_map",
+        "bad rows",
+        "bad in a loop",
+        "bad rows without connections",
+    ],
+)
+def test_each_process_has_the_line_that_the_one_with_the_bad_shard_finds(job, name):
+    for outcome in job[name]:
+        assert LINE in outcome["message"]
+        assert ALONE in outcome["message"]
+
+
+@pytest.mark.parametrize("name", ["bad rows in one", "bad in one"])
+def test_the_line_is_found_without_the_other_process(job, name):
+    _, alone = job[name]
+    assert LINE in alone["message"]
+
+
+def test_a_value_that_came_in_is_followed_to_its_element(job):
+    for outcome in job["bad input"]:
+        assert "x[5, 2]" in outcome["message"]
+        assert "was born" not in outcome["message"]
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("bad after all", "the shards of the others are not here"),
+        ("bad in an explicit mesh", "its mesh has explicit axes"),
+    ],
+)
+def test_a_line_that_no_process_can_know_is_not_known(job, name, why):
+    for outcome in job[name]:
+        assert "where it was born is not known" in outcome["message"]
+        assert why in outcome["message"]
 
 
 @pytest.mark.parametrize("name", ["bad", "bad rows", "bad rows async"])

@@ -7,7 +7,6 @@ Prints, for each program, a line of JSON with what has become of it in this proc
 
 from __future__ import annotations
 
-import contextlib
 import faulthandler
 import hashlib
 import json
@@ -15,13 +14,14 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext as nothing
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax._src import distributed
-from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec as P
 
 import jaxdbg
 from jaxdbg.checks import peers
@@ -35,6 +35,7 @@ STEPS, BAD_STEP, WIDTH = 6, 4, 8
 RANK, PORT, COUNT = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 jax.distributed.initialize(f"127.0.0.1:{PORT}", COUNT, RANK)
 MESH = jax.make_mesh((COUNT,), ("data",), axis_types=(AxisType.Auto,))
+EXPLICIT = jax.make_mesh((COUNT,), ("data",), axis_types=(AxisType.Explicit,))
 HOLDER = 5 * COUNT // 8
 """The process with the bad row."""
 
@@ -48,11 +49,11 @@ def array(value: np.ndarray, sharding: NamedSharding) -> jax.Array:
     return jax.make_array_from_callback(value.shape, sharding, lambda i: value[i])
 
 
-def batch(n: int, bad: bool) -> jax.Array:
+def batch(n: int, bad: bool, value: float = 1.5, mesh: Mesh = MESH) -> jax.Array:
     x = np.random.default_rng(n).normal(size=(8, WIDTH)).astype(np.float32)
-    if bad:
-        x[5] = 1.5  # of the second process of two, the third of four
-    return array(x, ROWS)
+    if bad:  # a row of the second process of two, the third of four
+        x[5, 2 if value != value else slice(None)] = value
+    return array(x, NamedSharding(mesh, P("data")))
 
 
 def normalised(x: Any) -> Any:
@@ -77,6 +78,28 @@ def on_each_device(w: Any, x: Any) -> Any:
     )(w, x)
 
 
+def after_all(w: Any, x: Any) -> Any:
+    """The NaN is born of what all processes have together."""
+    return w, jnp.log(jnp.mean(x) - 100.0)
+
+
+def in_a_loop(w: Any, x: Any) -> Any:
+    """In each process step by step, with a sum over all in each step."""
+
+    def step(w: Any, x: Any) -> Any:
+        def layer(h: Any, _: Any) -> tuple[Any, Any]:
+            h = normalised(h) @ w
+            return h, jax.lax.psum(h.sum(), "data")
+
+        _, sums = jax.lax.scan(layer, x, None, length=3)
+        return sums
+
+    sums = jax.shard_map(
+        step, mesh=MESH, in_specs=(P(), P("data")), out_specs=P(), check_vma=False
+    )(w, x)
+    return w, sums
+
+
 def rows_alone(w: Any, x: Any) -> Any:
     """The NaN stays in its row, and the other process can see nothing of it."""
     return w + 0 * jnp.mean(x), normalised(x)
@@ -92,18 +115,22 @@ def train(
 ) -> dict[str, Any]:
     """What becomes of some steps: hash of the weights, or the finding."""
     aot, wired = options.pop("aot", False), options.pop("wired", True)
+    value, mesh = options.pop("value", 1.5), options.pop("mesh", MESH)
+    if mesh is not MESH:
+        sharding = NamedSharding(mesh, P())
     step = jax.jit(step, donate_argnums=(0,) if donate else ())
     weights = np.random.default_rng(9).normal(size=(WIDTH, WIDTH)).astype(np.float32)
     w = array(weights, sharding)
     if aot:
         step = step.lower(w, batch(0, False)).compile()
+    setting = jax.set_mesh(MESH) if options.pop("set", False) else None
     peers.Wire = Wire if wired else no_wire
     failure, region = None, jaxdbg.checked(**options)
     began = time.perf_counter()
     try:
-        with region if in_region else contextlib.nullcontext():
+        with region if in_region else nothing(), setting or nothing():
             for n in range(STEPS):
-                out = step(w, batch(n, n == bad_step))
+                out = step(w, batch(n, n == bad_step, value, mesh))
                 w = out[0] if isinstance(out, tuple) else out
             jax.block_until_ready(w)
     except jaxdbg.NonFiniteError as error:
@@ -166,8 +193,14 @@ program("bad rows recorded", rows_alone, BAD_STEP, record=True)
 program("good without connections", data_parallel, wired=False)
 program("bad rows without connections", rows_alone, BAD_STEP, wired=False)
 program("bad rows, one without connections", rows_alone, BAD_STEP, wired=RANK != 0)
+program("bad after all", after_all)
+program("bad in a loop", in_a_loop, BAD_STEP)
+program("bad in an explicit mesh", rows_alone, BAD_STEP, mesh=EXPLICIT)
+program("bad input", data_parallel, BAD_STEP, value=np.nan)
 # The last step: the process without a region would wait for what has raised.
 program("bad rows in one", rows_alone, STEPS - 1, in_region=RANK == HOLDER)
+program("bad in one", data_parallel, STEPS - 1, in_region=RANK == HOLDER, set=True)
+program("good after one", data_parallel)
 
 
 def main() -> None:

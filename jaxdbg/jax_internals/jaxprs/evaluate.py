@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
@@ -223,7 +223,7 @@ class Visitor(Generic[V]):
         if inner.length == 0:
             return self.bind(frame, n, ins)
         _, consts, carry, xs = inner.operands(ins)
-        rows = [_rows(self.array(x)) for x in xs]
+        rows = list(map(self.rows, xs))
         ys: list[list[V]] = []
         for i in itertools.count() if inner.length is None else range(inner.length):
             running = self._running(frame, n, inner, i, ins, carry)
@@ -231,13 +231,26 @@ class Visitor(Generic[V]):
                 break
             step = self.enter(frame, n, inner, len(inner.bodies) - 1, i)
             step.running = running
-            row = [self.lift(x[inner.row(i)]) for x in rows]
+            row = [x(inner.row(i)) for x in rows]
             outs = self.run(step, [*consts, *carry, *row], _all(step))
-            carry = self._carried(running, outs[: inner.n_carry], carry)
+            carry = self.carried(running, outs[: inner.n_carry], carry)
             ys.append(outs[inner.n_carry :])
         if inner.reverse:
             ys.reverse()
-        return [*carry, *(self.lift(_stack(y)) for y in self._columns(ys))]
+        return [*carry, *map(self.stacked, zip(*ys, strict=True))]
+
+    def rows(self, value: V) -> Callable[[int], V]:
+        """The rows of a value, by their number."""
+        rows = _rows(self.array(value))
+        return lambda i: self.lift(rows[i])
+
+    def stacked(self, rows: Sequence[V]) -> V:
+        """The value that has some rows."""
+        return self.lift(_stack([self.array(row) for row in rows]))
+
+    def running(self, test: V) -> Any:
+        """Whether a while continues, by the result of its test."""
+        return np.asarray(self.array(test))
 
     def _running(
         self, frame: Any, n: int, inner: Loop, i: int, ins: list[V], carry: list[V]
@@ -247,17 +260,14 @@ class Visitor(Generic[V]):
             return None
         test = self.enter(frame, n, inner, 0, i)
         (running,) = self.run(test, [*inner.operands(ins).test_consts, *carry], [True])
-        return np.asarray(self.array(running))
+        return self.running(running)
 
-    def _carried(self, running: Any, new: list[V], old: list[V]) -> list[V]:
+    def carried(self, running: Any, new: list[V], old: list[V]) -> list[V]:
+        """The carry after an iteration; of a while under vmap, where it still ran."""
         if running is None or running.ndim == 0:
             return new
         pairs = zip(map(self.array, new), map(self.array, old), strict=True)
         return [self.lift(keep_running(running, n, o)) for n, o in pairs]
-
-    def _columns(self, rows: list[list[V]]) -> Iterator[list[Any]]:
-        for column in zip(*rows, strict=True):
-            yield [self.array(v) for v in column]
 
 
 def _all(frame: Any) -> Wanted:

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 
 from jaxdbg.jax_internals.arrays import spans_processes
 from jaxdbg.jax_internals.jaxprs.forms import body, is_jaxpr
 from jaxdbg.jax_internals.processes import are_several
+
+if TYPE_CHECKING:
+    from jaxdbg.jax_internals.types import JaxprEqn
 
 
 def runs_in_several(args: Sequence[Any], params: Mapping[str, Any]) -> bool:
@@ -42,12 +45,21 @@ def _is_written_for_several(params: Mapping[str, Any]) -> bool:
     return _WRITTEN[jaxpr] or any(map(_spans, _places_in(params)))
 
 
+def is_written_for_several(eqn: JaxprEqn) -> bool:
+    """Whether an equation, or one in its bodies, says where in several processes."""
+    return any(map(_spans, _said_in(eqn)))
+
+
 def _said_of_places(jaxpr: Any) -> Iterator[Any]:
     for eqn in body(jaxpr).eqns:
-        yield from _places_in(eqn.params)
-        for value in jax.tree.leaves(eqn.params, is_leaf=is_jaxpr):
-            if is_jaxpr(value):
-                yield from _said_of_places(value)
+        yield from _said_in(eqn)
+
+
+def _said_in(eqn: JaxprEqn) -> Iterator[Any]:
+    yield from _places_in(eqn.params)
+    for value in jax.tree.leaves(eqn.params, is_leaf=is_jaxpr):
+        if is_jaxpr(value):
+            yield from _said_of_places(value)
 
 
 def _places_in(params: Mapping[str, Any]) -> Iterator[Any]:

@@ -40,7 +40,8 @@ def _singular(scene: Scene) -> bool:
     if scene.birth.site.eqn.params.get("unit_diagonal"):
         return False
     factor = numbers.host(scene.birth.operands[0])
-    if factor is None:
+    if factor is None or scene.birth.element is None:
         return False
-    diagonal = np.diagonal(factor, axis1=-2, axis2=-1)
+    matrix = factor[scene.birth.element[: factor.ndim - 2]]
+    diagonal = np.diagonal(matrix, axis1=-2, axis2=-1)
     return bool((diagonal == 0).any())

@@ -20,6 +20,7 @@ from jaxdbg.jax_internals.arrays import can_be_non_finite
 from jaxdbg.jax_internals.jaxprs.evaluate import bind_equation
 from jaxdbg.jax_internals.jaxprs.forms import shape_of
 from jaxdbg.jax_internals.primitives import (
+    ABSORBS,
     KEEPS,
     ON_A_MESH,
     REARRANGES,
@@ -60,6 +61,7 @@ class _Equation:
     eqn: JaxprEqn
     operands: Sequence[Any]
     output: int
+    is_of_all: bool = False  # whether integers have links, too
 
     @property
     def ins(self) -> list[tuple[int, ...]]:
@@ -73,7 +75,9 @@ class _Equation:
     def params(self) -> dict[str, Any]:
         return dict(self.eqn.params)
 
-    def is_float(self, i: int) -> bool:
+    def is_linked(self, i: int) -> bool:
+        if self.is_of_all:
+            return i not in _indices(self.eqn)
         return can_be_non_finite(self.eqn.invars[i].aval)
 
 
@@ -91,7 +95,7 @@ def links(eqn: JaxprEqn, operands: Sequence[Any], output: int) -> Links:
     equation = _Equation(eqn, operands, output)
     family = _FAMILIES.get(eqn.primitive.name, _opaque)
     return [
-        link if equation.is_float(i) else None
+        link if equation.is_linked(i) else None
         for i, link in enumerate(family(equation))
     ]
 
@@ -111,6 +115,74 @@ def link_of_choice(eqn: JaxprEqn) -> Link:
     """The link from the predicate of a select to its result."""
     e = _Equation(eqn, (), 0)
     return _stretched(e.ins[0], e.out)
+
+
+Marked = Sequence[Mask | None]
+"""For each operand of an equation its marked elements; None for none."""
+
+
+def has_part(
+    eqn: JaxprEqn, operands: Sequence[Any], marked: Marked, output: int
+) -> Mask:
+    """The elements of a result that marked elements of the operands may have part in.
+
+    In difference to `links` in any way: as an index, a predicate, a key to sort by.
+    """
+    e = _Equation(eqn, operands, output, is_of_all=True)
+    name, found = str(eqn.primitive.name), np.zeros(e.out, bool)
+    held = {i: m for i, m in enumerate(marked) if m is not None and m.any()}
+    if name not in _COMPLETE or any(i in _indices(eqn) for i in held):
+        return np.broadcast_to(np.asarray(bool(held)), e.out)
+    if name == "select_n" and 0 in held:
+        found = found | link_of_choice(eqn).forward(held.pop(0))
+    if not held:
+        return found
+    if name == "sort":
+        axes = (eqn.params["dimension"],)
+        of_each: Links = [_along(s, e.out, axes) for s in e.ins]
+    else:
+        of_each = _FAMILIES[name](e)
+    for i, mask in held.items():
+        link = of_each[i]
+        found = found | (False if link is None else link.forward(mask))
+    return found
+
+
+def absorbs(
+    eqn: JaxprEqn, operands: Sequence[Any], nans: Marked, unknown: Marked, output: int
+) -> Mask | None:
+    """The elements of a result that are NaN for certain, whatever is not known.
+
+    Arguments:
+        eqn: the equation.
+        operands: its operands.
+        nans: their elements that are NaN.
+        unknown: their elements that are not known, but for these.
+        output: index of the output.
+    """
+    name = str(eqn.primitive.name)
+    if name not in ABSORBS or any(unknown[i] is not None for i in _indices(eqn)):
+        return None
+    if name == "integer_pow" and eqn.params["y"] == 0:
+        return None
+    found = np.zeros(shape_of(eqn.outvars[output]), bool)
+    for link, mask in zip(links(eqn, operands, output), nans, strict=True):
+        if link is not None and mask is not None and link.exact:
+            found = found | link.forward(mask)
+    if name == "select_n" and (choice := unknown[0]) is not None:
+        found = found & ~link_of_choice(eqn).forward(choice)
+    return found
+
+
+_INDICES_FROM = {"dynamic_slice": 1, "dynamic_update_slice": 2, "gather": 1}
+
+
+def _indices(eqn: JaxprEqn) -> range:
+    """The operands that say where other operands are read or written."""
+    name = str(eqn.primitive.name)
+    if name.startswith("scatter"):
+        return range(1, 2)
+    return range(_INDICES_FROM.get(name, len(eqn.invars)), len(eqn.invars))
 
 
 # -- links ----------------------------------------------------------------------------
@@ -231,7 +303,7 @@ def _moved(e: _Equation) -> Links:
     first, starts, numbers = 0, [], list(e.operands)
     for i, shape in enumerate(e.ins):
         starts.append(first)
-        if e.is_float(i):
+        if e.is_linked(i):
             size = math.prod(shape)
             numbers[i] = np.arange(first, first + size, dtype=np.int32).reshape(shape)
             first += size
@@ -487,4 +559,9 @@ _FAMILIES: dict[str, Callable[[_Equation], Links]] = {
     "top_k": _top_k,
     "fft": _fft,
     **dict.fromkeys(_MATRICES, _matrices),
+    **dict.fromkeys(_TESTS - ROUNDS, _elementwise),
 }
+
+
+_COMPLETE = frozenset(_FAMILIES)
+"""Primitives whose links are known, and with indices and predicates are all."""

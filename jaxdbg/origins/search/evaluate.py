@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -209,7 +209,7 @@ class Recorder(Visitor[Value]):
             except NotImplementedError:  # vmap has no rule for it: the whole is opaque
                 return self.bind(frame, n, ins)
             inner = Call(Body(jaxpr, inner.body.operands))
-            ins = [Value(_on_host(v.array), v.codes) for v in ins]
+            ins = [replace(v, array=on_host(v.array)) for v in ins]
         return super().call(frame, n, inner, ins, wanted)
 
     def loop(self, frame: Run, n: int, inner: Loop, ins: list[Value]) -> list[Value]:
@@ -222,6 +222,12 @@ class Recorder(Visitor[Value]):
             outs = self._outputs(eqn, ins)
             if all(out.codes is None for out in outs):
                 return outs
+        return self.step_by_step(frame, n, inner, ins)
+
+    def step_by_step(
+        self, frame: Run, n: int, inner: Loop, ins: list[Value]
+    ) -> list[Value]:
+        """The results of a loop whose steps are recorded."""
         frame.inner[n] = Inner(inner)
         return super().loop(frame, n, inner, ins)
 
@@ -272,7 +278,7 @@ class Recorder(Visitor[Value]):
                 self.wrote(run, [var], [value])
 
 
-def _on_host(array: Any) -> Any:
+def on_host(array: Any) -> Any:
     """An array in one piece, away from the mesh; keys of random numbers stay."""
     dtype = getattr(array, "dtype", None)
     if dtype is None or not jnp.issubdtype(dtype, jax.dtypes.prng_key):

@@ -15,8 +15,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import jax
 import numpy as np
 
+from jaxdbg.jax_internals.arrays import NO_MESH
 from jaxdbg.jax_internals.jaxprs.effects import replayable
 from jaxdbg.jax_internals.jaxprs.forms import body
 from jaxdbg.jax_internals.jaxprs.higher_order import Sharded, structure
@@ -33,6 +35,7 @@ from jaxdbg.origins.bad_elements import (
     first_element,
 )
 from jaxdbg.origins.found import Birth, Found
+from jaxdbg.origins.search.evaluate_here import EvaluatedHere
 from jaxdbg.origins.search.evaluations import (
     Disagrees,
     Evaluated,
@@ -119,6 +122,35 @@ def search(
     else:
         with contextlib.suppress(OutOfTime, KeyboardInterrupt):
             look(rest, time_limit.short())
+    return found
+
+
+def search_here(
+    jaxpr: ClosedJaxpr,
+    args: Sequence[Any],
+    bad_outputs: Sequence[int],
+    time_limit: TimeLimit,
+    seen: Mapping[int, Any],
+    allowed: Allowed = _nothing,
+) -> dict[int, Found]:
+    """Where bad values come from in a call in several processes, as far as is known.
+
+    Only what the shards of this process prove is there: a value that was born, or came
+    in and spread. Other processes may hold more origins, and earlier ones. Arguments
+    and errors are those of `search`, and:
+
+    Raises:
+        NotOffered: one process alone cannot evaluate it.
+    """
+    replayable(jaxpr)
+    found: dict[int, Found] = {}
+    with jax.set_mesh(NO_MESH):  # what is computed here has no place in the user's
+        evaluated = EvaluatedHere(Replay(jaxpr, args, bad_outputs, time_limit))
+        for i in by_time(jaxpr, bad_outputs):
+            one = _found(i, seen.get(i), allowed, evaluated)
+            if one.is_failure and not one.candidate:
+                note = _HERE.format(jax.process_index())
+                found[i] = replace(one, notes=(*one.notes, note))
     return found
 
 
@@ -260,6 +292,10 @@ def _followed(
 _COMPILED = (
     "these are the values of the compiled program; run one by one, its operations give "
     "others"
+)
+_HERE = (
+    "found in the shards of process {} alone; what the other processes hold was not "
+    "looked at"
 )
 _FINITE = "evaluated again, operation by operation, it is finite"
 _ELSEWHERE = "evaluated again, operation by operation, other elements are bad"
