@@ -283,7 +283,9 @@ class _Diagnosis:
             if follows and self._case.is_known_to_follow:
                 return Verdict(follows=True)
             origin = self._origin(first.found, first.output)
-            origin = replace(origin, others=self._others(first, failing))
+            device = origin.device or self.shard(list(kinds))
+            others = self._others(first, failing)
+            origin = replace(origin, device=device, others=others)
             reached = self._reached(first.found, found, failing, kinds)
             return _failure(self._case, origin, kinds, follows, reached)
         return self._in_doubt(kinds, found, why)

@@ -34,6 +34,7 @@ _USER_CONTEXT = private(
     "jax._src.source_info_util.user_context",
     "shard_map origins",
 )
+_AXIS_EFFECT = private("jax._src.core.NamedAxisEffect", "shard_map origins")
 _UNSPECIFIED = private(
     "jax._src.sharding_impls.UNSPECIFIED",
     "chex",
@@ -117,6 +118,11 @@ def as_written(eqn: JaxprEqn) -> AbstractContextManager[Any]:
 def is_of_input(effect: Any) -> bool:
     """Whether an effect is one on a Ref."""
     return isinstance(effect, _INPUT_EFFECT.get())
+
+
+def is_of_axis(effect: Any) -> bool:
+    """Whether an effect only says that something is done over an axis of a mesh."""
+    return isinstance(effect, _AXIS_EFFECT.get())
 
 
 def is_write(effect: Any) -> bool:

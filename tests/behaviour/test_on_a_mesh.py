@@ -54,6 +54,7 @@ NAMES = [
     "pmap_with_axis_index",
     "ring",
     "scan_in_shard_map",
+    "scan_of_collectives_in_shard_map",
     "shard_map_in_scan",
     "two_axes",
     "uneven",

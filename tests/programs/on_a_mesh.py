@@ -194,6 +194,33 @@ def shard_map_in_scan(bad: bool) -> Any:
     rows="row 4, on cpu:4",
     loop=(("scan", 2, 4),),
 )
+def scan_of_collectives_in_shard_map(bad: bool) -> Any:
+    m = mesh(8)
+
+    def body(x):
+        def inner(c, _):
+            c = c - 1.0
+            root = jnp.sqrt(c)  # <- origin
+            return c, jax.lax.psum(root, "data")
+
+        return jax.lax.scan(inner, x, None, length=4)[1]
+
+    @jax.jit
+    def step(x):
+        return jax.shard_map(body, mesh=m, in_specs=P("data"), out_specs=P())(x)
+
+    x = np.full((8, 3), 9, np.float32)
+    if bad:
+        x[4, 1] = 2.5
+    return step(put(x, m, "data"))
+
+
+@program(
+    primitive="sqrt",
+    device="cpu:4",
+    rows="row 4, on cpu:4",
+    loop=(("scan", 2, 4),),
+)
 def scan_in_shard_map(bad: bool) -> Any:
     m = mesh(8)
 

@@ -32,7 +32,7 @@ from jaxdbg.jax_internals.jaxprs.higher_order import (
 )
 from jaxdbg.jax_internals.jaxprs.rebuild import rebuilt_cond, rebuilt_loop
 from jaxdbg.jax_internals.mapped_axes import Axes, mapped_axes
-from jaxdbg.jax_internals.names import as_written
+from jaxdbg.jax_internals.names import as_written, is_of_axis
 from jaxdbg.jax_internals.primitives import ON_A_MESH, PLACES
 from jaxdbg.jax_internals.source_info import scopes
 
@@ -179,7 +179,7 @@ class _OnADevice(Visitor[Any]):
             return rebuilt_cond(ins, branches)
 
     def loop(self, frame: Frame, n: int, inner: Loop, ins: list[Any]) -> list[Any]:
-        if inner.length == 0 or frame.eqns[n].effects:
+        if inner.length == 0 or not all(map(is_of_axis, frame.eqns[n].effects)):
             return self.bind(frame, n, ins)
         step = _inside(inner.step, self._path(frame, n, len(inner.bodies) - 1))
         never = jnp.zeros((), bool)
