@@ -23,7 +23,6 @@ from jax.sharding import AxisType
 from jaxdbg.errors import NotOffered
 from jaxdbg.jax_internals.arrays import REF, spans_processes
 from jaxdbg.jax_internals.jaxprs.evaluate import Order, Wanted
-from jaxdbg.jax_internals.jaxprs.forms import shape_of
 from jaxdbg.jax_internals.jaxprs.higher_order import Cond, Loop
 from jaxdbg.jax_internals.jaxprs.in_several import is_written_for_several
 from jaxdbg.jax_internals.jaxprs.pallas import is_interpreted
@@ -192,10 +191,10 @@ class RecorderHere(Recorder):
 
     def _all_unknown(self, eqn: JaxprEqn) -> list[Value]:
         """Results of which nothing is known; nothing is computed for them."""
-        shapes = map(shape_of, eqn.outvars)
+        avals: list[Any] = [v.aval for v in eqn.outvars]
         return [
-            PartlyKnown(_blank(shape, v.aval.dtype), None, np.ones(shape, bool))
-            for v, shape in zip(eqn.outvars, shapes, strict=True)
+            PartlyKnown(_blank(a.shape, a.dtype), None, np.ones(a.shape, bool))
+            for a in avals
         ]
 
 

@@ -56,7 +56,7 @@ def sorted_rows(x: Any, classes: Any) -> Any:
 
 
 def chosen(x: Any, classes: Any) -> Any:
-    by_class = jnp.where(classes[:, None] > 1, x, 1.0)
+    by_class = jnp.where(jnp.roll(classes, 2)[:, None] < 2, x, 1.0)
     branch = lax.cond(classes[0] > 1, jnp.sin, jnp.cos, x)
     return by_class, branch, jnp.where(x > 0, x, jnp.nan).sum()
 
