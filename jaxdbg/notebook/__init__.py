@@ -14,6 +14,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from jaxdbg.notebook.base import Installed
 from jaxdbg.notebook.checked import Checked
 from jaxdbg.notebook.compiles import Compiles
+from jaxdbg.notebook.devices import Devices
 from jaxdbg.notebook.finite import Finite
 from jaxdbg.notebook.origin import Origins
 from jaxdbg.notebook.panel import ShowPanel
@@ -26,6 +27,7 @@ ALL: tuple[type[Installed], ...] = (
     Origins,
     ShowPanel,
     Rewind,
+    Devices,
 )
 """The magics of the extension, in the order they are installed."""
 

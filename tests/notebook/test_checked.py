@@ -465,6 +465,21 @@ def test_a_wrong_command_is_said(shell: Shell, line: str, message: str) -> None:
     assert shell.read(line) == f"UsageError: {message}\n"
 
 
+@pytest.mark.parametrize("line", ["eight", "0", "2.5"])
+def test_devices_are_a_whole_number(shell: Shell, line: str) -> None:
+    assert shell.read("%devices") == "2 cpu devices\n"
+    said = shell.read(f"%devices {line}")
+    assert said.startswith("UsageError: devices(")
+    assert "expected a whole number of CPU devices from 1 to 1,024." in said
+
+
+def test_devices_are_not_changed_in_a_checked_cell(shell: Shell) -> None:
+    assert "cannot be changed in a checked region" in shell.read(
+        "%%checked\n%devices 4"
+    )
+    assert shell.read("%devices") == "2 cpu devices\n"
+
+
 def test_what_is_known_about_jaxdbg(shell: Shell) -> None:
     assert shell.read("%jaxdbg version") == f"jaxdbg {jaxdbg.__version__}\n"
     assert shell.read("%jaxdbg").startswith("About jaxdbg itself.\n\n::\n\n  %jaxdbg d")
