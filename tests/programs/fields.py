@@ -29,14 +29,16 @@ def twins(*primitive: str, **truth: Any) -> Callable[[Build], Build]:
     """Adds a program that goes wrong, with the truth about it, and its mended twin."""
 
     def add(build: Build) -> Build:
-        PROGRAMS.append(Program(_one_of(build, mended=False), primitive, **truth))
-        BENIGN.append(Program(_one_of(build, mended=True)))
+        PROGRAMS.append(Program(one_of(build, mended=False), primitive, **truth))
+        BENIGN.append(Program(one_of(build, mended=True)))
         return build
 
     return add
 
 
-def _one_of(build: Build, mended: bool) -> Callable[[], Built]:
+def one_of(build: Build, mended: bool) -> Callable[[], Built]:
+    """The program that goes wrong, or its twin."""
+
     @functools.wraps(build)
     def program() -> Built:
         return build(mended)

@@ -51,7 +51,8 @@ class Program:
         direction: "forward" or "backward".
         cause: the classic cause, or None.
         advice: a pattern of what helps, where the cause may have another name.
-        verdict: "born" or "came in".
+        wrong: a pattern of what would lead astray.
+        verdict: "born", "placed", "came in", or "born or placed".
         argument: what it came in through.
         forward: mark of the forward line that is differentiated, if it is another one.
     """
@@ -63,6 +64,7 @@ class Program:
     direction: str = "forward"
     cause: str | None = None
     advice: str = ""
+    wrong: str = ""
     verdict: str = "born"
     argument: str = ""
     forward: str = ""
@@ -86,8 +88,11 @@ class Program:
             return "wrong" if cause else "right"
         if cause is None:
             return "none"
-        said = re.search(self.advice, f"{cause}: {advice}") if self.advice else None
-        return "right" if said or cause == self.cause else "wrong"
+        said = f"{cause}: {advice}"
+        if self.wrong and re.search(self.wrong, said):
+            return "wrong"
+        helps = self.advice and re.search(self.advice, said)
+        return "right" if helps or cause == self.cause else "wrong"
 
     def line(self, mark: str = "origin") -> int:
         """The number of the marked line in this file; 0 where none is marked."""

@@ -1,0 +1,1 @@
+"""Bugs that a script plants in models of other people's making, to score jaxdbg."""
