@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -40,16 +41,29 @@ _CONTEXT = "jaxdbg|$^"
 """Of a setting that only says how source files are named in HLO; matches no file."""
 
 
+MAX_RULES = 10_000
+"""How many rules are remembered; a model of a hundred layers runs some hundreds."""
+
+
 class Rules:
-    """The derivative rules that were run while tracing."""
+    """The derivative rules that were run while tracing afresh, in all of a process.
+
+    JAX hands the trace of a library's jitted function to later fresh traces, with the
+    scopes of the rules that ran in it. So each rule has a number of its own.
+    """
 
     def __init__(self) -> None:
-        self._forward: list[Any] = []
+        self._forward: dict[int, Any] = {}
+        self._numbers = itertools.count()
 
     def forward(self, scope: str) -> Any:
-        """The traceback of what the rule of a scope differentiates, or None."""
+        """The traceback of what the rule of a scope differentiates; None if unknown."""
         number = scope.removeprefix(RULE).removesuffix(FORWARD)
-        return self._forward[int(number)] if number.isdigit() else None
+        return self._forward.get(int(number)) if number.isdigit() else None
+
+    def _numbered(self, forward: Any, number: int) -> None:
+        self._forward[number] = forward
+        self._forward.pop(number - MAX_RULES, None)
 
     def with_own_lines(
         self, rule: Callable[..., Any], ending: str = ""
@@ -58,24 +72,28 @@ class Rules:
 
         @functools.wraps(rule)
         def run_rule(*args: Any, **kwargs: Any) -> Any:
-            scope = f"{RULE}{len(self._forward)}{ending}"
+            number = next(self._numbers)
+            scope = f"{RULE}{number}{ending}"
             with _own_traceback() as forward, jax.named_scope(scope):
-                self._forward.append(forward)
+                self._numbered(forward, number)
                 return rule(*args, **kwargs)
 
         return run_rule
 
 
+RULES = Rules()
+"""Those of this process."""
+
+
 @contextlib.contextmanager
-def fresh_traces() -> Iterator[Rules]:
+def fresh_traces() -> Iterator[None]:
     """While open, this thread traces everything afresh."""
-    rules = Rules()
     with contextlib.ExitStack() as undo:
         undo.enter_context(other_trace_context(_CONTEXT))
         undo.enter_context(uncounted())
         undo.enter_context(_quiet.kept())
-        undo.enter_context(_own_lines.kept_for(rules))
-        yield rules
+        undo.enter_context(_own_lines.kept())
+        yield
 
 
 class _Quiet(threading.local):
@@ -120,16 +138,16 @@ class _OfOtherThreads:
 class _OwnLines(threading.local):
     """For threads that ask, derivative rules keep their own lines."""
 
-    rules: Rules | None = None
+    are_asked_for = False
 
     @contextlib.contextmanager
-    def kept_for(self, rules: Rules) -> Iterator[None]:
-        before, self.rules = self.rules, rules
+    def kept(self) -> Iterator[None]:
+        before, self.are_asked_for = self.are_asked_for, True
         try:
             with _RULES_REPLACED.made():
                 yield
         finally:
-            self.rules = before
+            self.are_asked_for = before
 
 
 def _replace_rules() -> Callable[[], None]:
@@ -147,8 +165,8 @@ def _replace_rules() -> Callable[[], None]:
 def _with_rules(plain: Any, rules: Sequence[Private]) -> Any:
     @functools.wraps(plain)
     def call(custom: Any, *args: Any, **kwargs: Any) -> Any:
-        if _own_lines.rules is not None:
-            custom = _with_own_lines(custom, rules, _own_lines.rules)
+        if _own_lines.are_asked_for:
+            custom = _with_own_lines(custom, rules)
         return plain(custom, *args, **kwargs)
 
     return call
@@ -166,13 +184,13 @@ _quiet = _Quiet()
 _DIVERTED = SharedChange(_divert)
 
 
-def _with_own_lines(custom: Any, rules: Sequence[Private], ran: Rules) -> Any:
+def _with_own_lines(custom: Any, rules: Sequence[Private]) -> Any:
     same = object.__new__(type(custom))  # `copy` would ask for a function
     vars(same).update(vars(custom))
     for rule in rules:
         if callable(written := rule.of(custom)):
             ending = FORWARD if rule is _FORWARD_RULE else ""
-            setattr(same, rule.attribute, ran.with_own_lines(written, ending))
+            setattr(same, rule.attribute, RULES.with_own_lines(written, ending))
     return same
 
 

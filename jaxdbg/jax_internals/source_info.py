@@ -117,6 +117,41 @@ def applies_a_rule(frame: Frame) -> bool:
     return frame.function in _rule_calls() and is_jax_file(frame.file)
 
 
+def is_derivative(eqn: JaxprEqn) -> bool:
+    """Whether the derivative rule of a primitive made an equation, by its frames.
+
+    A rule of the user's, or of a library's `custom_jvp`, gives the result too, and so
+    does that of a primitive of matrices: by the primitive itself.
+    """
+    in_rule = of_primitive = False
+    for frame in frames(eqn):
+        if is_user_file(frame.file):
+            break
+        if applies_a_rule(frame):
+            of_primitive = in_rule and frame.function.endswith("process_primitive")
+        elif frame.file.startswith(_public()):
+            if of_primitive:
+                return frame.function != str(eqn.primitive.name)
+            in_rule = True
+    return of_primitive
+
+
+def is_of_its_function(eqn: JaxprEqn) -> bool:
+    """Whether the function of the same name made an equation, and no derivative rule.
+
+    `cholesky` is, where `jnp.linalg.cholesky` is differentiated.
+    """
+    innermost = ""
+    for frame in frames(eqn):
+        if is_user_file(frame.file):
+            break
+        if applies_a_rule(frame):
+            return False
+        if frame.file.startswith(_public()):
+            innermost = innermost or frame.function
+    return innermost == str(eqn.primitive.name)
+
+
 @derived
 def _rule_calls() -> frozenset[str]:
     return frozenset(

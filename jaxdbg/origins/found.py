@@ -59,7 +59,8 @@ class Found:
             way (by a matmul, a reduction, a scatter); only then it is a failure.
         turns: operations at which it became another kind, in order, after the origin.
         product: the first product of the backward pass that a NaN went through, on its
-            way from something else.
+            way from something else; of a NaN that came in, where there is none, a
+            product of the forward pass with a 0.
         output_element: the element of the output it was followed from.
         notes: what is not certain, and why.
         order: when the operation at the origin was evaluated; empty unless born.

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeGuard
 
+import numpy as np
+
 from jaxdbg.jax_internals.jaxprs.forms import body
 from jaxdbg.jax_internals.jaxprs.higher_order import (
     Call,
@@ -160,6 +162,23 @@ def above(operand: Variable, depth: int) -> list[Producer]:
         if len(found) > 4 * MAX_WIDTH:
             break
     return found
+
+
+def all_above(operands: Sequence[Variable], most: int) -> Iterator[Producer]:
+    """The equations above some operands, nearest first, each once."""
+    level, seen = list(operands), set[int]()
+    while level and len(seen) < most:
+        steps = {id(s.eqn): s for o in level if (s := producer(o)) is not None}
+        new = [s for key, s in steps.items() if key not in seen]
+        yield from new
+        seen |= steps.keys()
+        level = [o for s in new for o in s.operands]
+
+
+def number(operand: Variable) -> float | None:
+    """The value of a literal that is one number, moved or not; else None."""
+    literal = source(operand).literal
+    return None if literal is None or np.ndim(literal) else float(np.real(literal))
 
 
 def is_same(a: Variable, b: Variable) -> bool:

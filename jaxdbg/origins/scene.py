@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,12 @@ from jaxdbg.origins import numbers, producers, wider_type
 from jaxdbg.origins.found import Birth
 from jaxdbg.origins.producers import Producer, Variable
 from jaxdbg.origins.why_zero import zero_steps
+
+SMALLEST_SCALE = 128
+"""A power of 2 from here on is the scale of a loss."""
+
+MAX_STEPS = 400
+"""How many equations above a gradient are looked at for the scale of the loss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,19 +130,22 @@ class Scene(Moment):
 
     Attributes:
         called: the function or operator that the user's expression calls, or empty.
-        library: name of the library's function it happened in, or empty.
+        within: the function of JAX that the user calls, which does this; or empty.
         backward: whether it is in the backward pass, or made for it.
         turns: the operations at which the value became another kind, in order.
         wider: what a wider type would do, as `wider_type.wider` says it.
         growth: largest magnitude in the last calls, oldest first.
+        number: the value of a variable that is one number, and written, or an argument
+            of the call; None for others.
     """
 
     called: str = ""
-    library: str = ""
+    within: str = ""
     backward: bool = False
     turns: tuple[Moment, ...] = ()
     wider: str = ""
     growth: tuple[float, ...] = ()
+    number: Callable[[Variable], float | None] = producers.number
 
     @property
     def argument(self) -> str:
@@ -150,6 +160,16 @@ class Scene(Moment):
             value, shape = self.value(n), getattr(self.birth.operands[n], "shape", None)
             if value and shape == () and math.frexp(value)[0] == 0.5:
                 return int(value)
+        return 0
+
+    @property
+    def loss_scale(self) -> int:
+        """The power of 2 that the loss is multiplied by, above this gradient; or 0."""
+        for step in producers.all_above(self.operands, MAX_STEPS):
+            if step.name == "mul" and "transpose" in source_info.transforms(step.eqn):
+                for value in filter(None, map(self.number, step.operands)):
+                    if value >= SMALLEST_SCALE and math.frexp(value)[0] == 0.5:
+                        return int(value)
         return 0
 
     @property

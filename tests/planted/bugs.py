@@ -21,9 +21,9 @@ class Bug:
 
 
 BUGS: dict[str, Bug] = {
-    "log": Bug("jnp.log({x})", "log of (0|a negative)"),
+    "log": Bug("jnp.log({x})", "log (of|at) (0|a negative)"),
     "log of 0": Bug("jnp.log({x} - {x}.min())", "log (of|at) 0"),
-    "sqrt": Bug("jnp.sqrt({x})", "below 0"),
+    "sqrt": Bug("jnp.sqrt({x})", "below 0|sqrt at 0"),
     "sqrt at 0": Bug("jnp.sqrt(jnp.maximum({x}, 0))", "sqrt at 0"),
     "division": Bug("({x} / ({x} - {x}.max()))", "division by zero"),
     "0 / 0": Bug("(jnp.maximum({x}, 0) / jnp.maximum({x}, 0))", "division by zero"),

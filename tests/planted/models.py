@@ -47,7 +47,8 @@ class Model:
     def paths(self) -> list[Path]:
         """The files of `files`."""
         spec = importlib.util.find_spec(self.library)
-        assert spec is not None and spec.origin is not None
+        assert spec is not None
+        assert spec.origin is not None
         return [Path(spec.origin).parent / file for file in self.files]
 
 
@@ -312,7 +313,7 @@ def optax_losses() -> Any:
         total = optax.softmax_cross_entropy(logits, optax.smooth_labels(hot, 0.1))
         total += optax.sigmoid_binary_cross_entropy(logits, hot).mean(-1)
         total += optax.sigmoid_focal_loss(logits, hot).mean(-1)
-        total += optax.poly_loss_cross_entropy(logits, hot)
+        total += optax.losses.poly_loss_cross_entropy(logits, hot)
         total += optax.kl_divergence(log_p, jax.nn.softmax(hot))
         total += optax.huber_loss(logits, hot).mean(-1)
         total += optax.log_cosh(logits, hot).mean(-1)

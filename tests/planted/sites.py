@@ -57,9 +57,9 @@ def _probed(file: Path, found: dict[Site, None]) -> Iterator[None]:
     code = compile(ast.fix_missing_locations(tree), str(file), "exec")
 
     def probe(value: Any, line: int, column: int, end: int) -> Any:
-        if isinstance(value, jax.Array) and value.ndim and value.size > 1:
-            if jnp.issubdtype(value.dtype, jnp.floating):
-                found[Site(file, line, column, end)] = None
+        is_array = isinstance(value, jax.Array) and value.ndim and value.size > 1
+        if is_array and jnp.issubdtype(value.dtype, jnp.floating):
+            found[Site(file, line, column, end)] = None
         return value
 
     with replaced(file, code, {PROBE: probe}):

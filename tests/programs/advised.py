@@ -1,7 +1,7 @@
 """Programs on which the first advice that comes to mind is not the right one.
 
-In the style of `fields`: each has a twin that is mended by the advice. Beside what helps
-(`advice`) it is stated what would lead astray (`wrong`).
+In the style of `fields`: each has a twin that is mended by the advice. Beside what
+helps (`advice`) it is stated what would lead astray (`wrong`).
 """
 
 from __future__ import annotations
@@ -187,7 +187,12 @@ def slope_of_a_gamma_correction(mended: bool) -> Built:
 # -- linear algebra --------------------------------------------------------------------
 
 
-@twins(verdict="born or placed", advice="singular", wrong="log_softmax")
+@twins(
+    verdict="born or placed",
+    direction="forward or backward",
+    advice="singular",
+    wrong="log_softmax",
+)
 def volume_of_a_flow_that_folds(mended: bool) -> Built:
     def loss(w, x):
         w = w + (0.1 * jnp.eye(2) if mended else 0)
@@ -215,7 +220,7 @@ def slope_of_qr_of_equal_columns(mended: bool) -> Built:
     return gradient_only(loss, jnp.zeros((3, 2)))
 
 
-@twins(direction="backward", advice="diagonal|positive definite|singular")
+@twins("cholesky", advice="diagonal|positive definite|singular")
 def slope_of_a_covariance_of_rank_1(mended: bool) -> Built:
     def loss(scale):
         cov = jnp.diag(scale) + (1e-3 * jnp.eye(2) if mended else 0)
@@ -436,8 +441,8 @@ def loss_scale_that_is_an_argument(mended: bool) -> Built:
 def mask_of_minus_1e9_in_float16(mended: bool) -> Built:
     @jax.jit
     def attend(scores, mask, values):
-        floor = -1e4 if mended else -1e9
-        scores = jnp.where(mask, scores, jnp.asarray(floor, jnp.float16))
+        floor = -1e4 if mended else -np.inf  # what -1e9 is in float16
+        scores = jnp.where(mask, scores, np.float16(floor))
         return jax.nn.softmax(scores) @ values  # <- origin
 
     mask = jnp.array([[True, True], [False, False]])

@@ -48,7 +48,7 @@ class Program:
         primitive: where the bad value is born; any of these.
         module: path of the module; empty outside of one.
         loop: the loops around it.
-        direction: "forward" or "backward".
+        direction: "forward", "backward", or "forward or backward".
         cause: the classic cause, or None.
         advice: a pattern of what helps, where the cause may have another name.
         wrong: a pattern of what would lead astray.

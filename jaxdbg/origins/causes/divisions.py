@@ -16,6 +16,18 @@ _DIVISIONS = (
     "division by zero",
     primitives=["div", "rem"],
     after=["variance of 0 without eps", "gradient of log at 0"],
+    advice="{scene.within} divides by 0 for this input: a sum of weights, a spread or "
+    "a distance that is 0. Look at its arguments at this place, and keep them from "
+    "that, or choose another result there",
+)
+def _division_inside(scene: Scene) -> bool:
+    return bool(scene.within) and scene.is_zero(1) and not scene.backward
+
+
+@cause(
+    "division by zero",
+    primitives=["div", "rem"],
+    after=["variance of 0 without eps", "gradient of log at 0"],
     advice="keep the denominator from 0: `x / jnp.maximum(d, eps)`, or choose another "
     "result there: `jnp.where(d == 0, 0, x / jnp.where(d == 0, 1, d))`",
 )

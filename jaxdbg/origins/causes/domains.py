@@ -11,6 +11,27 @@ _CLIP = (
 )
 
 
+@cause(
+    "arctanh outside of (-1, 1)",
+    primitives=["atanh"],
+    advice="arctanh is infinite there. Keep the argument inside: "
+    "`jnp.clip(x, -1 + eps, 1 - eps)`, with an eps like 1e-6",
+)
+def _arctanh_at_a_bound(scene: Scene) -> bool:
+    return scene.value(0) in (1, -1)
+
+
+@cause(
+    "logit of 0 or 1",
+    primitives=["div", "log", "log1p"],
+    advice="logit is infinite there. Keep the probability inside (0, 1): "
+    "`jnp.clip(p, eps, 1 - eps)`, with an eps like 1e-6; or do without it, and work "
+    "with logits",
+)
+def _logit_at_a_bound(scene: Scene) -> bool:
+    return scene.is_in("logit") and any(map(scene.is_zero, range(2)))
+
+
 def _domain(name: str, function: str, primitive: str, outside: str) -> None:
     """Registers the cause of a function that is defined for some numbers only.
 
@@ -78,7 +99,9 @@ def _erfinv_outside(scene: Scene) -> bool:
     return scene.is_finite(0)
 
 
-def _pole(function: str, primitive: str) -> None:
+def _pole(function: str, primitive: str, n: int = 0) -> None:
+    """Registers the cause of a pole in operand `n`."""
+
     @cause(
         f"a pole of {function}",
         primitives=[primitive],
@@ -86,12 +109,14 @@ def _pole(function: str, primitive: str) -> None:
         "argument above 0: a count of 0 needs a prior, `x + eps`",
     )
     def fits(scene: Scene) -> bool:
-        value = scene.value(0)
+        value = scene.value(n)
         return value is not None and value <= 0 and value == round(value)
 
 
 _pole("gammaln", "lgamma")
 _pole("digamma", "digamma")
+_pole("polygamma", "polygamma", 1)
+_pole("polygamma", "zeta", 1)
 
 
 @cause(

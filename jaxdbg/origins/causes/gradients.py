@@ -132,6 +132,19 @@ _gradient(
 
 
 @cause(
+    "gradient of log at 0, in an entropy",
+    primitives=["log"],
+    after=["where-gradient trap"],
+    advice="the derivative has the log of the argument, which is -Inf at 0. Keep the "
+    "argument above 0: `jnp.maximum(p, eps)`, or work with logits "
+    "(jax.nn.log_softmax)",
+)
+def _entropy(scene: Scene) -> bool:
+    in_entropy = scene.is_in("entr", "rel_entr", "kl_div", "xlogy")
+    return scene.backward and scene.is_zero(0) and in_entropy
+
+
+@cause(
     "gradient of sqrt at 0",
     primitives=["pow", "div"],
     after=["gradient of sqrt at 0"],

@@ -46,16 +46,29 @@ def of_data(name: str, moments: Iterable[Moment]) -> Cause | None:
         name: of the data.
         moments: what came of it on its way.
     """
+    moments, name = tuple(moments), name or "x"
     fit = _trap(moments)
     if not fit:
-        return None
-    name = name or "x"
+        return _multiplied(name, moments)
     return Cause(
         "data behind a mask",
         "`where` throws the value away, but the gradient is 0 times that value, which "
         f"is NaN: mask `{name}` first (`jnp.where(mask, {name}, 0)`), then compute "
         "with it",
         likely=fit is Fit.LIKELY,
+    )
+
+
+def _multiplied(name: str, moments: Iterable[Moment]) -> Cause | None:
+    """The cause of a NaN in data that a mask multiplies."""
+    forward = (m for m in moments if not m.is_backward and m.kind == "nan")
+    if not any(m.primitive == "mul" and zero_factors(m.birth) for m in forward):
+        return None
+    return Cause(
+        "data behind a mask that multiplies",
+        f"0 times NaN is NaN, so that the mask does not hide it: mask `{name}` first "
+        f"(`jnp.where(mask, {name}, 0)`), then compute with it",
+        likely=True,
     )
 
 

@@ -29,12 +29,27 @@ def _out_of_range(scene: Scene) -> bool:
     return True
 
 
+_SINGULAR = (
+    "it has no inverse: look for a row or a column that is 0 or a multiple of "
+    "another. Add to the diagonal (`a + 1e-6 * jnp.eye(n)`)"
+)
+
+
+@cause(
+    "a singular matrix",
+    primitives=["log", "div"],
+    advice=f"its determinant is 0, and {_SINGULAR}",
+)
+def _no_determinant(scene: Scene) -> bool:
+    n = 1 if scene.primitive == "div" else 0
+    return scene.is_zero(n) and scene.is_in("slogdet", "det", "inv")
+
+
 @cause(
     "a singular matrix",
     primitives=["triangular_solve"],
-    advice="it has no inverse: look for a row or a column that is 0 or a multiple of "
-    "another. Add to the diagonal (`a + 1e-6 * jnp.eye(n)`), or take the least-squares "
-    "solution (`jnp.linalg.lstsq`, `jnp.linalg.pinv`)",
+    advice=f"{_SINGULAR}, or take the least-squares solution (`jnp.linalg.lstsq`, "
+    "`jnp.linalg.pinv`)",
 )
 def _singular(scene: Scene) -> bool:
     if scene.birth.site.eqn.params.get("unit_diagonal"):

@@ -26,6 +26,11 @@ _RANGE = Cause(
     "an interpolation out of range",
     "clip x into the range of the knots, or leave these elements out",
 )
+_SEGMENT = Cause(
+    "a segment without elements",
+    "the largest of no elements is -Inf, and the smallest Inf. Place what is neutral "
+    "there: `jnp.where(jnp.isfinite(m), m, 0)`",
+)
 _OWN = Cause(
     "a placed value that is mixed with others",
     "leave it out where elements are combined, `x.mean(where=ok)`, or place what is "
@@ -37,6 +42,7 @@ _BY_FUNCTION = {
     **dict.fromkeys(("ndtri", "erfinv", "ppf", "isf"), _QUANTILE),
     **dict.fromkeys(("logpdf", "logpmf"), _DENSITY),
     "interp": _RANGE,
+    **dict.fromkeys(("segment_max", "segment_min"), _SEGMENT),
     **dict.fromkeys(("where", "full", "full_like", "set", "select", "add"), _OWN),
 }
 """By the name of the function that the user calls."""

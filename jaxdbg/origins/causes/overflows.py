@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from jaxdbg.origins.causes.rules import Fit, cause
-from jaxdbg.origins.scene import Scene
-
-SMALLEST_SCALE = 128
-"""A power of 2 from here on is the scale of a loss."""
+from jaxdbg.origins.scene import SMALLEST_SCALE, Scene
 
 
 @cause(
@@ -30,6 +27,17 @@ def _exploding(scene: Scene) -> bool | Fit:
 )
 def _loss_scale(scene: Scene) -> bool:
     return _overflows_half(scene) and scene.scale >= SMALLEST_SCALE
+
+
+@cause(
+    "overflow of {scene.dtype}",
+    after=["exploding values"],
+    advice="the loss is multiplied by {scene.loss_scale}, so its gradients are more "
+    "than {scene.dtype} holds. Use a smaller loss scale, or one that adapts "
+    "(halve it, and skip the step, where a gradient is not finite)",
+)
+def _scaled_gradient(scene: Scene) -> bool:
+    return scene.backward and _overflows_half(scene) and scene.loss_scale > 0
 
 
 @cause(
@@ -59,13 +67,39 @@ def _overflows_half(scene: Scene) -> bool:
     return overflowed and scene.is_half and "finite in float32" in scene.wider
 
 
+_TOO_LARGE = "{scene.primitive} of {scene.argument} is more than {scene.dtype} holds. "
+
+
+@cause(
+    "overflow of {scene.within}",
+    primitives=["exp", "mul"],
+    after=["exploding values", "overflow of {scene.dtype}"],
+    advice="it grows like exp, and is more than {scene.dtype} holds. Use the form that "
+    "is scaled by it: `jnp.log(i0e(x)) + jnp.abs(x)` for `jnp.log(i0(x))`",
+)
+def _bessel_overflow(scene: Scene) -> bool:
+    return scene.within in ("i0", "i1") and all(
+        map(scene.is_finite, range(len(scene.operands)))
+    )
+
+
 @cause(
     "overflow of {scene.primitive}",
-    primitives=["exp", "exp2", "expm1", "cosh", "sinh"],
+    primitives=["cosh", "sinh", "expm1"],
     after=["exploding values", "overflow of {scene.dtype}"],
-    advice="{scene.primitive} of {scene.argument} is more than {scene.dtype} "
-    "holds. Subtract the largest value first (jax.nn.softmax, logsumexp do), or "
-    "clip the argument",
+    advice=_TOO_LARGE + "Clip the argument, or work with its logarithm: "
+    "`jnp.logaddexp(x, -x) - jnp.log(2)` is that of cosh",
+)
+def _other_exp_overflow(scene: Scene) -> bool:
+    return scene.is_finite(0)
+
+
+@cause(
+    "overflow of {scene.primitive}",
+    primitives=["exp", "exp2"],
+    after=["exploding values", "overflow of {scene.dtype}"],
+    advice=_TOO_LARGE + "Subtract the largest value first (jax.nn.softmax, logsumexp "
+    "do), or clip the argument",
 )
 def _exp_overflow(scene: Scene) -> bool:
     return scene.is_finite(0)

@@ -124,6 +124,16 @@ def _no_variance(scene: Scene) -> bool:
 
 
 @cause(
+    "correlation with a constant",
+    primitives=["div"],
+    advice="what is constant has variance 0, and no correlation with anything. Leave "
+    "it out before: `x[x.std(1) > 0]` outside of jit",
+)
+def _no_correlation(scene: Scene) -> bool:
+    return scene.is_zero(1) and scene.is_in("corrcoef")
+
+
+@cause(
     "log of 0",
     primitives=["log1p"],
     advice="the argument of log1p is -1; keep it above",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -16,7 +16,7 @@ import jax
 from jaxdbg.errors import is_of_ours
 from jaxdbg.frameworks.framework import Argument, Scopes
 from jaxdbg.frameworks.loaded import loaded
-from jaxdbg.jax_internals.fresh_traces import Rules, fresh_traces
+from jaxdbg.jax_internals.fresh_traces import fresh_traces
 from jaxdbg.jax_internals.interpose import our_own_work
 from jaxdbg.jax_internals.stack import UserCall
 from jaxdbg.origins.location.same_program import same_program
@@ -39,11 +39,9 @@ class FreshTrace:
 
     Attributes:
         jaxpr: the new closed jaxpr.
-        rules: the derivative rules that were run for it.
     """
 
     jaxpr: ClosedJaxpr
-    rules: Rules = field(default_factory=Rules)
 
 
 def trace_afresh(
@@ -105,11 +103,11 @@ def _traced(
                 raise
             raise _TheirError from error
 
-    with our_own_work(), fresh_traces() as rules, ExitStack() as open_scopes:
+    with our_own_work(), fresh_traces(), ExitStack() as open_scopes:
         for scope in scopes:
             open_scopes.enter_context(scope.installed())
         new = jax.make_jaxpr(program)(*map(_abstract, avals))
-    return FreshTrace(new, rules)
+    return FreshTrace(new)
 
 
 class _Arguments:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from jaxdbg.frameworks.framework import MODULE
 from jaxdbg.jax_internals import source_info
-from jaxdbg.jax_internals.fresh_traces import FORWARD, RULE, Rules
+from jaxdbg.jax_internals.fresh_traces import FORWARD, RULE, RULES
 from jaxdbg.jax_internals.jaxprs.forms import body
 from jaxdbg.jax_internals.jaxprs.refs import without_refs
 from jaxdbg.jax_internals.jaxprs.site import Site
@@ -133,13 +133,13 @@ def locate(site: Site, context: Context) -> Where:
     its modules; nothing is executed.
     """
     site = as_written(site)
-    eqn, outer, rules, failed = _afresh(site, context)
+    eqn, outer, failed = _afresh(site, context)
     notes: tuple[str, ...] = ()
     eqns = [eqn, *reversed(outer)]
     module = _module(eqns, site)
     if failed is not None and not module and may_be_in_module(eqns, context.call):
         module, notes = _guessed(site, context, failed)
-    forward = _differentiated(eqns, rules)
+    forward = _differentiated(eqns)
     frames = [
         *source_lines.frames_outward([eqn]),
         *forward,
@@ -166,15 +166,15 @@ def locate(site: Site, context: Context) -> Where:
 
 def _afresh(
     site: Site, context: Context
-) -> tuple[JaxprEqn, tuple[JaxprEqn, ...], Rules, NotTraced | None]:
+) -> tuple[JaxprEqn, tuple[JaxprEqn, ...], NotTraced | None]:
     """The equation as it is when traced afresh, or as it was and why."""
     new = context.afresh()
     if isinstance(new, FreshTrace):
         found = equation_at(site, context.evaluated, without_refs(new.jaxpr))
         if found is not None:
-            return *found, new.rules, None
+            return *found, None
         new = NotTraced("traced again it is another program")
-    return site.eqn, site.outer, Rules(), new
+    return site.eqn, site.outer, new
 
 
 def _guessed(
@@ -195,12 +195,12 @@ def _guessed(
     )
 
 
-def _differentiated(eqns: Sequence[JaxprEqn], rules: Rules) -> list[Frame]:
+def _differentiated(eqns: Sequence[JaxprEqn]) -> list[Frame]:
     """The frames of what a custom derivative rule differentiates."""
     for eqn in eqns:
         for scope in reversed(source_info.scopes(eqn)):
             if scope.startswith(RULE):
-                return list(source_info.frames_outside_rule(rules.forward(scope)))
+                return list(source_info.frames_outside_rule(RULES.forward(scope)))
     return []
 
 
@@ -262,7 +262,8 @@ def _direction(site: Site, context: Context, eqns: Sequence[JaxprEqn]) -> str:
 
     The derivative of `sqrt` is prepared in the forward pass, as `0.5 / sqrt(x)`: an
     equation with the frames of the `sqrt`, after it, that no result but derivatives
-    depend on. To the user it is backward.
+    depend on. To the user it is backward. That `sqrt` itself may be gone, where only
+    derivatives are asked for: then the rule that made the equation says so.
     """
     if missing("passes"):
         return ""
@@ -272,7 +273,15 @@ def _direction(site: Site, context: Context, eqns: Sequence[JaxprEqn]) -> str:
         return "backward"
     scopes = (scope for eqn in eqns for scope in source_info.scopes(eqn))
     in_rule = any(s.startswith(RULE) and not s.endswith(FORWARD) for s in scopes)
-    if in_rule or ("jvp" in names and not is_first_of_its_frames(site, jaxpr)):
+    in_rule = in_rule or any(map(source_info.is_derivative, eqns))
+    if in_rule or ("jvp" in names and not _is_first(site, jaxpr)):
         feeds = feeds_results(site, jaxpr)
         return "forward" if feeds else "backward"
     return "forward"
+
+
+def _is_first(site: Site, jaxpr: ClosedJaxpr) -> bool:
+    """Whether an equation is what was written, and no derivative of it."""
+    return source_info.is_of_its_function(site.eqn) or is_first_of_its_frames(
+        site, jaxpr
+    )

@@ -56,6 +56,9 @@ DIRECT, MIXED = np.uint8(1), np.uint8(2)
 """Bit flags of a followed element: reached one to one, or through an operation that
 mixes elements (matmul, sum)."""
 
+MAX_FACTORS = 4
+"""How many products of the forward pass are noted: a mask multiplies near the end."""
+
 Wanted = np.ndarray[Any, np.dtype[np.uint8]]
 """For each element of an array its flags; 0 if it is not followed."""
 
@@ -112,6 +115,7 @@ class Ends:
         placed: the literals and constants that they are.
         opaque: primitives through which only whole arrays could be followed.
         product: the earliest product of the backward pass that a NaN went through.
+        factors: the last products, element by element, of the forward pass.
     """
 
     births: list[BornElements] = field(default_factory=list)
@@ -119,6 +123,7 @@ class Ends:
     placed: list[PlacedElements] = field(default_factory=list)
     opaque: set[str] = field(default_factory=set)
     product: BornElements | None = None
+    factors: list[BornElements] = field(default_factory=list)
 
 
 def ends_of(root: Run, output: int, elements: Mask, tests: bool = False) -> Ends:
@@ -362,11 +367,21 @@ class _Step:
         pending = wanted != 0
         if code == NAN and self._is_product():
             self._passed(pending)
+        elif code == NAN and self._is_factor():
+            here = BornElements(self.run, self.n, self.output, NAN, pending)
+            self.met.factors.append(here)
         for codes in _MADE_FROM[code]:
             pending = pending & ~self._followed(code, codes, wanted, pending)
             if not pending.any():
                 return
         self._born(code, pending, wanted)
+
+    def _is_factor(self) -> bool:
+        eqn = self.run.eqns[self.n]
+        is_product = eqn.primitive.name == "mul" and not any(
+            map(is_literal, eqn.invars)
+        )
+        return is_product and len(self.met.factors) < MAX_FACTORS
 
     def _is_product(self) -> bool:
         eqn = self.run.eqns[self.n]

@@ -35,6 +35,7 @@ from jaxdbg.origins.bad_elements import (
     first_element,
 )
 from jaxdbg.origins.found import Birth, Found
+from jaxdbg.origins.search.dependence import links
 from jaxdbg.origins.search.evaluate_here import EvaluatedHere
 from jaxdbg.origins.search.evaluations import (
     Disagrees,
@@ -53,6 +54,7 @@ from jaxdbg.origins.search.follow_back import (
     ends_of_infs,
 )
 from jaxdbg.origins.search.time_limit import OutOfTime, TimeLimit
+from jaxdbg.origins.zero_factors import zero_factors
 from jaxdbg.views import words
 
 if TYPE_CHECKING:
@@ -412,18 +414,37 @@ def _origin(
         return Found("born", inf.kind, inf, turns=turns, notes=notes, order=first.order)
     if before.came and not before.births:
         return replace(_not_born(before), spread=True, turns=(birth,))
+    if before.placed and _mixes(birth, born.output):
+        return replace(_placed(before), spread=True, turns=(birth,))
     return replace(itself, notes=notes)
+
+
+def _mixes(birth: Birth, output: int) -> bool:
+    """Whether an operation mixes elements: a dot, a sum."""
+    found = links(birth.site.eqn, birth.operands, output)
+    return any(link is not None and NAN in link.mixes for link in found)
 
 
 def _with_product(evaluated: Evaluated, sweep: Ends, found: Found) -> Found:
     """What was found, with the product that made more of a NaN than there was."""
     product = sweep.product
-    if product is None or found.turns or found.kind != "nan":
+    if found.turns or found.kind != "nan":
         return found
+    if product is None:
+        came = found.verdict == "came in" and found.spread
+        return replace(found, product=_masked(evaluated, sweep)) if came else found
     if found.birth is not None and product.is_at(found.birth.site):
         return found
     element = first_element(product.elements)
     return replace(found, product=evaluated.birth(product, element))
+
+
+def _masked(evaluated: Evaluated, sweep: Ends) -> Birth | None:
+    """The first product that a NaN went through for which the other factor is 0."""
+    factors = sweep.factors[::-1]
+    evaluated.keep(factors)
+    products = (evaluated.birth(f, first_element(f.elements)) for f in factors)
+    return next((product for product in products if zero_factors(product)), None)
 
 
 def _not_born(sweep: Ends) -> Found:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from jaxdbg.jax_internals.jaxprs import forms
 from jaxdbg.jax_internals.jaxprs.site import Site
 from jaxdbg.jax_internals.primitives import OPERATORS
@@ -167,6 +169,7 @@ def _steps(found: Found) -> list[_Step]:
     if found.placed_at is not None and found.spread:
         return [
             ("looking for a line", partial(_placed, site=found.placed_at)),
+            *turns,
             ("looking for a cause", _cause_of_placed),
             ("looking for the failing rows", _rows_of_placed),
         ]
@@ -335,19 +338,29 @@ def _with_cause(known: _Known, cause: Cause | None) -> _Known:
 
 def _scene(known: _Known) -> Scene:
     where = known.where
-    library = where.library_source.function if where.library_source else ""
+    called = called_in(where.source) if where.source else ""
+    library = where.library_source
     moment = _moment(known.birth, known.case)
     return Scene(
         moment.birth,
         moment.operands,
         moment.functions,
-        called=called_in(where.source) if where.source else "",
-        library=library,
+        called=called,
+        within=called if library and source_lines.is_of_jax(library) else "",
         backward=where.direction == "backward",
         turns=_moments(known),
         wider=known.origin.wider,
         growth=known.case.growth,
+        number=partial(_number, case=known.case),
     )
+
+
+def _number(operand: Variable, case: OriginCase) -> float | None:
+    argument = _argument_of(operand, case)
+    if argument < 0:
+        return producers.number(operand)
+    value = numbers.host(case.args[argument])
+    return None if value is None or value.ndim else float(np.real(value))
 
 
 def _moment(birth: Birth, case: OriginCase) -> Moment:
