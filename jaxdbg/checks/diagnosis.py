@@ -53,6 +53,7 @@ from jaxdbg.trees import finiteness
 from jaxdbg.trees.call_names import input_names
 from jaxdbg.trees.copies import is_gone
 from jaxdbg.trees.holder import holder
+from jaxdbg.trees.leaves import is_of_optimizer
 from jaxdbg.trees.names import Names
 from jaxdbg.trees.paths import element_path
 from jaxdbg.views.words import KINDS
@@ -244,15 +245,16 @@ def _as_named(
     """Results in the order in which a failure names them.
 
     Those that the origin has reached are first. A model says more than a loss, so
-    variables of one number are the last. Results in one variable are in the order in
-    which they are made.
+    variables of one number are the last, and before them the state of an optimizer.
+    Results in one variable are in the order in which they are made.
     """
     roots = {i: tree_name(paths[i]) for i in outputs}
     variables = list(dict.fromkeys(roots.values()))
 
-    def rank(i: int) -> tuple[bool, bool, int]:
+    def rank(i: int) -> tuple[bool, bool, bool, int]:
         is_number = paths[i] == roots[i] and math.prod(run.results[i].shape) == 1
-        return i not in reached, is_number, variables.index(roots[i])
+        of_optimizer, of_variable = is_of_optimizer(paths[i]), variables.index(roots[i])
+        return i not in reached, is_number, of_optimizer, of_variable
 
     return sorted(_in_order(run, outputs), key=rank)
 

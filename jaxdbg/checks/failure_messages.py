@@ -144,6 +144,7 @@ def _of_leaves(
         size=worst.size,
         location=_location(origin),
         origin=origin,
+        **_comment(origin),
     )
     return NonFiniteError(finding.message, finding)
 
@@ -183,6 +184,7 @@ def inside(call: Call, origin: Origin) -> NonFiniteError:
         *origin_brief_text.text(origin).split("\n"),
         "  next: the value may never reach a result; without "
         f"{call.option('every_op')} only what\n    leaves a jitted call counts.",
+        *_how_to_allow(call, origin, origin.kind),
     ]
     return _of_no_leaf("nan" if origin.kind == "nan" else "inf", call, origin, lines)
 
@@ -197,6 +199,7 @@ def _of_no_leaf(
         message="\n".join(lines),
         location=_location(origin),
         origin=origin,
+        **_comment(origin),
     )
     return NonFiniteError(finding.message, finding)
 
@@ -467,11 +470,19 @@ def _how_to_allow(call: Call, origin: Origin, kind: str) -> list[str]:
     """How to say that the value is meant: on the line where it became what it is."""
     option = call.option("allow", f'="{kind}"')
     option += f" {kind}" if call.in_cell else ""
+    comment = _comment(origin)
+    if not comment:
+        return [f"  meant? {option} lets it be."]
+    return [f"  meant? `{comment['allow']}` on {comment['allow_at']}, or {option}."]
+
+
+def _comment(origin: Origin) -> dict[str, Any]:
+    """The comment that allows a value, and where it goes; empty where none does."""
     last = origin.steps[-1] if origin.steps else origin
     if origin.verdict not in ("born", "placed") or last.source is None:
-        return [f"  meant? {option} lets it be."]
-    comment = f"`# jaxdbg: allow {last.kind}`"
-    return [f"  meant? {comment} on {words.place(last.source)}, or {option}."]
+        return {}
+    at = words.place(last.source)
+    return {"allow": f"# jaxdbg: allow {last.kind}", "allow_at": at}
 
 
 def _count(bad: LeafStats) -> str:

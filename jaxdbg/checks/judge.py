@@ -29,6 +29,7 @@ from jaxdbg.origins.bad_elements import Codes, codes_of, count_of, kinds_in, kin
 from jaxdbg.origins.location import source_lines, wording
 from jaxdbg.records import Origin
 from jaxdbg.trees import finiteness
+from jaxdbg.trees.calling_lines import MAX_LENGTH
 from jaxdbg.trees.copies import is_gone
 from jaxdbg.trees.names import Names
 from jaxdbg.views import words
@@ -325,9 +326,23 @@ class Judge:
         if seen in self._placed:
             return
         self._placed.add(seen)
+        function = ran.run.call.function
+        if not function.user:
+            self._note_placed_eagerly(function.name, _place(ran))
+            return
         paths = ran.run.result_names(Names())
         for i in suspects:
-            self._session.placed(ran.run.call.function.name, paths[i])
+            self._session.placed(function.name, paths[i])
+
+    def _note_placed_eagerly(self, name: str, place: UserPlace) -> None:
+        """The user's expression; what a library has inside its call is nobody's."""
+        library = place.library
+        if place.line is None or (library is not None and not library.returns):
+            return
+        source = source_lines.source_frame(place.line)
+        text = source_lines.expression_text(source)
+        short = text if len(text) <= MAX_LENGTH else wording.call_in_words(text)
+        self._session.placed(words.place(source), short or f"eager {name}")
 
     # -- what is kept ----------------------------------------------------------------
 

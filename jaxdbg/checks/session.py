@@ -186,11 +186,16 @@ class Session:
             self._check_seconds += checking
             self._origin_seconds += checking if failed else 0.0
 
-    def placed(self, function: str, path: str) -> None:
-        """Notes a leaf that holds NaN or Inf and is no failure."""
+    def placed(self, where: str, path: str) -> None:
+        """Notes a leaf that holds NaN or Inf and is no failure.
+
+        Arguments:
+            where: the function that returns it; of eager code the line.
+            path: of the leaf; of eager code the expression.
+        """
         with self._lock:
             if len(self._placed_leaves) < MAX_PLACED:
-                self._placed_leaves[f"{function}: {path}"] = None
+                self._placed_leaves[f"{where}: {path}"] = None
 
     def allowed(self, kind: str, where: str, count: int) -> None:
         """Counts values that the user allows, by kind and place."""

@@ -37,6 +37,8 @@ class Finding:
         pictures: the elements of the first of these, reduced, so that they can be seen
             when the arrays are gone.
         detail: what a failed check says in full, where the message has it in short.
+        allow, allow_at: the comment that lets the value be, and the line it goes on;
+            empty where none does.
     """
 
     kind: str
@@ -57,6 +59,8 @@ class Finding:
     outputs: tuple[LeafStats, ...] = field(default=(), repr=False)
     pictures: tuple[LeafPicture, ...] = field(default=(), repr=False)
     detail: str = ""
+    allow: str = ""
+    allow_at: str = ""
 
     @property
     def headline(self) -> str:

@@ -113,8 +113,9 @@ class Origin(ShownAsHtml):
         direction: "forward", "backward", or empty where there is no telling.
         forward_source: for the backward pass, the forward line it differentiates.
         loop: the loops around it, from outside in: (kind, step, length or None), where
-            kind is "scan", "while", "fori_loop", or "grid" of a kernel. Steps count
-            from 0; that of a scan is the index of the data it reads, also where the
+            kind is "scan", "while", "fori_loop", or "grid" of a kernel; a loop whose
+            first index is not 0 has its bounds, "fori_loop(3, 8)". Steps count from
+            0; that of a scan is the index of the data it reads, also where the
             scan goes from the end.
         branches: branches taken on the way in: (index, how many there are).
         operands: what went into the operation.

@@ -112,7 +112,8 @@ def passed_as(
         parameter = site.parameter_of(typed)
         text = site.arguments.get(parameter, parameter)
         is_known = text != parameter
-        is_named_so = is_known and names.of(arg) is None
+        # A running call of a library's jit names its arguments by the parameters.
+        is_named_so = is_known and names.of(arg) in (None, typed)
         found.append(PassedAs(parameter, text, is_named_so) if is_known else None)
     return found
 

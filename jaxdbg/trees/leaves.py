@@ -44,6 +44,10 @@ _MAY_CHANGE = ("", "params")
 """Groups in which a part may be of another: gradients of parameters are gradients."""
 
 
+def _group_of_word(word: str) -> str:
+    return next((g for g, words in _GROUPS if re.fullmatch(words, word)), "")
+
+
 class Leaf(NamedTuple):
     """A leaf of a tree.
 
@@ -78,6 +82,11 @@ def leaves_of(tree: object, name: str) -> Leaves:
         name: what the user calls the tree.
     """
     return _Descent().run(tree, name)
+
+
+def is_of_optimizer(path: str) -> bool:
+    """Whether the names in a path say that it is of the state of an optimizer."""
+    return any(_group_of_word(word) == "optimizer" for word in re.findall(r"\w+", path))
 
 
 class _Inside(NamedTuple):
@@ -175,9 +184,7 @@ class _Descent:
         if step[1:2].isdigit():  # `[3]`, of which there may be very many
             return ""
         if step not in self._words:
-            word = step.strip(".[]\"'")
-            groups = (g for g, words in _GROUPS if re.fullmatch(words, word))
-            self._words[step] = next(groups, "")
+            self._words[step] = _group_of_word(step.strip(".[]\"'"))
         return self._words[step]
 
     def _look_inside(self, path: str, group: str, tree: object) -> None:

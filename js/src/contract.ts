@@ -112,6 +112,8 @@ export interface Finding {
   location: string;
   origin: Origin | null;
   time: number;
+  allow: string;
+  allow_at: string;
 }
 
 export interface Reason {

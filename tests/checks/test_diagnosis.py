@@ -55,6 +55,24 @@ def test_a_minus_inf_that_was_placed_does_not():
     assert region.report.placed == ("<lambda>: <lambda>(...)",)
 
 
+def test_a_model_is_named_before_the_state_of_its_optimizer():
+    @jax.jit
+    def step(state, x):
+        moment = state["opt_state"]["mu"] + jnp.log(x)
+        return {"opt_state": {"mu": moment}, "params": {"w": moment * 2}}, moment.sum()
+
+    state = {"opt_state": {"mu": f32(0)}, "params": {"w": f32(0)}}
+    with pytest.raises(jaxdbg.NonFiniteError) as caught, jaxdbg.checked():
+        state, _loss = step(state, f32(-1))
+    finding = caught.value.finding
+    assert finding.paths == (
+        'state["params"]["w"]',
+        'state["opt_state"]["mu"]',
+        "_loss",
+    )
+    assert finding.path == 'state["params"]["w"]'
+
+
 def test_missing_data_that_stays_is_listed():
     scale = jax.jit(lambda x: (x - 1) * 2)
     with jaxdbg.checked() as region:

@@ -43,6 +43,14 @@ def test_what_a_library_throws_away_is_silent(call):
     assert region.report.ok
 
 
+def test_what_is_placed_eagerly_is_listed_as_the_user_wrote_it():
+    with jaxdbg.checked() as region:
+        optax.kl_divergence(jax.nn.log_softmax(ONES), X)
+        jnp.where(ONES > 2, 0.0, -jnp.inf)
+    (placed,) = region.report.placed
+    assert placed.endswith(": jnp.where(ONES > 2, 0.0, -jnp.inf)")
+
+
 @pytest.mark.parametrize(
     ("call", "name"), library_calls.BUGS, ids=lambda c: getattr(c, "__name__", "")
 )

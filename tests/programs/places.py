@@ -307,6 +307,32 @@ def a_fori_loop() -> Built:
     return Built(f, (jnp.ones(6).at[3].set(0),))
 
 
+@place(loop=(("fori_loop(3, 6)", 1, 3),), expression="c / xs[i]")
+def a_fori_loop_from_3() -> Built:
+    """The second of three steps: its index is 4."""
+
+    @jax.jit
+    def f(xs):
+        def body(i, c):
+            return c / xs[i]  # <- origin
+
+        return jax.lax.fori_loop(3, 6, body, 1.0)
+
+    return Built(f, (jnp.ones(6).at[4].set(0),))
+
+
+@place(loop=(("fori_loop(2, ...)", 1, None),), expression="c / xs[i]")
+def a_fori_loop_from_2_of_unknown_length() -> Built:
+    @jax.jit
+    def f(xs, n):
+        def body(i, c):
+            return c / xs[i]  # <- origin
+
+        return jax.lax.fori_loop(2, n, body, 1.0)
+
+    return Built(f, (jnp.ones(6).at[3].set(0), 6))
+
+
 @place(loop=(("fori_loop", 3, None),), expression="c / xs[i]")
 def a_fori_loop_of_unknown_length() -> Built:
     @jax.jit

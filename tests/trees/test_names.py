@@ -659,6 +659,20 @@ def test_what_a_partial_jit_of_nnx_updates_has_the_users_name() -> None:
     assert scale.shape == ()  # the name is held to the end
 
 
+@pytest.mark.parametrize("partial", [False, True])
+def test_what_the_line_passes_to_a_jit_of_nnx_is_named(partial: bool) -> None:
+    net, scale = nnx.Linear(2, 2, rngs=nnx.Rngs(0)), nnx.Param(jnp.ones(()))
+    if partial:
+        step, _ = partial_step()
+    else:
+        step = functools.partial(nnx.jit(scaled), net, scale)
+    data, idx = np.full((5, 2), np.nan, np.float32), np.array([1, 3])
+    with pytest.raises(jaxdbg.NonFiniteError) as caught, jaxdbg.checked():
+        step(data[idx])
+    origin = caught.value.finding.origin
+    assert [(p.parameter, p.expression) for p in origin.passed] == [("x", "data[idx]")]
+
+
 @pytest.mark.parametrize("keywords", [False, True])
 def test_an_argument_of_a_partial_jit_of_nnx_has_its_own_name(keywords: bool) -> None:
     step, _ = partial_step()

@@ -85,11 +85,16 @@ class Nnx(Framework):
         return CallArguments(local["args"], local["kwargs"], attributes)
 
     def call_signature(self, local: Mapping[str, Any]) -> inspect.Signature | None:
-        """The signature of the function, which is an attribute."""
-        known = jitted.jit_class(local)
-        if known is None or known.is_partial:
+        """The signature of the function, which is an attribute.
+
+        Of a partial one without the parameters that are filled in.
+        """
+        known, fun = jitted.jit_class(local), local["self"].fun
+        if known is None:
             return None
-        return inspect.signature(local["self"].fun)
+        signature = inspect.signature(fun)
+        filled = jitted.partial_count(fun) if known.is_partial else 0
+        return signature.replace(parameters=[*signature.parameters.values()][filled:])
 
     def running_call(
         self, local: Mapping[str, Any], out_tree: Any

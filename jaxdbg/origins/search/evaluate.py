@@ -16,10 +16,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdbg.jax_internals import source_info
 from jaxdbg.jax_internals.arrays import REF, can_be_non_finite
 from jaxdbg.jax_internals.jaxprs.effects import without_callbacks
 from jaxdbg.jax_internals.jaxprs.evaluate import Frame, Order, Visitor, bind_equation
+from jaxdbg.jax_internals.jaxprs.fori import loop_name
 from jaxdbg.jax_internals.jaxprs.higher_order import (
     Body,
     Call,
@@ -93,7 +93,7 @@ class Run(Frame):
             elif isinstance(structure(eqn), Loop):
                 kind, step, length = next(steps)
                 if size is None:
-                    yield source_info.loop_function(eqn) or kind, step, length
+                    yield loop_name(eqn, kind), step, length
                 elif size > 1:
                     yield "grid", step, size
                 size = None

@@ -1,6 +1,7 @@
 // One finding: what is wrong, where it comes from, which leaves it has reached.
 
 import type { Finding } from "../contract";
+import { Copy } from "../copy";
 import { FindingGlyph } from "../glyph";
 import { Section } from "../section";
 import type { Store } from "../store/store";
@@ -19,8 +20,21 @@ export function FindingDetails({ store, finding }: { store: Store; finding: Find
       ) : (
         <pre class="jd-message">{afterFirstLine(finding.message)}</pre>
       )}
+      <Meant finding={finding} />
       <ReachedLeaves store={store} finding={finding} />
     </div>
+  );
+}
+
+/** The comment that lets the value be, to be copied onto its line. */
+function Meant({ finding }: { finding: Finding }) {
+  if (!finding.allow) return null;
+  return (
+    <Section title="Meant?">
+      <p>
+        <code>{finding.allow}</code> on {finding.allow_at} <Copy text={finding.allow} />
+      </p>
+    </Section>
   );
 }
 

@@ -1,10 +1,11 @@
 // A tile as a heat map.
 
 import { useEffect, useState } from "preact/hooks";
+import { Copy } from "../copy";
 import { Canvas, type Place, Tip, useWidth } from "../canvas";
 import type { TileAnswer } from "../contract";
 import type { Store } from "../store/store";
-import { Copy, expressionOf } from "./copy";
+import { expressionOf } from "./expression";
 import { cellAt, drawGrid, gridOf, middleOf, moved } from "./grid";
 import { around, cellTip, expression, isElement, summary, windowAt } from "./tile";
 

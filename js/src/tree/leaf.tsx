@@ -1,10 +1,11 @@
 // One leaf: its numbers, its line over the calls, its findings, its elements.
 
+import { Copy } from "../copy";
 import { FindingGlyph, LeafGlyph } from "../glyph";
 import { Spark } from "../spark";
 import type { Store } from "../store/store";
 import { bytes, count, headline, number } from "../text";
-import { Copy, expressionOf } from "./copy";
+import { expressionOf } from "./expression";
 import { badCounts } from "./describe";
 import { LeafElements } from "./elements";
 import type { Tree } from "./tree";

@@ -33,3 +33,13 @@ test("from a leaf its findings, and back", async () => {
   await click(".jd-leaf section .jd-link");
   expect(store.selection.subject.value).toEqual({ kind: "finding", index: 1 });
 });
+
+test("the comment that lets a value be is there to be copied", async () => {
+  await open("failed");
+  const meant = [...document.querySelectorAll(".jd-story section")].find((s) =>
+    s.textContent?.startsWith("Meant?"),
+  );
+  expect(meant?.textContent).toContain("# jaxdbg: allow nan on cell 5, line 13");
+  const button = meant?.querySelector(".jd-copy");
+  expect(button?.getAttribute("title")).toBe("copy # jaxdbg: allow nan");
+});

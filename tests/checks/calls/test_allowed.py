@@ -190,3 +190,24 @@ def test_a_block_needs_a_kind_and_a_function():
         jaxdbg.allowed()
     with pytest.raises(jaxdbg.UsageError, match="goes above a function"):
         jaxdbg.allowed("nan")(3)
+
+
+def test_a_value_inside_a_call_says_how_to_allow_it_too():
+    @jax.jit
+    def masked(x):
+        return jnp.where(x > 0, jnp.log(x), 0.0)
+
+    line = masked.__wrapped__.__code__.co_firstlineno + 2
+    with pytest.raises(jaxdbg.NonFiniteError) as raised, jaxdbg.checked(every_op=True):
+        masked(-X - 1)
+    assert str(raised.value).endswith(
+        f'  meant? `# jaxdbg: allow nan` on {__file__}:{line}, or allow="nan".'
+    )
+    finding = raised.value.finding
+    assert (finding.allow, finding.allow_at) == (
+        "# jaxdbg: allow nan",
+        f"{__file__}:{line}",
+    )
+    with jaxdbg.checked(every_op=True, allow="nan") as region:
+        masked(-X - 1)
+    assert region.report.ok
