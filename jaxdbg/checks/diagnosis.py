@@ -520,7 +520,9 @@ class _Diagnosis:
         try:
             for found in sorted((f.found for f in failing), key=lambda f: f.order):
                 written = self._expressions(found)
-                if found.birth is not None and known.isdisjoint(written):
+                # One without a line of the user's has no expression to know it by.
+                is_other = not found.same(first.found) and known.isdisjoint(written)
+                if found.birth is not None and is_other:
                     others.append(self._other(found.birth))
                 known.update(written)
         except Exception as error:

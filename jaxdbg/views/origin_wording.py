@@ -63,8 +63,10 @@ def passed(one: Passed) -> str:
 
 def inside(frame: SourceFrame) -> str:
     """`inside Linear.__call__, flax/nnx/nn/linear.py:422`."""
-    function = f"{frame.function}, " if frame.function else ""
-    return f"inside {function}{_library_place(frame)}"
+    outer, _, local = frame.function.partition(".<locals>")
+    # Of a function that another one makes, its name says little: `wrapped`.
+    name = "" if local and outer.startswith("_") else outer
+    return f"inside {name}{', ' if name else ''}{_library_place(frame)}"
 
 
 def _library_place(frame: SourceFrame) -> str:

@@ -146,3 +146,10 @@ def test_that_a_module_is_not_known_is_said_where_there_are_modules(modules):
     assert (
         any("module" in note for note in raised.value.finding.origin.notes) == modules
     )
+
+
+def test_a_birth_without_a_line_of_the_users_is_no_further_birth_of_itself():
+    with pytest.raises(jaxdbg.NonFiniteError) as raised, jaxdbg.checked():
+        jax.jit(jnp.vectorize(jnp.log))(-jnp.ones(2))
+    assert raised.value.finding.origin.source is None
+    assert raised.value.finding.origin.others == ()

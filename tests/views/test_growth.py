@@ -95,6 +95,26 @@ def test_one_bad_call_among_many_is_seen() -> None:
     assert growth.spark(history(a=series), 0).count("✗") == 1
 
 
+@pytest.mark.parametrize(
+    ("series", "said"),
+    [
+        ({"a": GROWN}, "model up to call 7 of step"),
+        (
+            {"a": [*GROWN, None], "b": [1.0] * 8},
+            "model up to call 8 of step: model.a went bad in call 8",
+        ),
+        (
+            {"a": [1.0, None, None], "b": [1.0, None, 2.0]},
+            "model up to call 3 of step: 2 leaves went bad in call 2",
+        ),
+    ],
+)
+def test_the_headline_of_a_history_is_when_it_went_bad(
+    series: dict[str, list[float | None]], said: str
+) -> None:
+    assert growth.headline(history(**series)) == said
+
+
 def test_what_went_bad_comes_before_what_grew() -> None:
     one = history(
         same=[1.0, 1.0, 1.0],

@@ -144,6 +144,19 @@ def test_a_line_of_a_library():
     ]
 
 
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        ("vectorize.<locals>.wrapped", "inside vectorize, "),
+        ("_check_output_dims.<locals>.wrapped", "inside "),
+        ("", "inside "),
+    ],
+)
+def test_a_function_that_a_library_makes_has_the_name_of_its_maker(function, said):
+    told = short(replace(BORN, library_source=replace(LIBRARY, function=function)))
+    assert told[3] == f"    {said}flax/nnx/nn/linear.py:422"
+
+
 def test_turns():
     turn = Turn("nan", "mul", CELL, direction="backward", text="NaN at 0 * Inf")
     told = short(replace(BORN, steps=(turn,) * 5))
