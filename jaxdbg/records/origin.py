@@ -87,12 +87,17 @@ class Passed:
     Attributes:
         parameter: what the function calls it: `x`.
         expression: what the line of the call passes for it: `X[idx]`.
-        row: the row of the batch that came in bad through it; None where it is none.
+        row: the row of the batch that came in bad through it, or that fails by itself;
+            None where it is none.
+        data, data_row: the array of which that row is, as the caller wrote it, and its
+            row there; empty and None where that is not certain.
     """
 
     parameter: str
     expression: str
     row: int | None = None
+    data: str = ""
+    data_row: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from jaxdbg.frameworks.jitted_calls import CallPaths, RunningCall
 from jaxdbg.frameworks.loaded import loaded
 from jaxdbg.trees.call_site import NOWHERE, CallSite
 from jaxdbg.trees.names import Names
+from jaxdbg.trees.taken_rows import Taken
 
 
 def input_names(
@@ -84,11 +85,13 @@ class PassedAs:
         parameter: its name.
         expression: what the line of the call passes.
         is_named_so: whether `input_names` calls the argument by the parameter.
+        taken: the rows of the user's data that it is; None where that is not known.
     """
 
     parameter: str
     expression: str
     is_named_so: bool
+    taken: Taken | None = None
 
 
 def passed_as(
@@ -114,7 +117,9 @@ def passed_as(
         is_known = text != parameter
         # A running call of a library's jit names its arguments by the parameters.
         is_named_so = is_known and names.of(arg) in (None, typed)
-        found.append(PassedAs(parameter, text, is_named_so) if is_known else None)
+        rows = site.taken.get(parameter) if typed == parameter else None
+        one = PassedAs(parameter, text, is_named_so, rows)
+        found.append(one if is_known else None)
     return found
 
 

@@ -34,6 +34,7 @@ from jaxdbg.jax_internals.direct_calls import (
 from jaxdbg.jax_internals.user_frames import outward
 from jaxdbg.trees.calling_lines import Assigned, CallingLine, Target, calling_line
 from jaxdbg.trees.static_values import UNKNOWN, StaticValues
+from jaxdbg.trees.taken_rows import Taken, taken
 
 MAX_OUTWARD = 8
 """Through how many functions that return a call the line is looked for."""
@@ -48,12 +49,15 @@ class CallSite:
         arguments: by parameter, what the line passes for it.
         out_tree: the tree of the results that JAX returns; None where it is not known.
         is_one_line: whether the line that passes the arguments assigns the results.
+        taken: by parameter, the rows of the user's data that the line passes; none for
+            a call of many.
     """
 
     assigned: tuple[Assigned, ...] = ()
     arguments: Mapping[str, str] = field(default_factory=dict)
     out_tree: Any = None
     is_one_line: bool = True
+    taken: Mapping[str, Taken] = field(default_factory=dict, compare=False)
 
     def parameter_of(self, path: str) -> str:
         """The parameter, of those that are known, that a path begins with."""
@@ -121,7 +125,9 @@ def call_site(function: object, often: bool = False) -> CallSite:
         if len(_known) >= MAX_KNOWN:
             _known.clear()
         _known[key] = [f.f_code for f in frames], _said(call)
-    return replace(_known[key][1], out_tree=call.out_tree)
+    # What is remembered of a line holds no array of the user's.
+    rows = {} if often else _taken(call)
+    return replace(_known[key][1], out_tree=call.out_tree, taken=rows)
 
 
 def _said(call: DirectCall) -> CallSite:
@@ -182,29 +188,45 @@ def _is_passed_on(call: ast.Call, values: StaticValues, caller: Caller) -> bool:
     return bool(known) and all(id(value) in received for value in known)
 
 
+def _taken(call: DirectCall) -> dict[str, Taken]:
+    """By parameter, the rows of the user's data that are passed."""
+    line = _line(call.caller)
+    if line is None:
+        return {}
+    values = StaticValues(call.caller.frame)
+    passed = _passed(call, line)
+    found = {name: taken(node, text, values) for name, node, text in passed}
+    return {name: rows for name, rows in found.items() if rows is not None}
+
+
 def _arguments(call: DirectCall, line: CallingLine) -> dict[str, str]:
     """By parameter, the expressions that are passed; none where a star is passed."""
+    return {name: text for name, _, text in _passed(call, line)}
+
+
+def _passed(call: DirectCall, line: CallingLine) -> list[tuple[str, ast.expr, str]]:
+    """By parameter, what is passed, and its text; nothing where a star is passed."""
     given, named = line.call.args, line.call.keywords
     is_starred = any(isinstance(a, ast.Starred) for a in given)
     before = len(call.args) - len(given)  # of a bound method, or in a partial
     if is_starred or any(k.arg is None for k in named) or before < 0:
-        return {}
+        return []
     try:
         signature = _signature(call)
         if signature is None:
-            return {}
+            return []
         positional = positional_names(signature, len(call.args))
         keyword = keyword_names(signature, call.kwargs)
     except (TypeError, ValueError):
-        return {}
+        return []
     parameters = [*positional[before:], *(keyword.get(k.arg or "") for k in named)]
     nodes = [*given, *(k.value for k in named)]
     passed = zip(parameters, nodes, line.texts, strict=True)
-    return {
-        typed(name): text
+    return [
+        (typed(name), node, text)
         for name, node, text in passed
         if name and text and _tells(node)
-    }
+    ]
 
 
 def _signature(call: DirectCall) -> inspect.Signature | None:

@@ -56,8 +56,10 @@ def _derivative(origin: Origin) -> str:
 
 
 def passed(one: Passed) -> str:
-    """`` `x` is your `X[idx]`: row 22 of the batch``."""
+    """`` `x` is your `X[idx]`: row 22 of the batch, row 1830 of `X```."""
     row = f": row {one.row} of the batch" if one.row is not None else ""
+    if one.data_row is not None:
+        row += f", row {one.data_row} of `{one.data}`"
     return f"`{one.parameter}` is your `{one.expression}`{row}"
 
 

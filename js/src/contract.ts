@@ -58,6 +58,8 @@ export interface Passed {
   parameter: string;
   expression: string;
   row: number | null;
+  data: string;
+  data_row: number | null;
 }
 
 export interface Origin {

@@ -488,7 +488,8 @@ def _passed_in(known: _Known) -> _Known:
         return _with_passed(known, [])
     is_row = batch is not None and found.argument in batch.arguments and found.element
     row = found.element[0] if is_row and found.element else None
-    return _with_passed(known, [Passed(passed.parameter, passed.expression, row)])
+    one = Passed(passed.parameter, passed.expression, row)
+    return _with_passed(known, [_in_the_data(one, known.case, found.argument)])
 
 
 def _with_passed(known: _Known, found: Sequence[Passed]) -> _Known:
@@ -497,9 +498,30 @@ def _with_passed(known: _Known, found: Sequence[Passed]) -> _Known:
     of_batch = _passed(known.case, batch.arguments[0]) if batch is not None else None
     by_name = {one.parameter: one for one in found}
     if of_batch is not None and of_batch.is_named_so:
+        rows = [row for _, row in known.origin.rows]
         one = Passed(of_batch.parameter, of_batch.expression)
+        if len(rows) == 1 and batch is not None:
+            in_data = _in_the_data(
+                replace(one, row=rows[0]), known.case, batch.arguments[0]
+            )
+            one = in_data if in_data.data else one
         by_name.setdefault(of_batch.parameter, one)
     return known.having(passed=tuple(by_name.values()))
+
+
+def _in_the_data(one: Passed, case: OriginCase, argument: int) -> Passed:
+    """With the row of the user's data that a row of an argument is, where it is one."""
+    passed = _passed(case, argument)
+    if passed is None or passed.taken is None or one.row is None:
+        return one
+    try:
+        row = passed.taken.row_of(case.args[argument], one.row)
+    except Exception as error:
+        case.broke("looking for a row in the user's data", error)
+        return one
+    if row is None:
+        return one
+    return replace(one, data=passed.taken.name, data_row=row)
 
 
 def _passed(case: OriginCase, argument: int) -> PassedAs | None:

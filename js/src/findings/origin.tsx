@@ -49,6 +49,11 @@ export function OriginDetails(props: { store: Store; finding: Finding; origin: O
             <p key={one.parameter}>
               <code>{one.parameter}</code> is your <code>{one.expression}</code>
               {one.row !== null && `: row ${one.row} of the batch`}
+              {one.data && (
+                <>
+                  , row {one.data_row} of <code>{one.data}</code>
+                </>
+              )}
             </p>
           ))}
         </Section>

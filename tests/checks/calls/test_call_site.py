@@ -132,3 +132,56 @@ def test_a_cell(magic: str, wait: str) -> None:
     finding = result.error_in_exec.finding
     assert {*finding.paths} == NAMED
     assert finding.origin.passed == (Passed("x", "X[i]"),)
+
+
+ROWS = np.ones((8, 2), np.float32)
+ROWS[5, 1] = np.nan
+OTHERS = jnp.asarray(ROWS)
+PARTS, START, SIZE = {"x": ROWS}, 4, 2
+INDEX, FROM_THE_END = np.array([0, 5]), jnp.array([1, -3])
+MASK = np.arange(8) > 4
+LAST, BEYOND = OTHERS[:6], jnp.array([0, 99])
+
+
+@jax.jit
+def mean_of(x: Any) -> Any:
+    return x.mean()
+
+
+TAKEN = {
+    "ROWS[INDEX]": ("ROWS", 1),
+    "OTHERS[FROM_THE_END]": ("OTHERS", 1),
+    'PARTS["x"][MASK]': ('PARTS["x"]', 0),
+    "ROWS[START : START + SIZE]": ("ROWS", 1),
+    "ROWS[-4:]": ("ROWS", 1),
+    "ROWS[::-1]": ("ROWS", 2),
+    # Not certain, or not the same.
+    "ROWS[jnp.array([5, 0])]": None,
+    "ROWS[[5, 0]]": None,
+    "ROWS[INDEX] + 1": None,
+    "ROWS.T[:2]": None,
+}
+"""By expression, the array that the NaN is a row of, and its row of what is taken."""
+
+
+@pytest.mark.parametrize("expression", TAKEN)
+def test_a_row_of_the_batch_is_a_row_of_the_users_data(expression: str) -> None:
+    file = f"<{expression}>"
+    source = f"mean_of({expression})"
+    linecache.cache[file] = (len(source), None, [source], file)
+    with pytest.raises(jaxdbg.NonFiniteError) as caught, jaxdbg.checked():
+        exec(compile(source, file, "exec"), globals())
+    (passed,) = caught.value.finding.origin.passed
+    wanted = TAKEN[expression]
+    if wanted is None:
+        assert (passed.data, passed.data_row) == ("", None)
+    else:
+        assert (passed.data, passed.data_row, passed.row) == (wanted[0], 5, wanted[1])
+        assert f"row 5 of `{wanted[0]}`" in str(caught.value)
+
+
+def test_what_jax_takes_for_an_index_out_of_bounds_is_no_row_of_the_data() -> None:
+    with pytest.raises(jaxdbg.NonFiniteError) as caught, jaxdbg.checked():
+        mean_of(LAST[BEYOND])
+    (passed,) = caught.value.finding.origin.passed
+    assert (passed.row, passed.data, passed.data_row) == (1, "", None)
