@@ -34,6 +34,8 @@ from jaxdbg.origins import batch_rows, devices
 from jaxdbg.origins.bad_elements import codes_of, first_element, kinds_in
 from jaxdbg.origins.causes.log_of_nothing import is_log_of_nothing
 from jaxdbg.origins.found import Birth, Found
+from jaxdbg.origins.frames.described import described
+from jaxdbg.origins.frames.inside import Inside, NotInside, inside as frames_inside
 from jaxdbg.origins.location import source_lines, wording
 from jaxdbg.origins.location.where import Context, Where, locate
 from jaxdbg.origins.search.assertions import failed_check
@@ -63,6 +65,8 @@ if TYPE_CHECKING:
 
 MAX_BACK = 3
 """Through how many earlier calls a value that came in is followed."""
+
+_NO_FRAMES = "the frames inside the call are not known"
 
 IN_SEVERAL = "it ran in several processes, and the shards of the others are not here"
 """Why a call is not evaluated again."""
@@ -131,6 +135,7 @@ class Verdict:
         follows: whether the call only passed on a value of an earlier failure.
         doubt: why it is not known whether the call is a failure; empty if it is.
         allowed: where values were born that the user allows, by index of the result.
+        inside: the user's frames inside the call where the value was born.
     """
 
     failure: Failure | None = None
@@ -138,6 +143,7 @@ class Verdict:
     follows: bool = False
     doubt: str = ""
     allowed: Mapping[int, Meant] = field(default_factory=dict)
+    inside: Inside | None = None
 
 
 NO_FAILURE = Verdict()
@@ -184,12 +190,14 @@ def of_check(case: Case, exception: Any) -> Verdict:
 def inside(case: Case) -> Verdict:
     """The verdict on a call in which the result of some operation is bad."""
     try:
-        origin = _Diagnosis(case).of_first_birth()
+        diagnosis = _Diagnosis(case)
+        origin = diagnosis.of_first_birth()
     except (OutOfTime, NotReplayable, NotOffered) as reason:
         return Verdict(doubt=str(reason))
     if origin is None:
         return NO_FAILURE
-    return Verdict(failure_messages.inside(case.run.call, origin))
+    failure = failure_messages.inside(case.run.call, origin)
+    return Verdict(failure, inside=diagnosis.inside)
 
 
 def without_jaxpr(case: Case, kinds: Kinds) -> Verdict:
@@ -274,6 +282,7 @@ class _Diagnosis:
         self._case = case
         self._run = case.run
         self._time_limit = _time_limit(case.run.call)
+        self.inside: Inside | None = None
 
     def of_outputs(self, kinds: Kinds) -> Verdict:
         """See `of_outputs` above."""
@@ -289,7 +298,8 @@ class _Diagnosis:
             others = self._others(first, failing)
             origin = replace(origin, device=device, others=others)
             reached = self._reached(first.found, found, failing, kinds)
-            return _failure(self._case, origin, kinds, follows, reached)
+            verdict = _failure(self._case, origin, kinds, follows, reached)
+            return replace(verdict, inside=self.inside)
         return self._in_doubt(kinds, found, why)
 
     def _in_doubt(self, kinds: Kinds, found: Mapping[int, Found], why: str) -> Verdict:
@@ -560,11 +570,28 @@ class _Diagnosis:
 
     def _origin(self, found: Found, output: int | None) -> Origin:
         try:
-            return describe.describe(found, self._case_of_origin(), output)
+            origin = describe.describe(found, self._case_of_origin(), output)
         except Exception as error:
             # What failed is to say why, not that the value is bad.
             self._case.broke("telling where a value was born", error)
             return Origin(found.verdict, found.kind, notes=found.notes)
+        return self._with_frames(origin, found.birth)
+
+    def _with_frames(self, origin: Origin, birth: Birth | None) -> Origin:
+        """The origin with the user's frames, which are also kept as they are."""
+        if birth is None or self._case.place.call is None:
+            return origin
+        try:
+            limit = self._time_limit.short()
+            self.inside = frames_inside(birth, self._context, limit)
+            return described(origin, self.inside)
+        except NotInside as reason:
+            return replace(origin, frames_note=f"{_NO_FRAMES}: {reason}")
+        except KeyboardInterrupt:
+            return replace(origin, frames_note=f"{_NO_FRAMES}: interrupted")
+        except Exception as error:
+            self._case.broke("looking into the frames of the function", error)
+            return origin
 
     def _case_of_origin(self) -> describe.OriginCase:
         case, run = self._case, self._run

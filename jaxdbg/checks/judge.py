@@ -91,7 +91,9 @@ class Judge:
                 self._births[_place_of(ran, library, suspects)] = origin
             return self._passed_on(ran, suspects, birth)
         inputs, outputs = self._inputs(ran, suspects), self._outputs(verdict)
-        return Judgement(verdict.failure, inputs, outputs, verdict.follows)
+        return Judgement(
+            verdict.failure, inputs, outputs, verdict.inside, verdict.follows
+        )
 
     # -- what a library makes inside ---------------------------------------------------
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from jaxdbg.checks.afterwards.kept_calls import KeptCall
 from jaxdbg.errors import Failure
+from jaxdbg.origins.frames.inside import Inside
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +20,13 @@ class Judgement:
         inputs: the arguments of the call; None if they are not kept.
         outputs: the bad results that are kept, by path.
         process: which process of the job found it; None for this one.
+        inside: the user's frames inside the call where the value was born.
         follows: whether the call only passed on a value of an earlier finding.
     """
 
     failure: Failure
     inputs: KeptCall | None = None
     outputs: Mapping[str, Any] = field(default_factory=dict)
+    inside: Inside | None = None
     follows: bool = False
     process: int | None = None

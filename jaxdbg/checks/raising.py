@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import TracebackType
 
 from jaxdbg.checks.judgement import Judgement
 from jaxdbg.checks.session import Session
+from jaxdbg.origins.frames.tracebacks import traceback_of
 
 _NOT_NOTED = "a failure could not be noted"
 """Why a region is not clean whose findings are not all there."""
@@ -26,7 +28,18 @@ def raise_unless_recorded(session: Session, judgements: Sequence[Judgement]) -> 
         session.broke("noting a failure", error)
         session.unchecked(_NOT_NOTED, calls=0)
     if not session.options.record:
-        raise first.failure
+        raise first.failure.with_traceback(_inside(session, first))
+
+
+def _inside(session: Session, judgement: Judgement) -> TracebackType | None:
+    """The frames of the user's below the call, where a debugger then stands."""
+    if judgement.inside is None:
+        return None
+    try:
+        return traceback_of(judgement.inside.frames)
+    except Exception as error:
+        session.broke("making a traceback of the frames inside a call", error)
+        return None
 
 
 def _note(judgement: Judgement) -> str:

@@ -2,7 +2,7 @@
 
 Inside `fresh_traces` JAX finds none of its cached traces, and derivative rules of
 `custom_vjp` and `custom_jvp` keep their own lines. What is traced there is for reading:
-it is kept under a trace context of its own, which no program meets.
+it is kept under a trace context of its own, which nothing meets later.
 """
 
 from __future__ import annotations
@@ -37,8 +37,10 @@ FORWARD = ":fwd"
 RULE_CODE = "run_rule"
 """Name of the code below which the frames of a rule are its own."""
 
-_CONTEXT = "jaxdbg|$^"
+_CONTEXT = "jaxdbg{}|$^"
 """Of a setting that only says how source files are named in HLO; matches no file."""
+
+_number = itertools.count()
 
 
 MAX_RULES = 10_000
@@ -89,7 +91,7 @@ RULES = Rules()
 def fresh_traces() -> Iterator[None]:
     """While open, this thread traces everything afresh."""
     with contextlib.ExitStack() as undo:
-        undo.enter_context(other_trace_context(_CONTEXT))
+        undo.enter_context(other_trace_context(_CONTEXT.format(next(_number))))
         undo.enter_context(uncounted())
         undo.enter_context(_quiet.kept())
         undo.enter_context(_own_lines.kept())

@@ -84,6 +84,10 @@ CAPABILITIES = {
         "the module in which it was born is found",
         "modules, and lines of custom derivative rules, are not known",
     ),
+    "frames": Capability(
+        "frames and values inside a jitted function are given where a value is born",
+        "frames and values inside a jitted function are not given",
+    ),
     "passes": Capability(
         "the forward and the backward pass are distinguished",
         "whether a bad value was born in the backward pass is not known",

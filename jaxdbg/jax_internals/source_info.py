@@ -178,12 +178,21 @@ def _files(modules: Iterable[Private]) -> tuple[str, ...]:
     return tuple(f.removesuffix("__init__.py") for f in files)
 
 
+def is_tracing(code: CodeType) -> bool:
+    """Whether code is of JAX's functions in which a jaxpr is made."""
+    return code in _tracing()
+
+
+@derived
+def _tracing() -> frozenset[CodeType]:
+    return frozenset[CodeType]().union(*(t.codes() for t in _TRACE))
+
+
 def _frames(located: Iterable[tuple[CodeType, Any]]) -> Iterator[Frame]:
-    tracing = frozenset[CodeType]().union(*(t.codes() for t in _TRACE))
     for code, at in located:
         if _is_rule(code):
             return
-        if code in tracing:
+        if is_tracing(code):
             return
         if not code.co_filename.startswith(_OURS):
             yield Frame(

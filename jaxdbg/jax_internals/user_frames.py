@@ -34,10 +34,13 @@ def user_frame(frame: FrameType | None) -> Frame | None:
         frame: where to begin to look, from inside out.
     """
     found = next((f for f in outward(frame) if _is_users(f)), None)
-    if found is None:
-        return None
-    code = found.f_code
-    return Frame(code.co_filename, code.co_qualname, *_position(found))
+    return None if found is None else place_of(found)
+
+
+def place_of(frame: FrameType) -> Frame:
+    """A running frame, with the expression that runs in it."""
+    code = frame.f_code
+    return Frame(code.co_filename, code.co_qualname, *_position(frame))
 
 
 def source_frame(frame: FrameType) -> SourceFrame:

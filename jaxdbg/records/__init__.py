@@ -14,8 +14,9 @@ from jaxdbg.records.compile_event import (
     Remark as Remark,
 )
 from jaxdbg.records.finding import Finding as Finding
+from jaxdbg.records.frames import CallFrame as CallFrame, LocalValue as LocalValue
+from jaxdbg.records.operand import Operand as Operand
 from jaxdbg.records.origin import (
-    Operand as Operand,
     Origin as Origin,
     Passed as Passed,
     Reached as Reached,

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Any
 
+from jaxdbg.records.frames import CallFrame
 from jaxdbg.records.keeper import keeper
 from jaxdbg.records.origin import Origin
 from jaxdbg.records.trees import LeafPicture, LeafStats
@@ -66,6 +67,15 @@ class Finding:
     def headline(self) -> str:
         """The first line of the message: what is wrong, and where."""
         return self.message.partition("\n")[0]
+
+    @property
+    def frames(self) -> tuple[CallFrame, ...]:
+        """The user's frames inside the jitted call where the value was born.
+
+        From outside in, each with its variables: those that a debugger walks after the
+        failure. Empty where they are not known; `origin.frames_note` then says why.
+        """
+        return self.origin.frames if self.origin is not None else ()
 
     def output(self, path: str | None = None) -> Any:
         """The array that the failing call returned, with its bad elements.

@@ -5,42 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from jaxdbg.records.frames import CallFrame
+from jaxdbg.records.operand import Operand
 from jaxdbg.records.shown import ShownAsHtml
 from jaxdbg.records.source import SourceFrame
-
-
-@dataclass(frozen=True, slots=True)
-class Operand:
-    """An operand of the operation in which a bad value was born.
-
-    Attributes:
-        name: as the user would type it, the name in the source line, or empty.
-        role: what it is to the operation: "denominator", "argument of log", or empty.
-        shape, dtype: of the whole operand.
-        low, high: smallest and largest finite value; None where there is none.
-        size: how many elements; of these `zeros` are 0, `negatives` below 0,
-            `subnormals` too small for full precision, `nan` NaN, `posinf` and `neginf`
-            infinite.
-        element: index of the element from which the first bad value was made; None
-            where it was made from more than one.
-        value: the value there, as text.
-    """
-
-    name: str = ""
-    role: str = ""
-    shape: tuple[int, ...] = ()
-    dtype: str = ""
-    low: float | None = None
-    high: float | None = None
-    size: int = 0
-    zeros: int = 0
-    negatives: int = 0
-    subnormals: int = 0
-    nan: int = 0
-    posinf: int = 0
-    neginf: int = 0
-    element: tuple[int, ...] | None = None
-    value: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +115,9 @@ class Origin(ShownAsHtml):
         others: further births in the call that have nothing to do with this one.
         spread: whether what came in was mixed with other elements; True unless it came
             in to an assertion as it was.
+        frames: the user's frames inside the jitted call where the value was born, from
+            outside in, with their variables; empty where they are not known.
+        frames_note: what of them is left out, and why.
     """
 
     VIEW: ClassVar[str] = "origin"
@@ -184,3 +155,5 @@ class Origin(ShownAsHtml):
     candidate: bool = False
     others: tuple[Turn, ...] = ()
     spread: bool = True
+    frames: tuple[CallFrame, ...] = ()
+    frames_note: str = ""

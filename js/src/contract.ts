@@ -96,6 +96,22 @@ export interface Origin {
   candidate: boolean;
   others: Turn[];
   spread: boolean;
+  frames: CallFrame[];
+  frames_note: string;
+}
+
+export interface CallFrame {
+  source: SourceFrame;
+  values: LocalValue[];
+  left_out: string[];
+}
+
+export interface LocalValue {
+  name: string;
+  type: string;
+  text: string;
+  array: Operand | null;
+  batch_axes: number[];
 }
 
 export interface Finding {

@@ -308,14 +308,15 @@ def keep_running(running: Any, new: Any, old: Any) -> Any:
 
 def _rows(array: Any) -> Any:
     """An array whose rows can be had without a dispatch each, where that can be."""
-    return array if _is_key(array) else np.asarray(array)
+    return array if is_key(array) else np.asarray(array)
 
 
-def _is_key(array: Any) -> bool:
+def is_key(array: Any) -> bool:
+    """Whether an array holds keys of random numbers."""
     return bool(jnp.issubdtype(array.dtype, jax.dtypes.prng_key))
 
 
 def _stack(rows: Sequence[Any]) -> Any:
-    if _is_key(rows[0]):
+    if is_key(rows[0]):
         return jnp.stack(rows)
     return np.stack([np.asarray(r) for r in rows])

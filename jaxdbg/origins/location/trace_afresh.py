@@ -6,9 +6,11 @@ arguments for each trace. The old and the new jaxpr are compared by `same_progra
 
 from __future__ import annotations
 
+import functools
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -16,6 +18,7 @@ import jax
 from jaxdbg.errors import is_of_ours
 from jaxdbg.frameworks.framework import Argument, Scopes
 from jaxdbg.frameworks.loaded import loaded
+from jaxdbg.jax_internals.binds import Binds
 from jaxdbg.jax_internals.fresh_traces import fresh_traces
 from jaxdbg.jax_internals.interpose import our_own_work
 from jaxdbg.jax_internals.stack import UserCall
@@ -39,9 +42,15 @@ class FreshTrace:
 
     Attributes:
         jaxpr: the new closed jaxpr.
+        binds: what it bound, in order.
+        seconds: how long it took.
+        again: traces the function once more in the same way, for other `binds`.
     """
 
     jaxpr: ClosedJaxpr
+    binds: Binds
+    seconds: float
+    again: Callable[[Binds], FreshTrace] = field(repr=False)
 
 
 def trace_afresh(
@@ -65,7 +74,7 @@ def trace_afresh(
     why = ""
     for may_set_attribute in (True, False):
         try:
-            new = _traced(call, jaxpr, inputs, name_of, may_set_attribute)
+            new = _traced(call, jaxpr, inputs, name_of, may_set_attribute, Binds())
         except _TheirError as raised:
             error = raised.__cause__
             why = f"tracing it again failed ({type(error).__name__}: {error})"
@@ -82,6 +91,7 @@ def _traced(
     inputs: Sequence[str],
     name_of: Callable[[Any], str | None],
     may_set_attribute: bool,
+    binds: Binds,
 ) -> FreshTrace:
     dynamic, rebuild = _flat(call)
     avals = list(jaxpr.in_avals)
@@ -103,11 +113,14 @@ def _traced(
                 raise
             raise _TheirError from error
 
+    began = time.perf_counter()
     with our_own_work(), fresh_traces(), ExitStack() as open_scopes:
         for scope in scopes:
             open_scopes.enter_context(scope.installed())
+        open_scopes.enter_context(binds.watching(program.__code__))
         new = jax.make_jaxpr(program)(*map(_abstract, avals))
-    return FreshTrace(new)
+    again = functools.partial(_traced, call, jaxpr, inputs, name_of, may_set_attribute)
+    return FreshTrace(new, binds, time.perf_counter() - began, again)
 
 
 class _Arguments:

@@ -199,19 +199,19 @@ def _operand_elements(
 
 def evaluations(call: Replay) -> list[Evaluated]:
     """The ways to evaluate a call: in numpy, where that can be, then by XLA alone."""
-    by_xla = Evaluated(call)
-    if not _is_on_host(call.args):
-        return [by_xla]
-    return [Evaluated(call, NumpyEvaluator((*call.args, *call.jaxpr.consts))), by_xla]
+    return [Evaluated(call, numpy) for numpy in numpy_evaluators(call)]
 
 
 def evaluations_to_check(call: Replay, text: str) -> list[EvaluatedToCheck]:
     """The same, each up to a check that fails."""
-    by_xla = EvaluatedToCheck(call, text)
+    return [EvaluatedToCheck(call, text, numpy) for numpy in numpy_evaluators(call)]
+
+
+def numpy_evaluators(call: Replay) -> list[NumpyEvaluator | None]:
+    """What to evaluate a call with: numpy, where that can be, then XLA alone."""
     if not _is_on_host(call.args):
-        return [by_xla]
-    numpy = NumpyEvaluator((*call.args, *call.jaxpr.consts))
-    return [EvaluatedToCheck(call, text, numpy), by_xla]
+        return [None]
+    return [NumpyEvaluator((*call.args, *call.jaxpr.consts)), None]
 
 
 def _is_on_host(args: Sequence[Any]) -> bool:

@@ -38,8 +38,10 @@ def test_the_fixtures_are_fresh() -> None:
     "name",
     [
         "Allowed",
+        "CallFrame",
         "CompileEvent",
         "Finding",
+        "LocalValue",
         "Operand",
         "Origin",
         "Passed",

@@ -1,0 +1,1 @@
+"""The user's frames inside a jitted call, with the values of their variables."""
