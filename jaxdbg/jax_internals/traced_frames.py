@@ -59,6 +59,6 @@ def _taken(frame: FrameType, is_beyond: bool) -> TracedFrame:
         frame.f_code,
         place_of(frame),
         frame.f_globals,
-        dict(variables_of(frame)),
+        {name: v for name, v in variables_of(frame).items() if name.isidentifier()},
         is_beyond,
     )

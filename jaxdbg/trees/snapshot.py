@@ -11,11 +11,13 @@ import functools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from types import CellType, FunctionType, MethodType, ModuleType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import jax
 import numpy as np
+
+from jaxdbg.jax_internals.closures import close_over, closed_over, without_closure
 
 MAX_PARTS = 50_000
 """Parts of the variables of one function that are looked at."""
@@ -275,34 +277,15 @@ def _opened_partial(value: functools.partial[Any]) -> _Opened:
 
 
 def _opened_function(value: FunctionType) -> _Opened:
-    cells = list(value.__closure__ or ())
-    free = [c.cell_contents for c in cells if _is_set(c)]
-    code, name, scope = value.__code__, value.__name__, value.__globals__
-    defaults, keywords = value.__defaults__, value.__kwdefaults__
-
-    def shell() -> FunctionType:
-        new_cells = tuple(CellType() for _ in cells)
-        new = FunctionType(code, scope, name, None, new_cells)
-        new.__qualname__ = value.__qualname__
-        return new
+    free = closed_over(value)
 
     def fill(new: FunctionType, parts: list[Any]) -> FunctionType:
         *contents, new.__defaults__, new.__kwdefaults__ = parts
-        left = iter(contents)
-        for cell, was in zip(new.__closure__ or (), cells, strict=True):
-            if _is_set(was):
-                cell.cell_contents = next(left)
+        close_over(new, dict(zip(free, contents, strict=True)))
         return new
 
-    return [*free, defaults, keywords], shell, fill
-
-
-def _is_set(cell: CellType) -> bool:
-    try:
-        cell.cell_contents  # noqa: B018
-    except ValueError:
-        return False
-    return True
+    parts = [*free.values(), value.__defaults__, value.__kwdefaults__]
+    return parts, lambda: without_closure(value), fill
 
 
 _READERS: dict[type, Callable[[Any], _Opened]] = {

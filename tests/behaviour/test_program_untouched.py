@@ -239,7 +239,7 @@ def test_what_a_function_prints_as_it_is_traced_is_shown_once(capsys: Any) -> No
     traced: list[Any] = []
     with pytest.raises(jaxdbg.NonFiniteError), jaxdbg.checked():
         step(nnx.Linear(2, 2, rngs=nnx.Rngs(0)), -jnp.ones((1, 2)) * jnp.ones(2))
-    assert len(traced) == 2  # the second is to name the module
+    assert len(traced) == 3  # the second is to name the module, the third for frames
     assert capsys.readouterr().out == "traced\n"
 
 

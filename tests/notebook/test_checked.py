@@ -8,6 +8,7 @@ import inspect
 import os
 import subprocess
 import sys
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -156,11 +157,13 @@ def test_the_traceback_ends_in_the_line_of_the_user(shell: Shell) -> None:
     assert "jax/" not in text
     assert "\nno\n" not in text
     assert "logs" not in shell.ip.user_ns
-    last = sys.last_traceback  # where %debug stands
-    while last.tb_next:
-        last = last.tb_next
-    assert last.tb_frame.f_globals is shell.ip.user_global_ns
-    assert last.tb_lineno == 4
+    *_, (calling, line), (inside, _) = traceback.walk_tb(sys.last_traceback)
+    assert calling.f_globals is shell.ip.user_global_ns
+    assert line == 4
+    # There %debug stands.
+    assert inside.f_code.co_name == "log_price"
+    assert inside.f_globals is shell.ip.user_global_ns
+    assert inside.f_locals["price"].tolist() == [1, -2, 3]
 
 
 def test_a_failing_cell_is_an_error_of_its_own_type(shell: Shell) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
+import traceback
 from collections.abc import Sequence
+from types import CodeType, FrameType
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +15,11 @@ import pytest
 from flax import nnx
 
 import jaxdbg
-from jaxdbg.records import Origin
+from jaxdbg.checks import diagnosis
+from jaxdbg.origins.found import Birth
+from jaxdbg.origins.frames.evaluated import same
+from jaxdbg.origins.location import source_lines
+from jaxdbg.records import SourceFrame
 from tests import quick
 from tests.programs import advised, fields, origins
 from tests.programs.masks import MASKS
@@ -22,8 +30,8 @@ PROGRAMS = [*origins.PROGRAMS, *fields.PROGRAMS, *advised.PROGRAMS]
 BENIGN = [*origins.BENIGN, *fields.BENIGN, *advised.BENIGN]
 
 
-def origin_of(program: Program) -> Origin:
-    """What a region tells of the first failure of a program."""
+def failure_of(program: Program) -> jaxdbg.NonFiniteError:
+    """What a region raises for a program."""
     # An underscore: else the arrays' names would be ways through this variable.
     _built = program.build()
     with (
@@ -31,7 +39,7 @@ def origin_of(program: Program) -> Origin:
         jaxdbg.checked(namespace=_built.names),
     ):
         _built.call(*_built.args)
-    return raised.value.finding.origin
+    return raised.value
 
 
 LARGE = [
@@ -58,8 +66,9 @@ def each(programs: Sequence[Program]) -> pytest.MarkDecorator:
 
 
 @each(PROGRAMS)
-def test_the_origin_is_the_true_one(program):
-    origin = origin_of(program)
+def test_the_origin_is_the_true_one(program, births):
+    failure = failure_of(program)
+    origin = failure.finding.origin
     assert origin.verdict in program.verdict
     said = f"{origin.cause}: {origin.advice}"
     assert program.judged(origin.cause, origin.advice) == "right", said
@@ -77,6 +86,62 @@ def test_the_origin_is_the_true_one(program):
         assert origin.loop == program.loop
     if program.forward:
         assert origin.forward_source.line == program.line(program.forward)
+    if origin.verdict == "born":
+        assert_stands_at_the_birth(failure, births[-1])
+
+
+@pytest.fixture
+def births(monkeypatch):
+    """The births whose frames a diagnosis has asked for."""
+    found, plain = [], diagnosis.frames_inside
+
+    def noting(birth, *args):
+        found.append(birth)
+        return plain(birth, *args)
+
+    monkeypatch.setattr(diagnosis, "frames_inside", noting)
+    return found
+
+
+def assert_stands_at_the_birth(failure: jaxdbg.NonFiniteError, birth: Birth) -> None:
+    """In the frame of the traceback the operands are as the search has found them."""
+    origin = failure.finding.origin
+    assert origin.frames, origin.frames_note
+    frame = innermost(failure)
+    source = origin.source
+    if source.function != origin.frames[-1].source.function:
+        source = origin.forward_source
+    assert (frame.f_code.co_filename, frame.f_lineno) == (source.file, source.line)
+    assert origin.frames[-1].source == source
+    on_line = names_in(source, frame.f_code)
+    assert on_line <= {*frame.f_locals, *frame.f_globals, *dir(builtins)}
+    for operand, value in zip(origin.operands, birth.operands, strict=False):
+        is_written = operand.name and operand.name in source.code
+        if not is_written or origin.direction == "backward":
+            continue
+        there = eval(operand.name, frame.f_globals, dict(frame.f_locals))
+        # As the operation takes it: of its type, broadcast.
+        there = jnp.broadcast_to(jnp.asarray(there, value.dtype), value.shape)
+        if "(" in operand.name:  # XLA's functions are not NumPy's
+            assert jnp.allclose(there, value, rtol=1e-5, atol=0, equal_nan=True)
+        else:
+            assert same(there, value)
+
+
+def innermost(error: BaseException) -> FrameType:
+    """The innermost frame of a traceback."""
+    return list(traceback.walk_tb(error.__traceback__))[-1][0]
+
+
+def names_in(source: SourceFrame, code: CodeType) -> set[str]:
+    """The variables of a frame that its expression names."""
+    text = source_lines.expression_text(source)
+    try:
+        tree = ast.parse(text.strip(), mode="eval")
+    except SyntaxError:
+        return set()
+    names = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+    return names & {*code.co_names, *code.co_varnames, *code.co_freevars}
 
 
 def test_a_wrong_cause_is_not_right():

@@ -95,7 +95,7 @@ def scan_step() -> Built:
     return Built(f, (f32(2, 3, 0.5, 7),))
 
 
-@inside("f <lambda> logarithm", here={"x": -1})
+@inside("f <lambda> logarithm", here={"x": 1, "shifted": 0})
 def while_step() -> Built:
     @jax.jit
     def f(x):
@@ -311,7 +311,7 @@ def module_of_nnx() -> Built:
 
 @inside(
     "apply __call__",
-    here={"x": [3, 0], "self.param('scale', None)": [1, 0], "scale": [1, 0]},
+    here={"x": [3, 0], "self.get_variable('params', 'scale')": [1, 0], "scale": [1, 0]},
 )
 def module_of_linen() -> Built:
     class Net(flax.linen.Module):
@@ -347,7 +347,9 @@ def module_of_equinox() -> Built:
 ROWS = np.float32([[[1, 2], [0, 1]], [[3, 4], [5, 6]]])
 
 
-@inside("f cell", here={"row": ROWS[:, 1]}, axes={"row": (0,)}, outer={"x": ROWS})
+@inside(
+    "f <lambda> cell", here={"row": ROWS[:, 1]}, axes={"row": (0,)}, outer={"x": ROWS}
+)
 def scan_under_vmap() -> Built:
     def cell(total, row):
         return total, jnp.log(row)

@@ -177,7 +177,7 @@ class _Fill:
     values: Values
     args: Sequence[Any]
     arrays: dict[int, Any] = field(default_factory=dict)
-    bytes_left: int = MOST_BYTES
+    bytes_left: int = field(default_factory=lambda: MOST_BYTES)
 
     def frame(self, frame: CapturedFrame) -> InsideFrame:
         made: dict[int, Any] = {}
