@@ -440,6 +440,7 @@ class _Diagnosis:
                     seen,
                     self._is_allowed,
                 )
+                self._note_broken(found)
             return found, ""
         except (OutOfTime, NotReplayable, NotOffered) as reason:
             return found, str(reason)
@@ -448,6 +449,12 @@ class _Diagnosis:
         except Exception as error:
             self._case.broke("looking for where a value was born", error)
             return found, f"{type(error).__name__}: {error}"
+
+    def _note_broken(self, found: Mapping[int, Found]) -> None:
+        for one in found.values():
+            if one.broke is not None:
+                doing = "looking at intermediate results of the compiled program"
+                self._case.broke(doing, one.broke)
 
     def _searched_here(self, kinds: Kinds) -> dict[int, Found]:
         """What the shards of this process say of a call in several."""
@@ -661,6 +668,7 @@ class _Diagnosis:
         function, names = made.call.function.name, self._case.names
         try:
             found = search(jaxpr, args, [made.output], self._time_limit)
+            self._note_broken(found)
         except (OutOfTime, NotReplayable):
             return str(made), None
         context = Context(made.jaxpr, args, None, names, function)

@@ -15,9 +15,6 @@ Host = np.ndarray[Any, np.dtype[Any]]
 REF: Any = getattr(jax, "Ref", ())
 """The class of mutable arrays."""
 
-NO_MESH = jax.sharding.Mesh(np.empty((), object), ())
-"""The mesh that is set where none is."""
-
 
 @lru_cache(maxsize=256)
 def has_non_finite(dtype: Any) -> bool:

@@ -126,10 +126,32 @@ def _unnamed(fun: Any, frame: FrameType | None) -> Function:
     written = next((f for f in reversed(written_layers(fun)) if f.user), None)
     if written is not None:
         return written
+    if (own := _of_eager_shard_map(fun)) is not None:
+        return own
     if (call := _users_object(fun)) is not None:
         return call
     made_of = id(fun) if _is_called_by_user(frame) else 0
     return Function("<unnamed function>", "", made_of)
+
+
+def _of_eager_shard_map(fun: Any) -> Function | None:
+    """An operation of a `shard_map` that is not jitted, or one that splits or joins.
+
+    JAX jits each: a partial of a function of its own, which is passed the primitive.
+    """
+    held = attributes_of(fun)
+    inner, args = held.get("f"), held.get("args")
+    if not (isinstance(inner, FunctionType) and isinstance(args, tuple)):
+        return None
+    source = _written(inner).source
+    if not is_jax_file(source.rpartition(":")[0]):
+        return None
+    match args:
+        case (object(name="jit"), _, (*params,), *_):
+            return Function(dict(params)["name"], source)
+        case (object(name=str(name)), *_):
+            return Function(name, source)
+    return Function("shard_map", source)
 
 
 def _called_through_library(

@@ -26,6 +26,7 @@ LOOKS_FOR_BAD: dict[str, object] = {
 
 NEUTRAL: dict[str, object] = {
     **LOOKS_FOR_BAD,
+    "check_vma": False,  # JAX has it on in a shard_map that is not jitted
     "eager_constant_folding": False,
     "jax_captured_constants_warn_bytes": 2_000_000_000,
     "jax_check_tracer_leaks": False,

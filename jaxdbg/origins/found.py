@@ -67,6 +67,8 @@ class Found:
         candidate: whether the evaluation gave other kinds of bad values than the call:
             then it may have been born elsewhere.
         also: other origins of the same output, none made from another, by their order.
+        broke: why the compiled program could not be looked at; None where it was, where
+            it need not be, and where that is not offered.
     """
 
     verdict: str
@@ -84,6 +86,7 @@ class Found:
     also: tuple[Found, ...] = ()
     placed_at: Site | None = None
     allowed: tuple[Site, ...] = ()
+    broke: Exception | None = None
 
     @property
     def is_failure(self) -> bool:

@@ -56,6 +56,8 @@ NAMES = [
     "scan_in_shard_map",
     "scan_of_collectives_in_shard_map",
     "shard_map_in_scan",
+    "shard_map_without_jit",
+    "shard_map_without_jit_on_an_explicit_mesh",
     "two_axes",
     "uneven",
     "vmap_in_shard_map",

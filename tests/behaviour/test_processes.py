@@ -254,6 +254,11 @@ def test_a_region_in_one_process_alone(job):
     assert not without["raised"]
 
 
+def test_a_part_of_what_a_call_was_given_reproduces_nothing(job):
+    _, alone = job["bad rows in one"]
+    assert "ran in several processes, and this one has a part" in alone["repro"]
+
+
 @pytest.mark.parametrize("name", ["good every op", "bad every op"])
 def test_nothing_is_added_to_a_program_of_several_processes(job, name):
     assert all("nothing was added" in o["notices"][0] for o in job[name])

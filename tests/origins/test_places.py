@@ -12,7 +12,7 @@ from flax import nnx
 from jax.experimental import pallas as pl
 
 import jaxdbg
-from jaxdbg.origins.search import compiled
+from jaxdbg.origins.search import compiled, evaluations
 from tests.programs.places import PLACES, QUIET, Place
 
 
@@ -86,6 +86,22 @@ def test_what_cannot_be_proved_is_a_candidate(monkeypatch):
     assert said in finding.message
     assert "likely cause: " in finding.message
     assert "the compiled program gave Inf where" in origin.notes[0]
+
+
+def test_a_look_at_the_compiled_program_that_breaks_is_reported(monkeypatch):
+    def breaks(*_):
+        raise LookupError("broken")
+
+    monkeypatch.setattr(evaluations, "intermediate_results", breaks)
+    place = next(p for p in PLACES if p.name.startswith("likelihood"))
+    skip_if_compiled_otherwise(place)
+    built = place.build()
+    with jaxdbg.checked(record=True, namespace={}) as region:
+        built.call(*built.args)
+    (notice,) = region.report.notices
+    assert "looking at intermediate results of the compiled program" in notice
+    assert "LookupError" in notice
+    assert region.report.findings[0].origin.candidate
 
 
 def test_the_values_of_the_compiled_program_are_a_proof():

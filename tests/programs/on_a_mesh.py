@@ -188,6 +188,32 @@ def shard_map_in_scan(bad: bool) -> Any:
     return step(put(batch(None), m, "data"), np.stack([batch(None)] * 5))
 
 
+def eager(body: Any, bad: bool, explicit: bool) -> Any:
+    m = mesh(8, explicit=explicit)
+    x = np.full((8, 3), 9, np.float32)
+    if bad:
+        x[4, 1] = 0.5
+    return jax.shard_map(body, mesh=m, in_specs=P("data"), out_specs=P())(
+        put(x, m, "data")
+    )
+
+
+@program(primitive="log", device="cpu:4", function="log")
+def shard_map_without_jit(bad: bool) -> Any:
+    def body(x):
+        return jax.lax.psum(jnp.log(x - 1.0), "data")  # <- origin
+
+    return eager(body, bad, explicit=False)
+
+
+@program(primitive="log", device="cpu:4", function="log")
+def shard_map_without_jit_on_an_explicit_mesh(bad: bool) -> Any:
+    def body(x):
+        return jax.lax.psum(jnp.log(x - 1.0), "data")  # <- origin
+
+    return eager(body, bad, explicit=True)
+
+
 @program(
     primitive="sqrt",
     device="cpu:4",

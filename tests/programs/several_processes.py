@@ -30,13 +30,14 @@ from jaxdbg.checks.wire import Wire
 SECONDS = 40
 """After so long without an end, a program says where it hangs."""
 
-STEPS, BAD_STEP, WIDTH = 6, 4, 8
+STEPS, BAD_STEP, WIDTH, BAD_ROW = 6, 4, 8, 5
 
 RANK, PORT, COUNT = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 jax.distributed.initialize(f"127.0.0.1:{PORT}", COUNT, RANK)
 MESH = jax.make_mesh((COUNT,), ("data",), axis_types=(AxisType.Auto,))
 EXPLICIT = jax.make_mesh((COUNT,), ("data",), axis_types=(AxisType.Explicit,))
-HOLDER = 5 * COUNT // 8
+HEIGHT = max(8, COUNT)
+HOLDER = BAD_ROW * COUNT // HEIGHT
 """The process with the bad row."""
 
 EACH, ROWS = NamedSharding(MESH, P()), NamedSharding(MESH, P("data"))
@@ -50,9 +51,9 @@ def array(value: np.ndarray, sharding: NamedSharding) -> jax.Array:
 
 
 def batch(n: int, bad: bool, value: float = 1.5, mesh: Mesh = MESH) -> jax.Array:
-    x = np.random.default_rng(n).normal(size=(8, WIDTH)).astype(np.float32)
+    x = np.random.default_rng(n).normal(size=(HEIGHT, WIDTH)).astype(np.float32)
     if bad:  # a row of the second process of two, the third of four
-        x[5, 2 if value != value else slice(None)] = value
+        x[BAD_ROW, 2 if value != value else slice(None)] = value
     return array(x, NamedSharding(mesh, P("data")))
 
 
@@ -142,9 +143,18 @@ def train(
         "said": getattr(failure, "__notes__", []),
         "findings": [[f.function, f.call, f.path] for f in region.report.findings],
         "notices": list(region.report.notices),
+        "repro": why_no_repro(failure) if failure is not None else "",
         "hash": "" if w.is_deleted() else hashed(w),
         "seconds": seconds,
     }
+
+
+def why_no_repro(failure: jaxdbg.NonFiniteError) -> str:
+    try:
+        failure.finding.repro("never written")
+    except RuntimeError as error:
+        return str(error)
+    return ""
 
 
 def no_wire(host: str, process: int) -> Wire:

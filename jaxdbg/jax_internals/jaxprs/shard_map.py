@@ -35,6 +35,7 @@ from jaxdbg.jax_internals.mapped_axes import Axes, mapped_axes
 from jaxdbg.jax_internals.names import as_written, is_of_axis
 from jaxdbg.jax_internals.primitives import ON_A_MESH, PLACES
 from jaxdbg.jax_internals.source_info import scopes
+from jaxdbg.jax_internals.without_mesh import without_mesh
 
 if TYPE_CHECKING:
     from jaxdbg.jax_internals.types import Atom, ClosedJaxpr, JaxprEqn
@@ -87,7 +88,8 @@ def unsharded(eqn: JaxprEqn, sharded: Sharded) -> Unsharded:
         return [_joined(o, s, sizes) for o, s in zip(outs, out_specs, strict=True)]
 
     shapes = [_abstract(v.aval) for v in eqn.invars]
-    return Unsharded(jax.make_jaxpr(whole)(*shapes), axes)
+    with without_mesh():
+        return Unsharded(jax.make_jaxpr(whole)(*shapes), axes)
 
 
 def path_in_body(eqn: JaxprEqn) -> Path | None:

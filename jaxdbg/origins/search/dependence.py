@@ -27,6 +27,7 @@ from jaxdbg.jax_internals.primitives import (
     ROUNDS,
     SELECTS,
 )
+from jaxdbg.jax_internals.without_mesh import without_mesh
 from jaxdbg.origins.bad_elements import INF, NAN, NEG_INF, Mask
 
 if TYPE_CHECKING:
@@ -312,7 +313,9 @@ def _moved(e: _Equation) -> Links:
     if e.eqn.primitive.name == "scatter":
         moved = _scattered(e, *numbers)
     else:
-        moved = bind_equation(_filled_with(e.eqn, -1), numbers)[e.output]
+        filled = _filled_with(e.eqn, -1)
+        with without_mesh():  # numbers are on none
+            moved = bind_equation(filled, numbers, in_context=False)[e.output]
     host = np.asarray(moved)
     return [_numbered(host, f, s) for f, s in zip(starts, e.ins, strict=True)]
 

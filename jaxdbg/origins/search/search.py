@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import jax
 import numpy as np
 
-from jaxdbg.jax_internals.arrays import NO_MESH
+from jaxdbg.errors import NotOffered
 from jaxdbg.jax_internals.jaxprs.effects import replayable
 from jaxdbg.jax_internals.jaxprs.forms import body
 from jaxdbg.jax_internals.jaxprs.higher_order import Sharded, structure
 from jaxdbg.jax_internals.jaxprs.site import Site
 from jaxdbg.jax_internals.names import is_literal
+from jaxdbg.jax_internals.without_mesh import without_devices
 from jaxdbg.origins.bad_elements import (
     KINDS,
     NAN,
@@ -115,7 +116,7 @@ def search(
             look = functools.partial(_found, i, value, allowed)
             found[i] = _answer(ways, look)
             if found[i].candidate or found[i].verdict == "not reproduced":
-                found[i] = _of_compiled(compiled, look) or found[i]
+                found[i] = _of_compiled(compiled, look, found[i])
 
     # The first alone: most often that is enough, and needs but a part of the call.
     look([first], time_limit)
@@ -146,7 +147,7 @@ def search_here(
     """
     replayable(jaxpr)
     found: dict[int, Found] = {}
-    with jax.set_mesh(NO_MESH):  # what is computed here has no place in the user's
+    with without_devices():
         evaluated = EvaluatedHere(Replay(jaxpr, args, bad_outputs, time_limit))
         for i in by_time(jaxpr, bad_outputs):
             one = _found(i, seen.get(i), allowed, evaluated)
@@ -188,20 +189,22 @@ def _answer(ways: Sequence[Evaluated], look: Callable[[Evaluated], _Any]) -> _An
 
 
 def _of_compiled(
-    compiled: EvaluatedByCompiler, look: Callable[[Evaluated], Found]
-) -> Found | None:
-    """What the compiled program's own values say; None if these say no more."""
+    compiled: EvaluatedByCompiler, look: Callable[[Evaluated], Found], known: Found
+) -> Found:
+    """What the compiled program's own values say; what is known if they say no more."""
     try:
         found = look(compiled)
-    except (OutOfTime, KeyboardInterrupt):
+    except OutOfTime:
         raise
-    except Exception:
-        return None  # what the evaluation has found stands, as a candidate
+    except NotOffered:
+        return known
+    except Exception as error:
+        return replace(known, broke=error)
     origins = (found, *found.also)
     births = [f.birth for f in origins if f.birth is not None]
     is_inside = any(structure(b.site.eqn) is not None for b in births)
     if found.candidate or found.verdict == "not reproduced" or is_inside:
-        return None
+        return known
     return replace(found, notes=(*found.notes, _COMPILED))
 
 

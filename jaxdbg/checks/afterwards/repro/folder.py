@@ -15,7 +15,7 @@ import numpy as np
 from jaxdbg.checks.afterwards import kept_calls
 from jaxdbg.checks.afterwards.kept_calls import KeptCall
 from jaxdbg.checks.afterwards.repro import operations, programs, script
-from jaxdbg.jax_internals.arrays import Host
+from jaxdbg.jax_internals.arrays import Host, spans_processes
 from jaxdbg.jax_internals.chex.functionalise import functionalise
 from jaxdbg.jax_internals.chex.under_vmap import has_checks
 from jaxdbg.jax_internals.interpose import our_own_work
@@ -90,6 +90,11 @@ def _kept(finding: Finding) -> KeptCall:
             f"What {call.call.in_words} was given is gone: {what} was donated to it or "
             "to a later call, or was written to in place. Run it again without "
             "--keep-donation, and call repro before the next step."
+        )
+    if any(map(spans_processes, call.args)):
+        raise RuntimeError(
+            f"{call.call.in_words} ran in several processes, and this one has a part "
+            "of what it was given: that reproduces nothing. Run it in one process."
         )
     return call
 
