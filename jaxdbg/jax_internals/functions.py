@@ -147,10 +147,8 @@ def _of_eager_shard_map(fun: Any) -> Function | None:
     if not is_jax_file(source.rpartition(":")[0]):
         return None
     match args:
-        case (object(name="jit"), _, (*params,), *_):
-            return Function(dict(params)["name"], source)
-        case (object(name=str(name)), *_):
-            return Function(name, source)
+        case (object(name=str(primitive)), _, (*params,), *_):
+            return Function(dict(params).get("name") or primitive, source)
     return Function("shard_map", source)
 
 
