@@ -11,6 +11,8 @@ from functools import lru_cache
 from types import FrameType, FunctionType, MethodType
 from typing import Any
 
+import jax
+
 from jaxdbg.jax_internals import libraries
 from jaxdbg.jax_internals.frame_variables import variables_of
 from jaxdbg.jax_internals.made_by_jax import shortening_files
@@ -149,7 +151,7 @@ def _of_eager_shard_map(fun: Any) -> Function | None:
     match args:
         case (object(name=str(primitive)), _, (*params,), *_):
             return Function(dict(params).get("name") or primitive, source)
-    return Function("shard_map", source)
+    return Function(jax.shard_map.__name__, source)
 
 
 def _called_through_library(
