@@ -8,6 +8,7 @@ traced value also of a static argument.
 from __future__ import annotations
 
 import ast
+import dis
 import inspect
 import linecache
 from collections.abc import Sequence
@@ -71,7 +72,8 @@ def advice(error: BaseException, entries: Sequence[TracebackType]) -> str:
         )
     passed = _passed(entries[:at], entries[at].tb_frame.f_code)
     values = {name: passed.get(name, UNKNOWN) for name in value.arguments}
-    arrays = [n for n, v in values.items() if isinstance(v, jax.Array | np.ndarray)]
+    local = variables_of(entries[at].tb_frame)
+    arrays = [n for n, v in values.items() if _is_array(v, local.get(n))]
     if arrays:
         return _none(value, arrays[0], error)
     if not all(_is_number(v) for v in values.values()):
@@ -175,6 +177,13 @@ def _value(node: ast.expr, values: StaticValues) -> Any:
         return values.of(node)
 
 
+def _is_array(passed: Any, traced: Any) -> bool:
+    """Whether an argument is an array; that of unknown value is one if it has axes."""
+    if passed is UNKNOWN and isinstance(traced, jax.core.Tracer):
+        return bool(traced.ndim)
+    return isinstance(passed, jax.Array | np.ndarray)
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, bool | int | float | np.generic)
 
@@ -199,10 +208,18 @@ def _is_plain_use(
     node = _running(tree, code, entry.tb_lasti) if tree is not None else None
     if tree is None or node is None or not _are_as_passed(tree, code, names):
         return False
-    parts = _needed(node, is_given=bool(below))
+    parts = _needed(node, is_given=_is_call(code, entry.tb_lasti))
     using = [part for part in parts if not _names_in(part).isdisjoint(names)]
     values = StaticValues(entry.tb_frame)
     return bool(using) and all(_is_of_python(part, names, values) for part in using)
+
+
+def _is_call(code: CodeType, at: int) -> bool:
+    """Whether an instruction calls something, and does not look at its result."""
+    raw = code.co_code
+    while at > 0 and dis.opname[raw[at]] == "CACHE":  # of the instruction before
+        at -= 2
+    return "CALL" in str(dis.opname[raw[at]])
 
 
 def _needed(node: Any, *, is_given: bool) -> list[ast.expr]:

@@ -299,6 +299,36 @@ def made_inside() -> None:
     f(X)
 
 
+@program(MARK_N)
+def an_axis_of_a_method() -> None:
+    @jax.jit
+    def f(x: Any, n: Any) -> Any:
+        return x.min(n)
+
+    f(X, 0)
+
+
+@program(MARK_N)
+def the_length_of_a_scan() -> None:
+    @jax.jit
+    def f(x: Any, n: Any) -> Any:
+        return jax.lax.scan(lambda c, _: (c + 1, c), x, None, length=n)
+
+    f(X, 5)
+
+
+@program(
+    "no argument of f can be marked static here: the value is computed from `x`, an "
+    "array, which is known only when f runs.",
+)
+def an_array_that_the_line_makes() -> None:
+    @jax.jit
+    def f(x: Any) -> Any:
+        return jnp.where(x < 0)
+
+    f(jnp.ones(3) - 2)
+
+
 @program()
 def that_jax_computes_of_it() -> None:
     """A static argument is traced again by JAX's function: it is no cure."""
