@@ -32,6 +32,7 @@ from jaxdbg.compiles.control_flow import (
     has_bodies,
     is_asked_for,
 )
+from jaxdbg.compiles.equations import equations
 from jaxdbg.compiles.signatures import Signature
 from jaxdbg.errors import Failure
 from jaxdbg.jax_internals.events import (
@@ -61,6 +62,7 @@ from jaxdbg.jax_internals.stack import (
 )
 from jaxdbg.jax_internals.stand_ins import original
 from jaxdbg.jax_internals.user_frames import outward
+from jaxdbg.records.equations import Equations
 from jaxdbg.records.source import SourceFrame
 
 RECORDING = "recording compilations"
@@ -86,6 +88,7 @@ class Phase:
             lambdas on a line.
         hidden: a trace that a library makes inside another trace: part of that.
         reason: why it runs again; the recorder finds it.
+        equations: of a trace that is no part of another, what was counted in it.
     """
 
     __slots__ = (
@@ -93,6 +96,7 @@ class Phase:
         "cell",
         "duration",
         "ended",
+        "equations",
         "failed",
         "fun",
         "function",
@@ -135,6 +139,7 @@ class Phase:
         self.failed = self.ended = False
         self.hidden = phase == "trace" and parent is not None and not function.user
         self.reason: Any = None
+        self.equations: Equations | None = None
 
     def let_go(self) -> None:
         """Forgets the signature, which may be large."""
@@ -343,9 +348,22 @@ class Listener:
 
     def _trace_ended(self, depth: int, result: Any) -> None:
         signature = self._here.traced.pop()
+        begun = self._here.open[depth : depth + 1]
         self._close_to(depth, failed=result is None)
-        if signature is not None and result is not None:
+        if result is None:
+            return
+        for phase in begun:
+            if phase.parent is None and phase.function.user:
+                phase.equations = self._counted(result)
+        if signature is not None:
             _remember(result, signature)
+
+    def _counted(self, result: Any) -> Equations | None:
+        try:
+            return equations(traced_jaxpr(result))
+        except Exception as error:
+            self._watcher.broke("counting equations", error)
+            return None
 
     def _heard(self, frame: FrameType) -> None:
         if is_ours():

@@ -126,7 +126,9 @@ class History:
 def _keys(phase: Phase, kind: str = "") -> list[Any]:
     """Calls are compared if they are of the same code, and the same use of it."""
     function, code = phase.function, phase.signature.code
-    whats: list[Any] = [code if code is not None and function.user else function]
+    # A function and its gradient are two programs of the same code.
+    is_users = code is not None and function.user
+    whats: list[Any] = [(code, phase.signature.kind) if is_users else function]
     # Of a library's code, many functions of the user's may be made: on one line, a
     # loop makes them anew.
     if function.made_of:

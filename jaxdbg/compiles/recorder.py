@@ -208,6 +208,7 @@ def _frozen(phase: Phase, parent: int) -> CompileEvent:
         failed=phase.failed,
         role="body" if phase.signature.is_body else phase.role,
         bodies=phase.function.bodies,
+        equations=phase.equations,
     )
 
 

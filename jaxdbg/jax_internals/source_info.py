@@ -252,3 +252,23 @@ def _names_on_stack(eqn: JaxprEqn, kind: Private) -> tuple[str, ...]:
         return ()
     stack = _STACK.of(eqn.source_info.name_stack)
     return tuple(e.name for e in stack if isinstance(e, kind.get()))
+
+
+def instructions(eqn: JaxprEqn) -> Iterator[tuple[CodeType, int]]:
+    """The instructions in which an equation was made, from inside out.
+
+    They end where its jaxpr was traced, as those of `frames` do.
+    """
+    traceback: Any = eqn.source_info.traceback
+    if traceback is None:
+        return
+    for code, at in zip(*traceback.raw_frames(), strict=True):
+        if is_tracing(code) or _is_rule(code):
+            return
+        if not code.co_filename.startswith(_OURS):
+            yield code, at
+
+
+def is_transposed(eqn: JaxprEqn) -> bool:
+    """Whether an equation is one of a backward pass."""
+    return "transpose" in transforms(eqn)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from jaxdbg.records.array_type import ArrayType
+from jaxdbg.records.equations import Equations
 from jaxdbg.records.read_only import ReadOnly
 from jaxdbg.records.shown import Shown
 from jaxdbg.records.source import SourceFrame
@@ -69,6 +70,8 @@ class CompileEvent:
             "forward" or "backward" of a gradient, "batched" by vmap; else empty. Of a
             function that control flow outside of jit runs, "body".
         bodies: of that control flow, the names of the user's functions in it.
+        equations: of a trace that is no part of another, how many it has made, and
+            which lines; None where these are few.
     """
 
     function: str
@@ -89,6 +92,7 @@ class CompileEvent:
     failed: bool = False
     role: str = ""
     bodies: tuple[str, ...] = ()
+    equations: Equations | None = None
 
     @property
     def title(self) -> str:

@@ -14,6 +14,7 @@ from jaxdbg.records.costs import (
     repeats,
     undecided,
 )
+from jaxdbg.views.equations_wording import why_slow
 from jaxdbg.views.retrace_wording import in_lengths, reasons
 from jaxdbg.views.words import count, more, seconds, short_place
 
@@ -37,7 +38,7 @@ def lines(compilations: Compilations, eager: bool = False) -> list[str]:
     if not events:
         return [nothing(what)]
     table = listed(events, eager)
-    below = [line for cost in table for line in reasons(cost)]
+    below = [line for cost in table for line in (*reasons(cost), *why_slow(cost))]
     if any(not cost.user for cost in table) and not eager:
         below.append(EAGER)
     above = [headline(events, what), *_aligned(rows(table))]

@@ -37,7 +37,7 @@ def timeline_data(
 def _event(event: CompileEvent) -> Json:
     """An event; control flow outside of jit has the name of what it runs, too."""
     data: Json = plain(event)
-    del data["bodies"]
+    del data["bodies"], data["equations"]
     return {**data, "function": event.title}
 
 

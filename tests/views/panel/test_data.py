@@ -24,7 +24,7 @@ TYPES = (ROOT / "js" / "src" / "contract.ts").read_text()
 APART = {
     # They go with the trees, and with the timeline.
     "Report": {"histories", "compilations", "call_times"},
-    "CompileEvent": {"bodies"},  # they are in its function's name
+    "CompileEvent": {"bodies", "equations"},  # the name has them; the table says it
     "Finding": {"outputs", "pictures", "detail"},  # so do they; and the panel is short
 }
 
