@@ -187,9 +187,19 @@ class Form:
             zero = xp.zeros((), xp.int32)
             return zero, zero, tuple(xp.zeros((), x.dtype) for x in row)
         how = xp.where(good, -1.0, self.badness(xp, *row)).ravel()
-        at = xp.argmax(how).astype(xp.int32)
+        at = _first_largest(how, xp)
         count = (~good).sum().astype(xp.int32)
         return count, at, tuple(x.ravel()[at] for x in row)
+
+
+def _first_largest(values: Any, xp: Any) -> Any:
+    """Where the first of the largest values is; a NaN is the largest.
+
+    As `argmax`, whose lowering JAX traces, and logs to a user who has it do so.
+    """
+    largest = (values == values.max()) | (values != values)
+    numbers = xp.arange(values.size, dtype=xp.int32)
+    return xp.where(largest, numbers, values.size).min().astype(xp.int32)
 
 
 FINITE = Form(
