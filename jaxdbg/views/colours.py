@@ -16,6 +16,9 @@ INK: str = _ALL["figures"]["ink"]
 
 BAD: str = _ALL["light"]["nan"]
 
+ADVICE: str = _ALL["light"]["selected"]
+"""Of the tint behind what to do."""
+
 PHASES: dict[str, str] = {
     "trace": _ALL["figures"]["trace"],
     "lower": _ALL["figures"]["lower"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from jaxdbg.records import Origin, SourceFrame
-from jaxdbg.views.colours import BAD
+from jaxdbg.views.colours import ADVICE, BAD
 from jaxdbg.views.excerpt import excerpt
 from jaxdbg.views.origin_sections import Section, sections
 
@@ -27,6 +27,7 @@ _STYLE = {
     "head": "font-weight: 600; margin-bottom: 0.4em",
     "table": "border-collapse: collapse; border: none; margin: 0",
     "row": "background: none; border: none",
+    "fix": f"border: none; background: color-mix(in srgb, {ADVICE} 12%, transparent)",
     "title": "opacity: 0.72; text-align: left; "
     "vertical-align: top; font-weight: normal; white-space: nowrap; "
     "padding: 0.15em 1.2em 0.15em 0; background: none; border: none",
@@ -47,8 +48,9 @@ _STYLE = {
 def _section(section: Section) -> str:
     said = "".join(f"<div>{_line(line)}</div>" for line in section.lines)
     code = "".join(_frame(*pair) for pair in section.frames)
+    row = _STYLE["fix" if section.role == "fix" else "row"]
     return (
-        f'<tr style="{_STYLE["row"]}">'
+        f'<tr style="{row}">'
         f'<th scope="row" style="{_STYLE["title"]}">{escape(section.title)}'
         f'</th><td style="{_STYLE["cell"]}">{said}{code}</td></tr>'
     )

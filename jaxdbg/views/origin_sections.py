@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jaxdbg.records import Operand, Origin, SourceFrame
 from jaxdbg.views import reached, words
@@ -29,17 +29,23 @@ class Section:
         title: one word.
         lines: what it says.
         frames: code to show below, each with what is said of it.
+        role: what a view may show in its own way: the "birth" with its line, the
+            "fix", the leaves "reached", the growth in the "calls" before; else empty.
     """
 
     title: str
     lines: tuple[str, ...] = ()
     frames: tuple[tuple[str, SourceFrame], ...] = ()
+    role: str = ""
 
 
 def sections(origin: Origin) -> list[Section]:
-    """All parts that have something to say, in order."""
+    """All parts that have something to say, in order: first what to do."""
+    cause = "likely cause" if origin.likely else "cause"
     every = [
-        Section(_verdict(origin), (birth(origin),), _frames(origin)),
+        Section(_verdict(origin), (birth(origin),), _frames(origin), "birth"),
+        Section(cause, (origin.cause,) if origin.cause else (), role="fix"),
+        Section("fix", (origin.advice,) if origin.advice else (), role="fix"),
         Section("where", tuple(where(origin))),
         Section("operands", tuple(map(_operand, origin.operands))),
         Section("passed", tuple(map(passed, origin.passed))),
@@ -52,10 +58,9 @@ def sections(origin: Origin) -> list[Section]:
         ),
         Section("made by", (origin.made_by,) if origin.made_by else ()),
         *_there(origin.made_at),
-        Section("likely cause" if origin.likely else "cause", _advice(origin)),
-        Section("last calls", _last_calls(origin)),
+        Section("last calls", _last_calls(origin), role="calls"),
         Section("more births", tuple(map(turn, origin.others))),
-        Section("reached", tuple(reached.lines(origin.reached))),
+        Section("reached", tuple(reached.lines(origin.reached)), role="reached"),
         Section("note", origin.notes),
     ]
     return [s for s in every if s.lines or s.frames]
@@ -66,9 +71,9 @@ def _there(made: Origin | None) -> list[Section]:
     if made is None:
         return []
     return [
-        Section(f"there: {s.title}", s.lines, s.frames)
+        replace(s, title=f"there: {s.title}")
         for s in sections(made)
-        if s.title not in ("reached", "last calls")
+        if s.role not in ("reached", "calls")
     ]
 
 
@@ -113,9 +118,3 @@ def _rows(origin: Origin) -> tuple[str, ...]:
         return ()
     names = batches(origin)
     return (f"{names}: {origin.rows_note}" if names else origin.rows_note,)
-
-
-def _advice(origin: Origin) -> tuple[str, ...]:
-    if not origin.cause:
-        return ()
-    return (origin.cause, *([f"fix: {origin.advice}"] if origin.advice else []))

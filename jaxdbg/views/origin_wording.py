@@ -15,21 +15,31 @@ MAX_OTHERS = 3
 
 def birth(origin: Origin) -> str:
     """`NaN was born in `x / y` at cell 3, line 7`."""
+    return _birth(origin, f" at {words.place(origin.source)}" if origin.source else "")
+
+
+def in_short(origin: Origin) -> str:
+    """``overflow of exp in `jnp.exp` ``; where no cause is known, the birth alone."""
+    is_certain = origin.verdict == "born" and not origin.candidate
+    if not origin.cause or not is_certain:
+        return _birth(origin, "")
+    likely = "likely " if origin.likely else ""
+    return f"{likely}{origin.cause} in {_operation(origin)}"
+
+
+def _birth(origin: Origin, at: str) -> str:
     kind = KINDS.get(origin.kind, origin.kind)
     if origin.verdict == "came in":
         through = f" through {origin.argument}" if origin.argument else ""
         return f"{kind} came in{through}{', and spread' if origin.spread else ''}"
-    at = f" at {words.place(origin.source)}" if origin.source else ""
     if origin.verdict == "placed":
         placed = f"{kind} was placed by a literal or a constant"
         inside = f" in `{origin.expression}`{at}, and spread"
-        return f"{placed}{inside if at else ', not born by arithmetic'}"
+        return f"{placed}{inside if origin.source else ', not born by arithmetic'}"
     if origin.verdict == "not reproduced":
         return "where it was born is not known"
-    what = f" in {_derivative(origin)}`{origin.expression or origin.primitive}`"
-    if origin.candidate:
-        return f"a candidate, not certain: {kind} was born{what}{at}"
-    return f"{kind} was born{what}{at}"
+    sure = "a candidate, not certain: " if origin.candidate else ""
+    return f"{sure}{kind} was born in {_operation(origin)}{at}"
 
 
 def cause(origin: Origin) -> str:
@@ -47,6 +57,10 @@ def others(origin: Origin) -> str:
     left_out = len(origin.others) - len(shown)
     shown += [f"and {left_out:,} more"] if left_out else []
     return f"{words.more(len(origin.others), 'birth')}: {'; '.join(shown)}"
+
+
+def _operation(origin: Origin) -> str:
+    return f"{_derivative(origin)}`{origin.expression or origin.primitive}`"
 
 
 def _derivative(origin: Origin) -> str:

@@ -12,13 +12,17 @@ from html import escape
 
 from jaxdbg.records import (
     Compilations,
+    Finding,
+    Origin,
     PanelContent,
     Report,
     TreeStats,
     tree_name,
 )
 from jaxdbg.views import (
+    answer,
     compiles_html,
+    found,
     growth,
     history_html,
     origin_html,
@@ -76,19 +80,29 @@ def _fitting(parts: Sequence[str]) -> Iterator[str]:
 
 
 def _findings(report: Report) -> Iterator[str]:
-    """The report as text; a finding's story takes the place of its line."""
+    """The report as text; a finding's story takes the place of its lines."""
     stories = [f for f in report.findings if f.origin is not None][:MAX_STORIES]
     head, *lines = str(report).split("\n")
-    for finding in stories:
-        if (line := f"  {finding.headline}") in lines:
-            lines.remove(line)
+    others = found.lines([f for f in report.findings if f not in stories])
+    said = {*found.lines(report.findings)}
+    lines = [*others, *(line for line in lines if line not in said)]
     yield _text(head)
     for i, finding in enumerate(stories):
         assert finding.origin is not None
-        origin = replace(finding.origin, headline="")
-        yield details(finding.headline, origin_html.html(origin), is_open=not i)
+        origin = replace(finding.origin, headline="", module=_module(finding.origin))
+        yield details(_title(finding), origin_html.html(origin), is_open=not i)
     if lines:
         yield _text("\n".join(lines))
+
+
+def _module(origin: Origin) -> str:
+    """The module, where the title does not have it: it has that of the birth."""
+    return origin.module if origin.made_at else ""
+
+
+def _title(finding: Finding) -> str:
+    what = answer.what(finding).replace("`", "")
+    return " · ".join(filter(None, (what, answer.where(finding))))
 
 
 def _tree(tree: TreeStats, is_older: bool) -> str:

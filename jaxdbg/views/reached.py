@@ -33,10 +33,15 @@ def lines(reached: Sequence[Reached]) -> list[str]:
     return shown + [_tree(name, leaves) for name, leaves in trees.items()]
 
 
-def _leaf(leaf: Reached) -> str:
+def counts(leaf: Reached) -> str:
+    """`3 of 4 (NaN, Inf), first at [1]`."""
     in_part = leaf.bad < leaf.size
     first = f", first at {list(leaf.first)}" if in_part and leaf.first else ""
-    return f"{leaf.path}: {leaf.bad:,} of {leaf.size:,} ({_kinds(leaf.kinds)}){first}"
+    return f"{leaf.bad:,} of {leaf.size:,} ({_kinds(leaf.kinds)}){first}"
+
+
+def _leaf(leaf: Reached) -> str:
+    return f"{leaf.path}: {counts(leaf)}"
 
 
 def _tree(name: str, leaves: Sequence[Reached]) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from jaxdbg.records import Finding, Report
+from jaxdbg.records import Report
 from jaxdbg.records.costs import Repeat, dearest
-from jaxdbg.views import growth
-from jaxdbg.views.origin_wording import birth, cause as cause_of
+from jaxdbg.views import found, growth
 from jaxdbg.views.retrace_wording import in_short, what_to_do
 from jaxdbg.views.words import KINDS, count, listed, more, seconds, times
 
@@ -19,7 +18,7 @@ def text(report: Report) -> str:
     """The report, without a line break at its end."""
     again = dearest(report.compilations)
     lines = [_headline(report, again)]
-    lines += [line for group in _alike(report.findings) for line in _found(group)]
+    lines += found.lines(report.findings)
     lines += [f"  {line}" for line in growth.lines(report)]
     lines += [_placed(report.placed)] if report.placed else []
     lines += _advice(again) if again and not report.findings else []
@@ -32,28 +31,6 @@ def _headline(report: Report, again: Repeat | None) -> str:
     counts = _counts(report, again)
     parts = [_calls(report), *_allowed(report), counts, _seconds(report)]
     return f"{_mark(report)} {' · '.join(part for part in parts if part)}"
-
-
-def _alike(findings: Sequence[Finding]) -> list[list[Finding]]:
-    """The findings, those of one function that were born in one line together."""
-    groups: dict[object, list[Finding]] = {}
-    for finding in findings:
-        origin = finding.origin
-        born = origin.source if origin else None
-        alike = (finding.kind, finding.function, born) if born else id(finding)
-        groups.setdefault(alike, []).append(finding)
-    return list(groups.values())
-
-
-def _found(alike: Sequence[Finding]) -> list[str]:
-    """A finding, where it was born and why; of those like it only how many."""
-    first, others = alike[0], len(alike) - 1
-    again = f", and {count(others, 'more finding')} of this line" if others else ""
-    lines = [f"  {first.headline}{again}"]
-    if first.origin is not None:
-        cause = cause_of(first.origin)
-        lines += [f"    {' · '.join(filter(None, (birth(first.origin), cause)))}"]
-    return lines
 
 
 def _advice(again: Repeat) -> list[str]:

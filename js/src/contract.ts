@@ -16,109 +16,11 @@ export interface SourceFrame {
 }
 
 export type Real = number | string;
-export type Loop = [kind: string, iteration: number, length: number | null];
-
-export interface Operand {
-  name: string;
-  role: string;
-  shape: number[];
-  dtype: string;
-  low: Real | null;
-  high: Real | null;
-  size: number;
-  zeros: number;
-  negatives: number;
-  subnormals: number;
-  nan: number;
-  posinf: number;
-  neginf: number;
-  element: number[] | null;
-  value: string;
-}
-
-export interface Turn {
-  kind: string;
-  primitive: string;
-  source: SourceFrame | null;
-  module: string;
-  direction: string;
-  loop: Loop[];
-  text: string;
-}
-
-export interface Reached {
-  path: string;
-  bad: number;
-  size: number;
-  kinds: string[];
-  first: number[] | null;
-}
-
-export interface Passed {
-  parameter: string;
-  expression: string;
-  row: number | null;
-  data: string;
-  data_row: number | null;
-}
-
-export interface Origin {
-  verdict: string;
-  kind: string;
-  primitive: string;
-  expression: string;
-  source: SourceFrame | null;
-  library_source: SourceFrame | null;
-  module: string;
-  direction: string;
-  forward_source: SourceFrame | null;
-  loop: Loop[];
-  branches: [index: number, count: number][];
-  operands: Operand[];
-  element: number[] | null;
-  steps: Turn[];
-  reached: Reached[];
-  rows: [name: string, row: number][];
-  rows_note: string;
-  device: string;
-  wider: string;
-  argument: string;
-  argument_leaf: string;
-  passed: Passed[];
-  made_by: string;
-  made_at: Origin | null;
-  growth: Real[];
-  cause: string | null;
-  likely: boolean;
-  advice: string;
-  notes: string[];
-  headline: string;
-  candidate: boolean;
-  others: Turn[];
-  spread: boolean;
-  frames: CallFrame[];
-  frames_note: string;
-}
-
-export interface CallFrame {
-  source: SourceFrame;
-  values: LocalValue[];
-  left_out: string[];
-}
-
-export interface LocalValue {
-  name: string;
-  type: string;
-  text: string;
-  array: Operand | null;
-  batch_axes: number[];
-}
 
 export interface Finding {
   kind: string;
   function: string;
   call: number;
-  message: string;
   path: string;
   paths: string[];
   index: number[];
@@ -128,10 +30,44 @@ export interface Finding {
   inf: number;
   size: number;
   location: string;
-  origin: Origin | null;
   time: number;
   allow: string;
   allow_at: string;
+}
+
+/** What a finding says; the words are those of `jaxdbg/views/panel/stories.py`. */
+export interface StoryData {
+  /** `overflow of exp in jnp.exp`; names are between backquotes. */
+  what: string;
+  /** Place, module and call. */
+  where: string;
+  /** `NaN in 84 leaves: all of model, all of opt`. */
+  effect: string;
+  /** The module in which the value was born; empty where it is not known. */
+  module: string;
+  sections: SectionData[];
+  /** The largest magnitude in the last calls. */
+  growth: Real[];
+  /** The leaves it has reached, each with how much of it is bad. */
+  leaves: [path: string, what: string][];
+  /** `3 more leaves`: how many are not listed. */
+  more: string;
+  /** All that is said of a finding without an origin. */
+  text: string;
+}
+
+export interface SectionData {
+  title: string;
+  role: "birth" | "fix" | "";
+  lines: string[];
+  frames: FrameData[];
+}
+
+export interface FrameData {
+  said: string;
+  /** The place as lines name it. */
+  place: string;
+  frame: SourceFrame;
 }
 
 export interface Reason {
@@ -326,6 +262,8 @@ export interface PanelData {
   jaxdbg_panel: 1;
   title: string;
   report: Report | null;
+  /** What each finding of the report says. */
+  stories: StoryData[];
   trees: TreeData[];
   timeline: TimelineData;
   outputs: OutputsData[];

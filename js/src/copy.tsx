@@ -1,6 +1,7 @@
 // A button that copies a text.
 
 import { useState } from "preact/hooks";
+import { copyText } from "./clipboard";
 
 export function Copy({ text, copied }: { text: string; copied?: string | undefined }) {
   const [done, setDone] = useState(false);
@@ -15,18 +16,4 @@ export function Copy({ text, copied }: { text: string; copied?: string | undefin
       {done ? "copied" : "copy"}
     </button>
   );
-}
-
-/** The clipboard of a page without https is the old one. */
-async function copyText(text: string): Promise<void> {
-  if (navigator.clipboard) {
-    await navigator.clipboard.writeText(text);
-    return;
-  }
-  const area = document.createElement("textarea");
-  area.value = text;
-  document.body.append(area);
-  area.select();
-  document.execCommand("copy");
-  area.remove();
 }

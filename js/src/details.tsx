@@ -1,32 +1,30 @@
-// The details of what is selected: a finding, a leaf, or a compilation.
+// The details of what is selected: a leaf, or a compilation.
 
-import { FindingDetails } from "./findings/finding";
 import type { Store } from "./store/store";
 import { CompilationDetails } from "./timeline/compilation";
 import { LeafDetails } from "./tree/leaf";
 
 export function Details({ store, theme }: { store: Store; theme: number }) {
   const subject = store.selection.subject.value;
-  const finding = subject?.kind === "finding" && store.data.findings.value[subject.index];
+  if (!subject) return <Hint store={store} />;
   return (
     <div class="jd-details" role="group" aria-label="Details">
-      {finding && <FindingDetails store={store} finding={finding} />}
-      {subject?.kind === "leaf" && store.selection.leaf.value >= 0 && (
+      {subject.kind === "leaf" && store.selection.leaf.value >= 0 && (
         <LeafDetails store={store} theme={theme} />
       )}
-      {subject?.kind === "compilation" && (
+      {subject.kind === "compilation" && (
         <CompilationDetails store={store} index={subject.index} />
       )}
-      {!subject && <Hint store={store} />}
     </div>
   );
 }
 
+/** None beside a story, which leaves the width to the tree. */
 function Hint({ store }: { store: Store }) {
-  const watched = store.shown.trees.value.length > 0;
+  if (store.selection.finding.value >= 0 || !store.shown.trees.value.length) return null;
   return (
-    <div class="jd-empty">
-      {watched ? "Select a leaf: its numbers and its elements come here." : ""}
+    <div class="jd-details">
+      <div class="jd-empty">Select a leaf to see its numbers and its elements.</div>
     </div>
   );
 }

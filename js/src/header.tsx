@@ -31,6 +31,16 @@ export function Header({ store }: { store: Store }) {
       )}
       <Lost store={store} />
       <span class="jd-brand">jaxdbg</span>
+      <button
+        type="button"
+        class="jd-ask"
+        aria-label="Keys and words"
+        aria-expanded={store.view.help.value}
+        title="keys and words  ?"
+        onClick={() => (store.view.help.value = !store.view.help.value)}
+      >
+        ?
+      </button>
     </div>
   );
 }

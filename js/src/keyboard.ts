@@ -11,7 +11,7 @@ interface Key {
 
 const OF_TREES: readonly Key[] = [
   { key: "]", hint: "next bad leaf", act: (store) => store.navigate.toNextBad(1) },
-  { key: "[", hint: "previous", act: (store) => store.navigate.toNextBad(-1) },
+  { key: "[", hint: "previous one", act: (store) => store.navigate.toNextBad(-1) },
   {
     key: "/",
     hint: "search",
@@ -24,9 +24,20 @@ const OF_TREES: readonly Key[] = [
 
 const TOGGLE: Key = {
   key: "g",
-  hint: "as the failed call gave it, or as it is",
+  hint: "the tree as the failed call returned it, or as it is now",
   act: (store) => store.navigate.toggleNow(),
 };
+
+const HELP: Key = {
+  key: "?",
+  hint: "keys and words",
+  act: (store) => void (store.view.help.value = !store.view.help.value),
+};
+
+const OF_TIME: readonly Pick<Key, "key" | "hint">[] = [
+  { key: "← →", hint: "compilations" },
+  { key: "+ − 0", hint: "zoom, all" },
+];
 
 function layout(key: string, name: Layout): Key {
   return { key, hint: name, act: (store) => void (store.view.layout.value = name) };
@@ -36,12 +47,11 @@ function layout(key: string, name: Layout): Key {
 export function hints(store: Store): Pick<Key, "key" | "hint">[] {
   const keys = store.shown.trees.value.length ? [...OF_TREES] : [];
   if (store.shown.comparable.value) keys.push(TOGGLE);
-  if (keys.length) return keys;
-  return [
-    { key: "← →", hint: "compilations" },
-    { key: "+ − 0", hint: "zoom, all" },
-  ];
+  return [...(keys.length ? keys : OF_TIME), HELP];
 }
+
+/** All keys. */
+export const ALL: readonly Pick<Key, "key" | "hint">[] = [...OF_TREES, TOGGLE, ...OF_TIME, HELP];
 
 export function onPanelKey(event: KeyboardEvent, store: Store, root: HTMLElement | null): void {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -53,6 +63,7 @@ export function onPanelKey(event: KeyboardEvent, store: Store, root: HTMLElement
 function act(event: KeyboardEvent, store: Store, root: HTMLElement | null): boolean {
   if (event.key === "Escape") {
     store.view.query.value = "";
+    store.view.help.value = false;
     root?.focus();
     return true;
   }
@@ -61,7 +72,7 @@ function act(event: KeyboardEvent, store: Store, root: HTMLElement | null): bool
     if (event.key === "Enter") store.navigate.toNextFound();
     return event.key === "Enter";
   }
-  const found = [...OF_TREES, TOGGLE].find(({ key }) => key === event.key);
+  const found = [...OF_TREES, TOGGLE, HELP].find(({ key }) => key === event.key);
   found?.act(store, root);
   return found !== undefined;
 }

@@ -5,6 +5,7 @@ import { useTheme, useWidth } from "./canvas";
 import { Details } from "./details";
 import { Findings } from "./findings/findings";
 import { Header } from "./header";
+import { Help } from "./help";
 import { hints, onPanelKey } from "./keyboard";
 import type { Store } from "./store/store";
 import { applyTheme } from "./theme";
@@ -31,6 +32,7 @@ export function Panel({ store }: { store: Store }) {
       onKeyDown={(event) => onPanelKey(event, store, root.current)}
     >
       <Header store={store} />
+      <Help store={store} />
       <Findings store={store} />
       {(seen || !timed) && (
         <div class="jd-main">

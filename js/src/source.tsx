@@ -1,29 +1,30 @@
 // Lines of a source file.
 
 import type { SourceFrame } from "./contract";
-import { place } from "./text";
+import { PlaceLink } from "./place";
 
-/** Source lines, with the expression underlined. */
+/** Source lines, with the expression underlined; under their place, or bare. */
 export function Source({ frame, bare }: { frame: SourceFrame; bare?: boolean }) {
-  if (!frame.code) return bare ? null : <p class="jd-note">{place(frame)}</p>;
   return (
     <div class="jd-source">
       {!bare && (
         <div class="jd-note">
-          {place(frame)}
+          <PlaceLink frame={frame} />
           {frame.function && ` · ${frame.function}`}
         </div>
       )}
-      <pre>
-        {lineParts(frame).map((line, i) => (
-          <div key={i}>
-            <span class="jd-line">{line.number}</span>
-            {line.before}
-            {line.inside && <mark>{line.inside}</mark>}
-            {line.after}
-          </div>
-        ))}
-      </pre>
+      {frame.code && (
+        <pre>
+          {lineParts(frame).map((line, i) => (
+            <div key={i}>
+              <span class="jd-line">{line.number}</span>
+              {line.before}
+              {line.inside && <mark>{line.inside}</mark>}
+              {line.after}
+            </div>
+          ))}
+        </pre>
+      )}
     </div>
   );
 }

@@ -1,6 +1,6 @@
 // Numbers and places as a person reads them.
 
-import type { Finding, Real, Report, SourceFrame } from "./contract";
+import type { Real, Report, SourceFrame } from "./contract";
 
 /** A number with four digits: 0.001234, 1.20e−9. No 12.3k, which hides digits. */
 export function number(value: Real | null | undefined): string {
@@ -62,10 +62,4 @@ export function place(frame: SourceFrame): string {
 
 export function element(path: string, index: readonly number[]): string {
   return index.length ? `${path}[${index.join(", ")}]` : path;
-}
-
-/** The first line of the message of a finding: what is wrong, and where. */
-export function headline(finding: Finding): string {
-  const line = finding.message.split("\n", 1)[0] ?? "";
-  return line.replace(/[:.]$/, "");
 }

@@ -1,7 +1,7 @@
 import { act } from "preact/test-utils";
 import { expect, test, vi } from "vitest";
 import { Tree } from "../src/tree/tree";
-import { open, press, text } from "./page";
+import { open, press, root, text } from "./page";
 
 test("keys go from one bad leaf to the next, and nowhere else", async () => {
   const store = await open("tree");
@@ -17,6 +17,17 @@ test("keys go from one bad leaf to the next, and nowhere else", async () => {
   await press("d");
   expect(outside).not.toHaveBeenCalled();
   document.body.removeEventListener("keydown", outside);
+});
+
+test("a key explains the keys and the words", async () => {
+  await open("failed");
+  expect(root.querySelector(".jd-help")).toBeNull();
+  await press("?");
+  expect(text(".jd-help")).toContain("leafone array of a model");
+  expect(text(".jd-help")).toContain("]next bad leaf");
+  expect(root.querySelector(".jd-ask")?.getAttribute("aria-expanded")).toBe("true");
+  await press("Escape");
+  expect(root.querySelector(".jd-help")).toBeNull();
 });
 
 test("a running cell says how far it is", async () => {

@@ -97,7 +97,8 @@ def test_nothing_is_cut_off_where_room_is_short(saved: Shown, width: int) -> Non
 
 def test_a_print_has_the_whole_story(saved: Shown) -> None:
     shown = saved()
-    details = shown.locator(".jd-details")
+    shown.locator(".jd-compilations summary").click()
+    details = shown.locator(".jd-scroll")
     cut = "e => e.scrollHeight > e.clientHeight + 1"
     assert details.evaluate(cut)
     shown.page.emulate_media(media="print")

@@ -78,8 +78,12 @@ def test_a_failure_opens_the_panel_at_its_leaf(
     # A clean cell keeps to its one quiet line.
     assert notebook.page.locator(".jp-Cell").nth(1).locator(".jd-panel").count() == 0
     expect(shown.locator(".jd-chip")).to_have_text("✗ 1 finding")
-    expect(shown.locator(".jd-finding.jd-here")).to_contain_text("model.layers")
-    expect(shown.locator(".jd-story")).to_contain_text("born")
+    row = shown.locator(".jd-finding.jd-here")
+    expect(row).to_contain_text("division by zero in m(x) / x.sum()")
+    expect(row).to_contain_text("cell 1, line 18 · train_step, call 3")
+    expect(shown.locator(".jd-answer")).to_contain_text("born")
+    expect(shown.locator(".jd-fix")).to_contain_text("fix")
+    expect(shown.locator(".jd-rest")).to_contain_text("7 leaves: all of model")
     expect(shown.locator(".jd-step")).to_contain_text("of 6 bad")
     shown.screenshot(path=tmp_path / "failed.png")
     seen = notebook.seen(2)
@@ -95,7 +99,7 @@ def test_a_failure_opens_the_panel_at_its_leaf(
     shown.locator(".jd-heat canvas").click(position={"x": 3, "y": 3})
     expect(shown.locator(".jd-heat .jd-value")).to_contain_text("] = ")
     shown.screenshot(path=tmp_path / "leaf.png")
-    shown.locator(".jd-leaf .jd-link", has_text="NaN").click()
+    shown.locator(".jd-leaf .jd-link", has_text="division").click()
     expect(shown.locator(".jd-story")).to_contain_text("born")
 
     # A cell of the map, with the mouse; a bar of the timeline's table, by its row.
@@ -105,6 +109,22 @@ def test_a_failure_opens_the_panel_at_its_leaf(
     shown.locator(".jd-compilations tbody tr").first.click()
     expect(shown.locator(".jd-details h3")).to_contain_text("train_step")
     assert hosts == {"127.0.0.1"}
+
+
+def test_a_place_is_a_link_to_its_line(open_notebook: Open) -> None:
+    notebook = open_notebook(LOAD, *["# text\n" * 30] * 2, FAILING)
+    notebook.run_all()
+    page = notebook.page
+    place = panel(notebook).locator(".jd-answer .jd-place").first
+    place.click()
+    line = page.locator(".jp-Cell").first.locator(".cm-line").nth(17)
+    expect(line).to_contain_text("m(x) / x.sum()")
+    expect(line).to_be_in_viewport()
+    assert line.evaluate("e => e.getAnimations().length") == 1
+    # The cell has another number now: what is left is the place itself.
+    run_cell(notebook, 0)
+    place.click()
+    expect(panel(notebook).locator(".jd-answer")).to_contain_text("line 18 copied")
 
 
 def requested(notebook: Notebook) -> set[str]:
@@ -187,6 +207,10 @@ def test_keys_work_and_are_not_for_the_notebook(open_notebook: Open) -> None:
     keys.press("Enter")
     expect(shown.locator(".jd-leaf h3")).to_contain_text("model.layers[1].bias")
     keys.press("Escape")
+    keys.press("?")
+    expect(shown.locator(".jd-help")).to_contain_text("head-room")
+    keys.press("?")
+    expect(shown.locator(".jd-help")).to_have_count(0)
     for key in "axdd":  # in JupyterLab: a new cell, cut it, delete it
         keys.press(key)
     assert notebook.page.locator(".jp-Notebook .jp-Cell").count() == 2
@@ -253,6 +277,7 @@ def test_axe_and_contrast_find_nothing(
     for view in ("Map", "Icicle", "Table"):
         shown.get_by_role("button", name=view).click()
         shown.locator(".jd-compilations").evaluate("e => { e.open = true }")
+        shown.locator(".jd-ask").click()  # with the help in one, without in the next
         found += violations(notebook) + faint(shown)
         shown.screenshot(path=tmp_path / f"{view}.png")
     shown.get_by_role("treeitem").last.click()

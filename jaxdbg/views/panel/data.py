@@ -25,6 +25,7 @@ from jaxdbg.records import (
 )
 from jaxdbg.records.serial import plain
 from jaxdbg.views.panel.columns import column
+from jaxdbg.views.panel.stories import stories_data
 from jaxdbg.views.panel.timeline import name_of, timeline_data
 
 FORMAT = 1
@@ -69,6 +70,7 @@ def panel_data(
     what = ""
     if compilations is not None:
         events, what = compilations.events, compilations.what
+    trees = tuple(trees)
     known = _trees_data(trees, report.histories if report else ())
     shown = {path for tree in known for path in (*tree["paths"], *tree["also"])}
     results = [_tree(tree, None, known=False) for tree in _results(report, shown)]
@@ -76,6 +78,7 @@ def panel_data(
         "jaxdbg_panel": FORMAT,
         "title": title or (name_of(report) if report else ""),
         "report": report and _report_data(report),
+        "stories": stories_data(report, trees) if report else [],
         "trees": known + results,
         "timeline": timeline_data(report, events, what),
         "outputs": _outputs_data(report) if report else [],
@@ -85,16 +88,18 @@ def panel_data(
 def _report_data(report: Report) -> Json:
     """A report without its histories and outputs, which go with the trees.
 
-    Its compilations and calls go with the timeline.
+    Its compilations and calls go with the timeline, and origins with the stories.
     """
     findings = tuple(
-        replace(f, outputs=(), pictures=(), detail="") for f in report.findings
+        replace(f, origin=None, outputs=(), pictures=(), detail="")
+        for f in report.findings
     )
     short = replace(report, histories=(), compilations=(), findings=findings)
     data: Json = plain(replace(short, call_times=CallTimes()))
     del data["histories"], data["compilations"], data["call_times"]
     for finding in data["findings"]:
         del finding["outputs"], finding["pictures"], finding["detail"]
+        del finding["origin"], finding["message"]
     return data
 
 

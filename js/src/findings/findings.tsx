@@ -3,42 +3,40 @@
 import type { Remark } from "../contract";
 import { FindingGlyph } from "../glyph";
 import { onRowKey } from "../keyboard";
+import { Prose } from "../prose";
 import type { Store } from "../store/store";
-import { headline } from "../text";
+import { Story } from "./story";
 
 export function Findings({ store }: { store: Store }) {
   const findings = store.data.findings.value;
   if (!findings.length) return <Notices store={store} />;
-  const subject = store.selection.subject.value;
+  const open = store.selection.finding.value;
+  const finding = findings[open];
+  const story = store.data.stories.value[open];
   return (
-    <div class="jd-findings" role="listbox" aria-label="Findings" tabIndex={-1}>
-      {findings.map((finding, i) => {
-        const here = subject?.kind === "finding" && subject.index === i;
-        return (
+    <>
+      <div class="jd-findings" role="listbox" aria-label="Findings" tabIndex={-1}>
+        {findings.map((finding, i) => (
           <div
             key={i}
-            class={`jd-finding ${here ? "jd-here" : ""}`}
+            class={`jd-finding ${i === open ? "jd-here" : ""}`}
             role="option"
             tabIndex={0}
-            aria-selected={here}
+            aria-selected={i === open}
             onClick={() => store.navigate.toFinding(i)}
             onKeyDown={(e) => onRowKey(e, () => store.navigate.toFinding(i))}
           >
             <FindingGlyph finding={finding} />
-            <span class="jd-what">{headline(finding)}</span>
-            <span class="jd-where">
-              {finding.function && (
-                <>
-                  <code>{finding.function}</code> call {finding.call}
-                </>
-              )}
-              {finding.location && ` · ${finding.location}`}
-            </span>
+            <b class="jd-what">
+              <Prose text={store.data.stories.value[i]?.what ?? ""} />
+            </b>
+            <span class="jd-where">{store.data.stories.value[i]?.where}</span>
           </div>
-        );
-      })}
+        ))}
+      </div>
+      {finding && story && <Story key={open} store={store} finding={finding} story={story} />}
       <Notices store={store} />
-    </div>
+    </>
   );
 }
 

@@ -2,7 +2,7 @@
 
 import { batch, computed, signal } from "@preact/signals";
 import type { Call } from "../call";
-import type { Live, PanelData, Report, TimelineData } from "../contract";
+import type { Live, PanelData, Report, StoryData, TimelineData } from "../contract";
 import { Calls } from "../timeline/calls";
 import { BadOutputs } from "../tree/bad_outputs";
 import { Tree } from "../tree/tree";
@@ -10,6 +10,7 @@ import { Tree } from "../tree/tree";
 export class Data {
   readonly title = signal("");
   readonly report = signal<Report | null>(null);
+  readonly stories = signal<readonly StoryData[]>([]);
   readonly timeline = signal<TimelineData | null>(null);
   readonly live = signal<Live | null>(null);
   /** The trees as they are now. */
@@ -34,6 +35,7 @@ export class Data {
     batch(() => {
       this.title.value = data.title;
       this.report.value = data.report;
+      this.stories.value = data.stories;
       this.timeline.value = data.timeline;
       this.outputs.value = data.outputs.map((one) => new BadOutputs(one));
       this.trees.value = data.trees.map((one) => new Tree(one));

@@ -45,7 +45,10 @@ export class Navigation {
     const count = findings.length;
     const fresh = findings.findIndex((f, i) => i >= this.followed && f.path !== "");
     if (count > this.followed) this.toFinding(fresh >= 0 ? fresh : this.followed);
-    if (count < this.followed) this.selection.subject.value = null;
+    if (count < this.followed) {
+      this.selection.finding.value = Math.min(this.selection.finding.value, count - 1);
+      this.selection.subject.value = null;
+    }
     this.followed = count;
   }
 
@@ -54,7 +57,8 @@ export class Navigation {
     if (!finding) return;
     const { selection } = this;
     batch(() => {
-      selection.subject.value = { kind: "finding", index };
+      selection.finding.value = index;
+      selection.subject.value = null;
       selection.now.value = false;
       [finding.path, ...finding.paths].some((path) => path && this.toPath(path));
       selection.call.value = { function: finding.function, number: finding.call };

@@ -51,9 +51,8 @@ export class Shown {
   readonly recordedCalls = computed(() => this.tree.value?.history?.calls ?? []);
   /** The module in which the value of the selected finding, or the first, was born. */
   readonly birth = computed(() => {
-    const subject = this.selection.subject.value;
-    const index = subject?.kind === "finding" ? subject.index : 0;
-    return birthIn(this.tree.value, this.data.findings.value[index]);
+    const story = this.data.stories.value[Math.max(this.selection.finding.value, 0)];
+    return birthIn(this.tree.value, story?.module ?? "");
   });
   /** The finding whose bad outputs the tree, as it is now, can be compared with. */
   readonly comparable = computed((): Finding | null => {

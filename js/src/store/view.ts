@@ -11,4 +11,6 @@ export class View {
   readonly paint = signal<Paint>("badness");
   /** Words that the paths of leaves are searched for. */
   readonly query = signal("");
+  /** Whether the keys and the words are explained. */
+  readonly help = signal(false);
 }

@@ -1,12 +1,15 @@
 // The axis of the timeline. A notebook is idle for hours between two cells, and on an axis
 // of hours no bar is visible: long gaps between cells are folded.
 
-import type { Cell } from "../contract";
+import type { Cell, Finding } from "../contract";
+import type { Calls } from "./calls";
 
 /** A stretch of time that is narrow on the axis. */
 export interface Fold {
   from: number;
   to: number;
+  /** Whether jaxdbg searches for an origin then; else nothing runs. */
+  search?: boolean;
 }
 
 /** The width of a folded gap, and of all together, as shares of the time in cells. */
@@ -25,6 +28,25 @@ export function folds(cells: readonly Cell[]): Fold[] {
     end = Math.max(end, cell.end);
   }
   return found;
+}
+
+/** The searches for origins that are longer than a tenth of all that ran beside them. */
+export function searches(
+  findings: readonly Finding[],
+  cells: readonly Cell[],
+  calls: Calls | null,
+): Fold[] {
+  const found: Fold[] = [];
+  for (const { function: name, call: number, time } of findings) {
+    const from = calls?.end({ function: name, number });
+    if (typeof from === "number" && time > from) found.push({ from, to: time, search: true });
+  }
+  const ran = lengthOf(cells.map(({ start, end }) => ({ from: start, to: end }))) - lengthOf(found);
+  return found.filter((f) => f.to - f.from > Math.max(ran, 0.01) * 0.1);
+}
+
+export function lengthOf(folds: readonly Fold[]): number {
+  return folds.reduce((sum, f) => sum + f.to - f.from, 0);
 }
 
 /** From seconds since the epoch to seconds on the axis, and back. */

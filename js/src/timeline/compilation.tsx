@@ -11,7 +11,7 @@ export function CompilationDetails({ store, index }: { store: Store; index: numb
   const { reason } = event;
   const signature = Object.entries(event.signature);
   return (
-    <div class="jd-story">
+    <div>
       <h3>
         {event.phase} <code>{event.function}</code>
         {event.role && `, ${event.role}`} · {seconds(event.duration)}

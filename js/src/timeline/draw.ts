@@ -84,18 +84,20 @@ function drawTicks(ctx: Context, colours: Colours, what: Drawn): void {
   const first = Math.ceil((what.axis.real(what.from) - began) / step);
   const end = (what.axis.real(what.to) - began) / step;
   for (let n = first; n <= end; n++) {
-    const x = xOf(what, began + n * step);
-    if (x - last < 40) {
-      // In a fold: on to its end.
-      const fold = what.axis.folds.find((f) => f.to > began + n * step);
-      if (fold) n = Math.max(n, Math.floor((fold.to - began) / step));
-      continue;
-    }
-    last = x;
+    const time = began + n * step;
+    const fold = what.axis.folds.find((f) => f.from < time && time < f.to);
+    if (fold) n = Math.max(n, Math.floor((fold.to - began) / step)); // on to its end
+    const x = xOf(what, time);
+    if (fold || x - last < 40) continue;
     ctx.fillStyle = colours.line;
     ctx.fillRect(x, 12, 0.5, what.height);
     ctx.fillStyle = colours.dim;
-    ctx.fillText(n === 0 ? "0" : seconds(n * step), x + 2, 10);
+    const text = n === 0 ? "0" : seconds(n * step);
+    const wide = ctx.measureText?.(text).width ?? 0;
+    // The last one is at the left of its tick, where it would be cut.
+    const left = x + 2 + wide > what.width ? x - 2 - wide : x + 2;
+    if (left > last + 40 || left === x + 2) ctx.fillText(text, left, 10);
+    last = x;
   }
 }
 
@@ -181,21 +183,11 @@ function drawEvent(
   }
 }
 
-/** The end of the failing call; after it jaxdbg searches for the origin. */
+/** The end of the failing call; the search for the origin comes after it. */
 function drawFinding(ctx: Context, colours: Colours, what: Drawn, finding: Finding): void {
   if (!finding.time) return;
   const ended = what.calls?.end({ function: finding.function, number: finding.call });
   const at = xOf(what, ended ?? finding.time);
-  const search = xOf(what, finding.time) - at;
-  const text = "finding the origin";
-  if (search > 1) {
-    ctx.fillStyle = colours.ground;
-    ctx.fillRect(at, 16, search, 11);
-    ctx.font = "10px system-ui, sans-serif";
-    ctx.fillStyle = colours.dim;
-    const wide = ctx.measureText?.(text).width ?? 0;
-    if (search > wide + 16) ctx.fillText(text, at + 10, 25);
-  }
   const colour = badnessOf(finding) === INF ? colours.inf : colours.nan;
   drawFailure(ctx, at, what.height, colour);
 }

@@ -59,8 +59,11 @@ function cellTip(what: Drawn, p: Place): string[] {
   if (p.y > TOP || p.x < LABEL) return [];
   const within = (start: number, end: number): boolean =>
     p.x >= xOf(what, start) - 1 && p.x <= Math.max(xOf(what, end), xOf(what, start) + 2);
-  const cell = what.cells.find((c) => within(c.start, c.end));
-  if (cell?.name) return [`${cell.name} · ${seconds(cell.end - cell.start)}`];
   const fold = what.axis.folds.find((f) => within(f.from, f.to));
-  return fold ? [`${seconds(fold.to - fold.from)} without a compilation, folded`] : [];
+  if (fold) {
+    const text = fold.search ? "finding the origin" : "without a compilation";
+    return [`${seconds(fold.to - fold.from)} ${text}, folded`];
+  }
+  const cell = what.cells.find((c) => within(c.start, c.end));
+  return cell?.name ? [`${cell.name} · ${seconds(cell.end - cell.start)}`] : [];
 }

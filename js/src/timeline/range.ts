@@ -1,7 +1,8 @@
 // The part of the axis that is shown, in seconds as the axis shows them.
 
 import type { Cell, CompileEvent, Finding } from "../contract";
-import { Axis, folds } from "./axis";
+import { Axis, folds, lengthOf, searches } from "./axis";
+import type { Calls } from "./calls";
 import { extent } from "./lanes";
 
 export type Range = [from: number, to: number];
@@ -11,11 +12,14 @@ export function wholeOf(
   events: readonly CompileEvent[],
   findings: readonly Finding[],
   cells: readonly Cell[],
+  calls: Calls | null,
 ): { axis: Axis; range: Range } {
   const edges = cells.flatMap((c) => [c.start, c.end]);
   const [from, to] = extent(events, [...edges, ...findings.map((f) => f.time)]);
-  const busy = cells.reduce((sum, c) => sum + c.end - c.start, 0);
-  const axis = new Axis(folds(cells), busy);
+  const sought = searches(findings, cells, calls);
+  const busy = cells.reduce((sum, c) => sum + c.end - c.start, 0) - lengthOf(sought);
+  const all = [...folds(cells), ...sought].sort((a, b) => a.from - b.from);
+  const axis = new Axis(all, busy);
   return { axis, range: [axis.shown(from), axis.shown(to)] };
 }
 

@@ -23,7 +23,7 @@ export function Timeline({ store, theme }: { store: Store; theme: number }) {
   const calls = store.data.calls.value;
   const subject = store.selection.subject.value;
   const all = useMemo(() => lanes(events, calls?.functions), [events, calls]);
-  const whole = useMemo(() => wholeOf(events, findings, cells), [events, findings, cells]);
+  const whole = useMemo(() => wholeOf(events, findings, cells, calls), [events, findings, cells, calls]);
   const [from, to] = zoom ?? whole.range;
   const what: Drawn = {
     axis: whole.axis,

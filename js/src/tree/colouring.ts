@@ -117,13 +117,7 @@ export function drawBad(
   ctx.fillStyle = bad === NAN ? colours.nan : colours.inf;
   if (size >= 9) {
     ctx.fillRect(x, y, size, size);
-    ctx.fillStyle = colours.onBad;
-    ctx.font = `700 ${Math.round(size * (bad === NAN ? 0.72 : 0.95))}px sans-serif`;
-    ctx.textAlign = "center";
-    ctx.textBaseline = "middle";
-    ctx.fillText(bad === NAN ? "N" : "∞", x + size / 2, y + size / 2 + 0.5);
-    ctx.textAlign = "start";
-    ctx.textBaseline = "alphabetic";
+    drawSign(ctx, bad, x, y, size, colours.onBad);
     return;
   }
   const side = Math.max(size, 4);
@@ -138,4 +132,41 @@ export function drawBad(
   ctx.lineTo(x + size / 2, y + size + shift + 1);
   ctx.lineTo(x - shift - 1, y + size / 2);
   ctx.fill();
+}
+
+function drawSign(
+  ctx: CanvasRenderingContext2D,
+  bad: typeof INF | typeof NAN,
+  x: number,
+  y: number,
+  size: number,
+  colour: string,
+): void {
+  ctx.fillStyle = colour;
+  ctx.font = `700 ${Math.round(size * (bad === NAN ? 0.72 : 0.95))}px sans-serif`;
+  ctx.textAlign = "center";
+  ctx.textBaseline = "middle";
+  ctx.fillText(bad === NAN ? "N" : "∞", x + size / 2, y + size / 2 + 0.5);
+  ctx.textAlign = "start";
+  ctx.textBaseline = "alphabetic";
+}
+
+/** A bad cell where all are: an outline, with the same sign. */
+export function drawPale(
+  ctx: CanvasRenderingContext2D,
+  bad: typeof INF | typeof NAN,
+  x: number,
+  y: number,
+  size: number,
+  colours: Colours,
+): void {
+  if (size < 5) {
+    drawBad(ctx, bad, x, y, size, colours);
+    return;
+  }
+  const colour = bad === NAN ? colours.nan : colours.inf;
+  ctx.strokeStyle = colour;
+  ctx.lineWidth = 1;
+  ctx.strokeRect(x + 0.5, y + 0.5, size - 1, size - 1);
+  if (size >= 9) drawSign(ctx, bad, x, y, size, colour);
 }

@@ -4,11 +4,12 @@ import { type Badness, GOOD } from "../badness";
 import { MONO } from "../canvas";
 import type { Colours } from "../theme";
 import type { Birth } from "./birth";
-import { drawBad, leafColour, type Scale } from "./colouring";
+import { drawBad, drawPale, leafColour, type Scale } from "./colouring";
 import type { Group } from "./groups";
-import { below, commonStart } from "./modules";
+import { fitted } from "./labels";
+import { below } from "./modules";
 import type { Tree } from "./tree";
-import { cellOf, type Waffle } from "./waffle";
+import { CHARACTER, cellOf, type Waffle } from "./waffle";
 
 export function nameOf(tree: Tree, group: Group, leaf: number): string {
   return below(tree.paths[leaf] ?? "", group.path);
@@ -23,12 +24,17 @@ interface Drawn {
   found: number[] | null;
   leaf: number;
   birth: Birth | null;
+  /** The segments of the labels, by the first leaf of the group. */
+  labels: ReadonlyMap<number, string[]>;
+  /** Whether all is bad, so that the module of birth has the ink. */
+  pale: boolean;
 }
 
 export function drawWaffle(ctx: CanvasRenderingContext2D, what: Drawn): void {
   const { map, tree, snapshot, colours } = what;
   const side = map.pitch - map.gap;
-  const bad: [Badness, number, number][] = [];
+  const bad: [Badness, number, number, boolean][] = [];
+  tintBirth(ctx, what);
   drawTexts(ctx, what);
   ctx.font = `11px ${MONO}`;
   let colour = "";
@@ -40,10 +46,10 @@ export function drawWaffle(ctx: CanvasRenderingContext2D, what: Drawn): void {
       const worst = tree.worst(leaf, Math.min(leaf + map.share, block.end), snapshot);
       if (map.stride > map.pitch) {
         ctx.fillStyle = colour = worst === GOOD ? colours.dim : colours.text;
-        ctx.fillText(nameOf(tree, block, leaf), x + side + 5, y + 13);
+        ctx.fillText(nameOf(tree, block, leaf), x + side + 5, y + baseline(map));
       }
       if (worst !== GOOD) {
-        bad.push([worst, x, y]);
+        bad.push([worst, x, y, what.pale && !isIn(block, what.birth)]);
         continue;
       }
       const next = leafColour(tree, leaf, snapshot, what.good, colours);
@@ -53,35 +59,32 @@ export function drawWaffle(ctx: CanvasRenderingContext2D, what: Drawn): void {
   }
   if (what.found) veil(ctx, what, side);
   // Last, and never too small: one among 100,000 must be seen.
-  for (const [kind, x, y] of bad) {
-    if (kind !== GOOD) drawBad(ctx, kind, x, y, side, colours);
+  for (const [kind, x, y, pale] of bad) {
+    if (kind !== GOOD) (pale ? drawPale : drawBad)(ctx, kind, x, y, side, colours);
   }
-  frameBirth(ctx, what);
   outline(ctx, what, side);
 }
 
-function drawTexts(ctx: CanvasRenderingContext2D, { map, colours, tree, snapshot }: Drawn) {
+function drawTexts(ctx: CanvasRenderingContext2D, what: Drawn): void {
+  const { map, colours, tree, snapshot, labels } = what;
   for (const heading of map.headings) {
     ctx.font = "600 11px system-ui, sans-serif";
     ctx.fillStyle = colours.dim;
     ctx.fillText(heading.text, heading.x, heading.y + 14);
   }
-  const common = commonStart(map.blocks.map((b) => b.path));
   for (const block of map.blocks) {
     const wrong = tree.worst(block.start, block.end, snapshot) !== GOOD;
-    ctx.font = `${wrong ? "700 " : ""}11px ${MONO}`;
-    ctx.fillStyle = wrong ? colours.text : colours.dim;
-    const text = below(block.label, common) || block.label;
-    ctx.fillText(shorten(text, block.labelWidth, 6.65), block.labelX, block.y + 11);
+    const loud = wrong && (!what.pale || isIn(block, what.birth));
+    ctx.font = `${loud ? "700 " : ""}11px ${MONO}`;
+    ctx.fillStyle = loud ? colours.text : colours.dim;
+    const text = fitted(labels.get(block.start) ?? [], Math.floor(block.labelWidth / CHARACTER));
+    ctx.fillText(text, block.labelX, block.y + baseline(map));
   }
 }
 
-/** Shortens a text in its middle: the end of a path is its most specific part. */
-function shorten(text: string, width: number, each: number): string {
-  const most = Math.floor(width / each);
-  if (text.length <= most) return text;
-  const tail = Math.ceil((most - 1) * 0.65);
-  return `${text.slice(0, most - 1 - tail)}…${text.slice(-tail)}`;
+/** The labels of groups, and the names of leaves beside large cells, are on one line. */
+function baseline(map: Waffle): number {
+  return Math.max(map.pitch - map.gap, 14) / 2 + 4;
 }
 
 /** Greys out the leaves that a search has not found. */
@@ -103,20 +106,23 @@ function veil(ctx: CanvasRenderingContext2D, what: Drawn, side: number): void {
   }
 }
 
-/** A frame around the module where the bad value was born. */
-function frameBirth(ctx: CanvasRenderingContext2D, { map, colours, birth }: Drawn): void {
-  if (!birth) return;
-  ctx.save();
-  ctx.strokeStyle = colours.accent;
-  ctx.lineWidth = 1.5;
-  ctx.setLineDash([4, 2]);
-  for (const b of map.blocks) {
-    if (b.end <= birth.start || b.start >= birth.end) continue;
+function isIn(block: Group, birth: Birth | null): boolean {
+  return birth !== null && block.end > birth.start && block.start < birth.end;
+}
+
+/** The module where the bad value was born, on a ground of its own. */
+function tintBirth(ctx: CanvasRenderingContext2D, { map, colours, birth }: Drawn): void {
+  for (const [i, b] of map.blocks.filter((b) => isIn(b, birth)).entries()) {
     const cells = Math.min(b.perRow, Math.ceil((b.end - b.start) / map.share));
-    const right = b.x + cells * map.stride + 2;
-    ctx.strokeRect(b.x - 5, b.y - 4, right - b.x + 6, b.rows * map.pitch + 5);
+    const right = b.x + cells * map.stride;
+    ctx.fillStyle = colours.accent;
+    ctx.globalAlpha = 0.16;
+    ctx.fillRect(b.labelX - 4, b.y - 3, right - b.labelX + 6, Math.max(b.rows * map.pitch, 16) + 4);
+    ctx.globalAlpha = 1;
+    const free = b.labelX + map.width / map.columns - right;
+    ctx.font = "600 11px system-ui, sans-serif";
+    if (!i && free > 70) ctx.fillText("born here", right + 8, b.y + baseline(map));
   }
-  ctx.restore();
 }
 
 function outline(ctx: CanvasRenderingContext2D, what: Drawn, side: number): void {

@@ -2,9 +2,10 @@
 
 import { Copy } from "../copy";
 import { FindingGlyph, LeafGlyph } from "../glyph";
+import { Prose } from "../prose";
 import { Spark } from "../spark";
 import type { Store } from "../store/store";
-import { bytes, count, headline, number } from "../text";
+import { bytes, count, number } from "../text";
 import { expressionOf } from "./expression";
 import { badCounts } from "./describe";
 import { LeafElements } from "./elements";
@@ -99,7 +100,7 @@ function Facts({ tree, leaf }: { tree: Tree; leaf: number }) {
     ["subnormal", share(tree.number("subnormals", leaf))],
     ["|x|", `${number(tree.number("smallest", leaf))} … ${number(tree.number("largest", leaf))}`],
     ["mean ± std", `${number(tree.number("mean", leaf))} ± ${number(tree.number("std", leaf))}`],
-    ["head-room", headroom(tree.number("headroom", leaf))],
+    ["head-room", headroom(tree.number("largest", leaf), tree.number("headroom", leaf))],
   ];
   const rows: [string, string][] = [["NaN, Inf", bad || "none"]];
   if (first?.length) rows.push(["first bad at", `[${first.join(", ")}]`]);
@@ -116,8 +117,11 @@ function Facts({ tree, leaf }: { tree: Tree; leaf: number }) {
   );
 }
 
-function headroom(bits: number): string {
-  return Number.isNaN(bits) ? "–" : `${bits.toFixed(1)} bits below the type's limit`;
+/** `max 0.19, overflow at 3.40e38`. */
+function headroom(largest: number, bits: number): string {
+  if (!(largest > 0) || Number.isNaN(bits)) return "–";
+  const limit = Math.min(largest * 2 ** bits, Number.MAX_VALUE);
+  return `max ${number(largest)}, overflow at ${number(limit)}`;
 }
 
 function Touching({ store, path }: { store: Store; path: string }) {
@@ -128,10 +132,12 @@ function Touching({ store, path }: { store: Store; path: string }) {
       <h4>Findings that touch it</h4>
       {touching.slice(0, 6).map((i) => {
         const finding = store.data.findings.value[i];
+        const story = store.data.stories.value[i];
         return (
-          finding && (
+          finding &&
+          story && (
             <button key={i} type="button" class="jd-link" onClick={() => store.navigate.toFinding(i)}>
-              <FindingGlyph finding={finding} /> {headline(finding)}
+              <FindingGlyph finding={finding} /> <Prose text={story.what} />
             </button>
           )
         );

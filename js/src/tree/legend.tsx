@@ -31,7 +31,7 @@ export function Legend({ store, tree, map, element }: LegendProps) {
         element && <Ramp store={store} tree={tree} element={element} />
       )}
       <span>
-        <i class="jd-swatch jd-unknown" /> no floats, or not known
+        <i class="jd-swatch jd-unknown" /> holds no floats, or is not known
       </span>
       {store.shown.birth.value && (
         <span>

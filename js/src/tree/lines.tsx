@@ -5,9 +5,12 @@ import { useMemo } from "preact/hooks";
 import { GOOD } from "../badness";
 import { SmallSpark } from "../spark";
 import type { Store } from "../store/store";
+import { fitted, segments } from "./labels";
 import type { Tree } from "./tree";
 
 const MOST = 8;
+/** How many characters a name has at most. */
+const LONGEST = 27;
 
 export function Lines({ store }: { store: Store }) {
   const tree = store.shown.tree.value;
@@ -25,7 +28,7 @@ export function Lines({ store }: { store: Store }) {
           title={tree.paths[leaf]}
           onClick={() => store.navigate.toLeaf(leaf)}
         >
-          <code>{ending(tree.paths[leaf] ?? "", tree.name)}</code>
+          <code>{fitted(segments(tree.paths[leaf] ?? "", "", tree.name), LONGEST)}</code>
           <SmallSpark
             values={history.largest.map((call) => call[leaf] ?? NaN)}
             bad={(i) => (history.bad[i]?.[leaf] ?? 0) > 0}
@@ -60,9 +63,4 @@ export function mostNotable(tree: Tree): number[] {
 
 function compare(a: number, b: number): number {
   return a === b ? 0 : a < b ? -1 : 1;
-}
-
-function ending(path: string, name: string): string {
-  const rest = path.startsWith(name) ? path.slice(name.length).replace(/^\./, "") : path;
-  return rest.length > 22 ? `…${rest.slice(-21)}` : rest || path;
 }

@@ -10,7 +10,8 @@ import { leafTip } from "./describe";
 import { drawWaffle, nameOf } from "./draw_map";
 import { type Group, groups } from "./groups";
 import { Legend } from "./legend";
-import type { Module } from "./modules";
+import { fitted, segments } from "./labels";
+import { commonStart, type Module } from "./modules";
 import type { Tree } from "./tree";
 import { type Block, leavesAt, type Waffle, waffle } from "./waffle";
 
@@ -21,22 +22,25 @@ export function TreeMap({ store, theme }: { store: Store; theme: number }) {
   const [at, setAt] = useState<Place | null>(null);
   const tree = store.shown.tree.value as Tree;
   const root = store.shown.root.value as Module;
-  const map = useMemo(
-    () => {
-      const all = groups(tree, root);
-      return waffle(all, Math.max(width, 200), HEIGHT, longestName(tree, all));
-    },
-    [tree, root, width],
-  );
+  const { map, labels } = useMemo(() => {
+    const all = groups(tree, root);
+    const common = commonStart(all.map((g) => g.path));
+    const labels = new Map(all.map((g) => [g.start, segments(g.label, common, tree.name)]));
+    const longest = Math.max(...[...labels.values()].map((l) => fitted(l, Infinity).length));
+    const texts = { names: longestName(tree, all), labels: longest };
+    return { map: waffle(all, Math.max(width, 200), HEIGHT, texts), labels };
+  }, [tree, root, width]);
   const snapshot = store.shown.snapshot.value;
   const found = store.shown.found.value;
   const leaf = store.selection.leaf.value;
   const birth = store.shown.birth.value;
   const paint = store.view.paint.value;
+  const all = allBad(tree, store.shown.bad.value.length);
+  const pale = all && birth !== null;
   const height = Math.ceil(map.height) + 2;
   const draw = (ctx: CanvasRenderingContext2D, colours: Colours): void => {
     const good = scale(tree, paint, snapshot, colours);
-    drawWaffle(ctx, { map, tree, snapshot, good, colours, found, leaf, birth });
+    drawWaffle(ctx, { map, tree, snapshot, good, colours, found, leaf, birth, labels, pale });
   };
   const pick = (p: Place): void => {
     const hit = leavesAt(map, p.x, p.y);
@@ -49,6 +53,13 @@ export function TreeMap({ store, theme }: { store: Store; theme: number }) {
   };
   return (
     <div class="jd-map" ref={ref}>
+      {all && (
+        <p class="jd-note">
+          {tree.length > 1 ? `All ${leaves(store.shown.bad.value.length)} hold NaN or Inf` : "It holds NaN or Inf"}
+          {birth && `, born in ${birth.module}`}
+        </p>
+      )}
+      <div class="jd-field">
       <Canvas
         width={width}
         height={height}
@@ -63,6 +74,7 @@ export function TreeMap({ store, theme }: { store: Store; theme: number }) {
         onPick={pick}
       />
       <Tip at={at} lines={at ? tipOf(map, tree, snapshot, at) : []} />
+      </div>
       <Legend store={store} tree={tree} map={map} element={ref.current} />
     </div>
   );
@@ -78,6 +90,15 @@ function longestName(tree: Tree, all: Group[]): number {
     }
   }
   return longest;
+}
+
+/** Whether each leaf that can hold a NaN does. */
+function allBad(tree: Tree, bad: number): boolean {
+  if (!bad) return false;
+  const { table } = tree.data.kind;
+  const numbers = ["float", "complex", ""];
+  if (table.every((kind) => numbers.includes(kind))) return bad === tree.length;
+  return bad === tree.paths.filter((_, i) => numbers.includes(tree.text("kind", i))).length;
 }
 
 function worstIn(tree: Tree, from: number, to: number, snapshot: number): number {

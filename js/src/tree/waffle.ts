@@ -31,63 +31,82 @@ export interface Waffle {
   share: number;
   width: number;
   height: number;
+  columns: number;
 }
 
 const PITCHES = [20, 17, 14, 12, 10, 8, 7, 6, 5, 4];
-const LABEL = 132;
+/** The width of a character, and the share of a column that labels may take. */
+export const CHARACTER = 6.65;
+const MOST_LABEL = 0.55;
 const MOST_NAMED = 80;
 const LINE = 16;
 const HEADING = 20;
 
-/**
- * Places the groups in a width, in about a height; cells share when they must.
- * Names of this many characters have space beside the cells, where they fit.
- */
+/** How many characters the longest texts have. */
+interface Texts {
+  /** The names of leaves, which have space beside the cells, where they fit. */
+  names: number;
+  /** The labels of groups, at the left of the cells. */
+  labels: number;
+}
+
+/** Places the groups in a width, in about a height; cells share when they must. */
 export function waffle(
   all: Group[],
   width: number,
   height: number,
-  names = Infinity,
+  texts: Texts = { names: Infinity, labels: 18 },
 ): Waffle {
   const leaves = all.reduce((n, g) => n + g.end - g.start, 0);
-  if (leaves <= MOST_NAMED && names <= 24) {
-    const named = place(all, width, 20, 1, 1, 20 + 14 + names * 6.7);
-    if (named.height <= height) return named;
+  const label = Math.max(texts.labels * CHARACTER + 14, 48);
+  const place = (pitch: number, columns: number, share: number, stride = pitch): Waffle =>
+    placed(all, { width, pitch, columns, share, stride, label });
+  if (leaves <= MOST_NAMED && texts.names <= 24) {
+    const stride = 20 + 14 + texts.names * 6.7;
+    for (let columns = Math.max(1, Math.floor(width / (label + 2 * stride))); columns > 0; columns--) {
+      const named = place(20, columns, 1, stride);
+      if (named.height <= height) return named;
+    }
   }
   const pitch = PITCHES.at(-1) as number;
   // In a narrow panel the labels alone may need more.
-  const enough = Math.max(height, place(all, width, pitch, columnsIn(width), leaves).height);
+  const most = columnsIn(width, label);
+  const enough = Math.max(height, place(pitch, most, leaves).height);
   for (const pitch of PITCHES) {
-    for (let columns = 1; columns <= columnsIn(width); columns++) {
-      const found = place(all, width, pitch, columns, 1);
+    for (let columns = 1; columns <= most; columns++) {
+      const found = place(pitch, columns, 1);
       if (found.height <= enough) return found;
     }
   }
-  const perRow = Math.max(1, Math.floor((width - LABEL) / pitch));
+  const perRow = Math.max(1, Math.floor((width - label) / pitch));
   // The labels alone need some height.
-  const most = Math.max(height, place(all, width, pitch, 1, leaves).height) * 1.1;
-  let share = Math.max(1, Math.floor(leaves / (perRow * (most / pitch))));
+  const tall = Math.max(height, place(pitch, 1, leaves).height) * 1.1;
+  let share = Math.max(1, Math.floor(leaves / (perRow * (tall / pitch))));
   for (; ; share = Math.ceil(share * 1.15)) {
-    const found = place(all, width, pitch, 1, share);
-    if (found.height <= most) return found;
+    const found = place(pitch, 1, share);
+    if (found.height <= tall) return found;
   }
 }
 
-function columnsIn(width: number): number {
-  return Math.max(1, Math.min(4, Math.floor(width / 230)));
+function columnsIn(width: number, label: number): number {
+  return Math.max(1, Math.min(4, Math.floor(width / (label + 100))));
 }
 
-function place(
-  all: Group[],
-  width: number,
-  pitch: number,
-  columns: number,
-  share: number,
-  stride = pitch,
-): Waffle {
+interface Size {
+  width: number;
+  pitch: number;
+  columns: number;
+  share: number;
+  stride: number;
+  label: number;
+}
+
+function placed(all: Group[], size: Size): Waffle {
+  const { width, pitch, columns, share, stride } = size;
   const gap = pitch > 7 ? 2 : pitch > 4 ? 1 : 0.5;
   const columnWidth = width / columns;
-  const perRow = Math.max(1, Math.floor((columnWidth - LABEL - 14) / stride));
+  const label = Math.min(size.label, columnWidth * MOST_LABEL);
+  const perRow = Math.max(1, Math.floor((columnWidth - label - 14) / stride));
   const headings: Heading[] = [];
   const blocks: Block[] = [];
   const parts = partition(all);
@@ -98,9 +117,9 @@ function place(
       headings.push({ text: `${part} · ${count.toLocaleString("en")}`, x: 0, y: top });
       top += HEADING;
     }
-    top = flow(members, blocks, { top, columns, columnWidth, perRow, pitch, share });
+    top = flow(members, blocks, { top, columns, columnWidth, perRow, pitch, share, label });
   }
-  return { blocks, headings, pitch, stride, gap, share, width, height: top };
+  return { blocks, headings, pitch, stride, gap, share, width, height: top, columns };
 }
 
 interface Flow {
@@ -110,6 +129,7 @@ interface Flow {
   perRow: number;
   pitch: number;
   share: number;
+  label: number;
 }
 
 /** Fills columns from top to bottom; returns where the longest one ends. */
@@ -133,12 +153,12 @@ function flow(members: Group[], blocks: Block[], how: Flow): number {
     const cells = Math.ceil((group.end - group.start) / how.share);
     blocks.push({
       ...group,
-      x: x + LABEL,
+      x: x + how.label,
       y,
       perRow: how.perRow,
       rows: Math.ceil(cells / how.perRow),
       labelX: x,
-      labelWidth: LABEL - 10,
+      labelWidth: how.label - 10,
     });
     y += next;
     lowest = Math.max(lowest, y);

@@ -1,7 +1,9 @@
 import { act } from "preact/test-utils";
 import { expect, test } from "vitest";
-import { Axis, folds } from "../../src/timeline/axis";
+import type { Finding } from "../../src/contract";
+import { Axis, folds, searches } from "../../src/timeline/axis";
 import { extent, lanes, ticks } from "../../src/timeline/lanes";
+import { wholeOf } from "../../src/timeline/range";
 import { fixture } from "../fixtures";
 import { click, open, press, root, text } from "../page";
 
@@ -44,7 +46,7 @@ test("arrows go from compilation to compilation, and never to the notebook", asy
 
 test("the compilations of a whole session, without a region", async () => {
   const store = await open("compilations");
-  expect(text(".jd-header")).toBe("compilations300 ms lost to avoidable compilationsjaxdbg");
+  expect(text(".jd-header")).toBe("compilations300 ms lost to avoidable compilationsjaxdbg?");
   expect(text(".jd-spent")).toContain("since jaxdbg was loaded");
   expect(store.data.timeline.value?.cells.map((c) => c.name)).toEqual(["cell 8", "cell 9"]);
 });
@@ -71,6 +73,22 @@ test("an hour between two cells is folded, and time goes back and forth", () => 
   expect(folds(often)).toHaveLength(49);
   expect(many.shown(638 + 1) - many.shown(1)).toBeLessThan(64);
   expect(folds([{ name: "region", start: 5, end: 90 }])).toEqual([]);
+});
+
+test("the search for an origin is folded", async () => {
+  const store = await open("failed");
+  const { report, timeline } = fixture("failed");
+  const calls = store.data.calls.value;
+  const [, finding] = report?.findings ?? [];
+  const ended = calls?.end({ function: "train_step", number: 192 }) ?? 0;
+  const found = { ...finding, time: ended + 60 } as Finding;
+  const cells = [{ name: "cell 8", start: report?.began ?? 0, end: ended + 60.01 }];
+  const { axis, range } = wholeOf(timeline.events, [found], cells, calls);
+  expect(axis.folds).toEqual([{ from: ended, to: ended + 60, search: true }]);
+  expect(range[1] - range[0]).toBeLessThan(6);
+  // A short one is as long as it was.
+  expect(searches([{ ...found, time: ended + 0.1 }], cells, calls)).toEqual([]);
+  expect(searches([found], cells, null)).toEqual([]);
 });
 
 test("the table of compilations is sorted by a click on its head", async () => {

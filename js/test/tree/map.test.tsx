@@ -9,9 +9,9 @@ test("the map says in which module the value was born", async () => {
   expect(store.shown.birth.value).toBeNull();
   expect(label()).not.toContain("Born in");
   const data = fixture("failed");
-  const origin = data.report?.findings[1]?.origin;
-  if (!origin) throw new Error("the fixture has no origin");
-  origin.module = "model.conv1";
+  const story = data.stories[1];
+  if (!story) throw new Error("the fixture has no story");
+  story.module = "model.conv1";
   await act(() => store.receive(data));
   expect(store.shown.birth.value).toEqual({ module: "model.conv1", start: 0, end: 2 });
   expect(text(".jd-map .jd-legend")).toContain("born in model.conv1");
