@@ -201,8 +201,7 @@ def test_a_saved_page_has_them_without_a_kernel(
 ) -> None:
     notebook = open_notebook(LOAD, FAILING, f"import jaxdbg; {SAVE}")
     notebook.run_all()
-    run(notebook, 2)
-    notebook.wait_until_idle()
+    ask(notebook, 2, f"import jaxdbg; {SAVE}")
     page: Page = browser.new_page(viewport={"width": 1100, "height": 800})
     page.goto(f"file://{home / 'notebooks' / 'failed.html'}")
     panel = page.locator(".jd-panel")
