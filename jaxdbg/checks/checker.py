@@ -79,11 +79,14 @@ class Checker:
             self._begins_in_several(call)
         args, kept = self._arguments(given, plan.layout)
         lost = self._is_bad_and_lost(given, plan.layout)
+        before = _held_by(given, plan.layout)
         began = time.perf_counter()
         outs, error, ops = plan.execute(invocation, args)
         number = self._noted(call, params["jaxpr"], kept, outs)
         layout = plan.layout
-        run = Run(call, number, layout, params, kept, given, outs, lost, error, ops)
+        run = Run(
+            call, number, layout, params, kept, given, outs, lost, error, ops, before
+        )
         if self._options.async_:
             self._session.ran(call, began, time.perf_counter())
             self._enqueue(plan, run)
@@ -307,6 +310,15 @@ def _is_any_bad(arrays: Sequence[Any]) -> bool:
         return False
     with our_own_work():
         return bool(finiteness.suspects(arrays))
+
+
+def _held_by(args: Sequence[Any], layout: Layout) -> tuple[Any, ...]:
+    """What the Refs among arguments hold; the call may write to them."""
+    refs = [args[i] for i in layout.refs]
+    if not refs or any(map(spans_processes, refs)):
+        return ()
+    with our_own_work():
+        return tuple(ref[...] for ref in refs)
 
 
 def _wait(run: Run) -> bool:

@@ -297,10 +297,24 @@ class _Diagnosis:
             device = origin.device or self.shard(list(kinds))
             others = self._others(first, failing)
             origin = replace(origin, device=device, others=others)
+            kinds = self._made_here(kinds, found)
             reached = self._reached(first.found, found, failing, kinds)
             verdict = _failure(self._case, origin, kinds, follows, reached)
             return replace(verdict, inside=self.inside)
         return self._in_doubt(kinds, found, why)
+
+    def _made_here(self, kinds: Kinds, found: Mapping[int, Found]) -> Kinds:
+        """Without the Refs that hold what they held before the call."""
+        written = len(self._run.outs)
+        new = {
+            i: held
+            for i, held in kinds.items()
+            if i < written
+            or i not in found
+            or found[i].verdict != "came in"
+            or found[i].spread
+        }
+        return new or kinds
 
     def _in_doubt(self, kinds: Kinds, found: Mapping[int, Found], why: str) -> Verdict:
         """The verdict where no origin makes the call a failure."""
@@ -375,7 +389,7 @@ class _Diagnosis:
         if self._run.spans_processes:
             return None
         found = first_birth(
-            self._jaxpr, self._run.args, self._time_limit, self._is_allowed
+            self._jaxpr, self._run.values, self._time_limit, self._is_allowed
         )
         return self._origin(found, None) if found is not None else None
 
@@ -395,7 +409,7 @@ class _Diagnosis:
             place = CheckPlace(
                 device=devices.of_shard(self._jaxpr, self._run.args, shard)
             )
-            args = self._run.args
+            args = self._run.values
             failed = failed_check(self._jaxpr, args, text, self._time_limit)
             if failed is None:
                 return place, None
@@ -419,7 +433,8 @@ class _Diagnosis:
     def _searched(self, kinds: Kinds) -> tuple[dict[int, Found], str]:
         """What the search has found, and why it has not found more."""
         run = self._run
-        if any(i >= len(run.outs) for i in kinds):
+        is_written = any(i >= len(run.outs) for i in kinds)
+        if is_written and (run.spans_processes or not run.before):
             return {}, "it was written to a Ref"
         if any(map(is_gone, run.args)):
             return {}, "what the call was given is gone"
@@ -431,10 +446,10 @@ class _Diagnosis:
             while left := [i for i in kinds if i not in found]:
                 if self._failing(found):
                     break
-                seen = {i: run.outs[i] for i in left}
+                seen = {i: _held(run.results[i]) for i in left}
                 found |= search(
                     self._jaxpr,
-                    run.args,
+                    run.values,
                     left,
                     self._time_limit,
                     seen,
@@ -563,7 +578,7 @@ class _Diagnosis:
         """Whether all that went into the call was good, as far as it is still there."""
         run = self._run
         values = [
-            *(a for a in run.args if not (is_gone(a) or isinstance(a, REF))),
+            *(a for a in run.values if not (is_gone(a) or isinstance(a, REF))),
             *getattr(run.jaxpr, "consts", ()),
         ]
         return not (run.lost or any(kinds_in(v) for v in values))
@@ -605,10 +620,10 @@ class _Diagnosis:
         fails, why_not = self._fails()
         return describe.OriginCase(
             jaxpr=self._jaxpr,
-            args=run.args,
+            args=run.values,
             inputs=self._inputs,
             passed=run.passed_as(case.names, case.place.site),
-            outs=run.outs,
+            outs=[*map(_held, run.results)],
             locate=self._located,
             broke=case.broke,
             fails=fails,
@@ -623,7 +638,7 @@ class _Diagnosis:
         case, run = self._case, self._run
         return Context(
             run.jaxpr,
-            run.args,
+            run.values,
             case.place.call,
             case.names,
             run.call.function.name,
@@ -721,6 +736,11 @@ class _Diagnosis:
     @cached_property
     def _inputs(self) -> list[str]:
         return self._run.input_names(self._case.names)
+
+
+def _held(result: Any) -> Any:
+    """A result, or what the Ref holds that it was written to."""
+    return result[...] if isinstance(result, REF) else result
 
 
 def _is_in_doubt(found: Found | None, kinds: Sequence[str]) -> bool:

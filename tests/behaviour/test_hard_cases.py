@@ -146,6 +146,20 @@ def test_a_ref_is_written_to_once() -> None:
     assert ref[...].tolist() == MIXED.tolist()
 
 
+def test_a_bad_value_that_a_ref_held_before_came_in() -> None:
+    @jax.jit
+    def total(ref, x):
+        return (ref[...] * x).sum()
+
+    ref = jax.new_ref(jnp.array([1.0, jnp.nan]))
+    with pytest.raises(jaxdbg.NonFiniteError) as caught, jaxdbg.checked():
+        total(ref, jnp.ones(2))
+    finding = caught.value.finding
+    assert finding.paths == ("total(...)",)
+    assert finding.origin is not None
+    assert (finding.origin.verdict, finding.origin.argument) == ("came in", "ref[1]")
+
+
 def test_missing_data_in_a_ref_is_no_failure() -> None:
     @jax.jit
     def step(ref, x):

@@ -560,3 +560,26 @@ def a_ref_that_is_overwritten() -> Built:
         return functools.reduce(jnp.add, scratch[...])
 
     return Built(f, (f32(1, -2, 3),))
+
+
+@place(expression="jnp.log")
+def a_ref_that_the_call_is_given() -> Built:
+    @jax.jit
+    def f(ref, x):
+        ref[...] = ref[...] + jnp.log(x)  # <- origin
+        return x
+
+    return Built(f, (jax.new_ref(jnp.zeros(2)), jnp.array([1.0, -1.0])))
+
+
+@place(loop=(("scan", 1, 3),), expression="jnp.log")
+def a_ref_that_the_call_is_given_in_a_scan() -> Built:
+    @jax.jit
+    def f(ref, x):
+        def body(c, v):
+            ref[0] = ref[0] + jnp.log(v)  # <- origin
+            return c + ref[0], None
+
+        return jax.lax.scan(body, 0.0, x)[0]
+
+    return Built(f, (jax.new_ref(jnp.zeros(2)), jnp.array([1.0, -1.0, 1.0])))

@@ -151,6 +151,8 @@ class Run:
         lost: whether an argument that was NaN or Inf has been deleted or written to.
         error: the error value of its checks, where it has any.
         ops: the output of `every_op`, where that is on.
+        before: of each Ref among the arguments what it held before the call; empty
+            where that is not known.
     """
 
     call: Call
@@ -163,6 +165,15 @@ class Run:
     lost: bool = False
     error: Any = None
     ops: Any = None
+    before: Sequence[Any] = ()
+
+    @property
+    def values(self) -> list[Any]:
+        """The arguments, and in place of the Refs what these held before the call."""
+        values = list(self.args)
+        for i, value in zip(self.layout.refs, self.before, strict=False):
+            values[i] = value
+        return values
 
     @property
     def jaxpr(self) -> Any:

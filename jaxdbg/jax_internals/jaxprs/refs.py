@@ -16,21 +16,19 @@ _DISCHARGE = private("jax._src.state.discharge.discharge_state", "refs")
 
 
 def without_refs(jaxpr: ClosedJaxpr) -> ClosedJaxpr:
-    """A closed jaxpr with the Refs that it makes itself as plain values.
+    """A closed jaxpr with Refs as plain values.
 
-    It is left as it is where it makes none, and where it takes Refs of its caller:
-    these are written to, which is a result.
+    What those of its caller hold is an argument, and after its other results a result.
+    It is left as it is where it has no Ref, or one that it closes over.
     """
-    if _takes_refs(jaxpr) or not _makes_refs(jaxpr):
+    inside = body(jaxpr)
+    if any(map(_is_ref, inside.constvars)):
+        return jaxpr
+    if not (any(map(_is_ref, inside.invars)) or _makes_refs(jaxpr)):
         return jaxpr
     discharge = _DISCHARGE if _OLDER.absent else _OLDER
     without: ClosedJaxpr = discharge.get()(jaxpr)
     return without
-
-
-def _takes_refs(jaxpr: AnyJaxpr) -> bool:
-    inside = body(jaxpr)
-    return any(map(_is_ref, (*inside.invars, *inside.constvars)))
 
 
 def _makes_refs(jaxpr: AnyJaxpr) -> bool:
