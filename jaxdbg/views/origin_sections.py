@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from jaxdbg.records import Operand, Origin, SourceFrame
+from jaxdbg.records import CallFrame, LocalValue, Operand, Origin, SourceFrame
 from jaxdbg.views import reached, words
 from jaxdbg.views.origin_wording import (
     array,
@@ -49,6 +49,7 @@ def sections(origin: Origin) -> list[Section]:
         Section("where", tuple(where(origin))),
         Section("operands", tuple(map(_operand, origin.operands))),
         Section("passed", tuple(map(passed, origin.passed))),
+        *_inside(origin),
         Section("batch", _rows(origin)),
         Section("range", (origin.wider,) if origin.wider else ()),
         Section(
@@ -64,6 +65,41 @@ def sections(origin: Origin) -> list[Section]:
         Section("note", origin.notes),
     ]
     return [s for s in every if s.lines or s.frames]
+
+
+def _inside(origin: Origin) -> list[Section]:
+    """The frames inside the call, and the variables of the innermost."""
+    stack = tuple(map(_frame, origin.frames)) if len(origin.frames) > 1 else ()
+    notes = (origin.frames_note,) if origin.frames_note else ()
+    values = _values(origin, origin.frames[-1]) if origin.frames else ()
+    return [Section("values here", values), Section("frames", (*stack, *notes))]
+
+
+def _values(origin: Origin, frame: CallFrame) -> tuple[str, ...]:
+    said = {o.name for o in origin.operands}
+    lines = [_local(v) for v in frame.values if v.name not in said]
+    if frame.left_out:
+        lines.append(f"not known: {', '.join(frame.left_out)}")
+    if lines and frame.source == origin.forward_source:
+        lines.insert(0, "these are of the forward pass")
+    return tuple(lines)
+
+
+def _frame(frame: CallFrame) -> str:
+    return f"{frame.source.function} at {words.place(frame.source)}"
+
+
+def _local(value: LocalValue) -> str:
+    if value.array is None:
+        return f"{value.name} is {value.text or _indefinite(value.type)}"
+    batched = [f"vmap over axis {axis}" for axis in value.batch_axes]
+    o = value.array
+    head = f"{value.name} is {operand_value(o)}" if o.value else value.name
+    return f"{head} ({', '.join([*_about(o), *batched])})"
+
+
+def _indefinite(noun: str) -> str:
+    return f"an {noun}" if noun[:1] in "AEIOUaeiou" else f"a {noun}"
 
 
 def _there(made: Origin | None) -> list[Section]:
@@ -99,11 +135,15 @@ def _frames(origin: Origin) -> tuple[tuple[str, SourceFrame], ...]:
 
 
 def _operand(o: Operand) -> str:
+    return f"{_operand_head(o)} ({', '.join(_about(o))})"
+
+
+def _about(o: Operand) -> list[str]:
     about = [array(o), *([finite_range(o)] if o.size > 1 else [])]
     counts = ((o.zeros, "zero"), (o.negatives, "negative"), (o.subnormals, "subnormal"))
     about += [words.count(n, noun) for n, noun in counts if n]
     about += list(filter(None, [words.nonfinite(o.nan, o.posinf, o.neginf)]))
-    return f"{_operand_head(o)} ({', '.join(about)})"
+    return about
 
 
 def _operand_head(o: Operand) -> str:

@@ -146,6 +146,43 @@ def rematerialised() -> Built:
     return Built(jax.jit(jax.value_and_grad(f)), (f32(3, 0),))
 
 
+@inside("block", here={"x": [0, 2], "s": 0.0})
+def second_of_three_equal_blocks_rematerialised() -> Built:
+    # JAX traces the block once: in which of its calls it is, nothing says.
+    @jax.checkpoint
+    def block(x, s):
+        return x / s
+
+    def f(x, s):
+        for i in range(3):
+            x = block(2 * x, s[i])
+        return x.sum()
+
+    return Built(jax.jit(jax.value_and_grad(f)), (f32(0, 0.5), f32(1, 0, 1)))
+
+
+@inside("f layer", here={"x": [2, 2], "s": 0.0}, outer={"i": 1, "x": [2, 2]})
+def backward_in_the_second_of_three_equal_layers() -> Built:
+    @jax.jit
+    def layer(x, s):
+        return jnp.sqrt(x * s)
+
+    def f(x, s):
+        for i in range(3):
+            x = layer(x, s[i]) + 1
+        return x.sum()
+
+    return Built(jax.jit(jax.grad(f)), (f32(1, 1), f32(1, 0, 1)))
+
+
+@inside("logarithm", here={"x": [[2, 3], [4, 0]], "shifted": [[1, 2], [3, -1]]})
+def sharded() -> Built:
+    mesh = jax.sharding.Mesh(np.array(jax.devices()), ("d",))
+    spec = jax.sharding.PartitionSpec("d")
+    f = jax.shard_map(logarithm, mesh=mesh, in_specs=spec, out_specs=spec)
+    return Built(jax.jit(f), (f32(2, 3, 4, 0),))
+
+
 @inside("f root", here={"x": [1, 0], "y": [1, 0]}, outer={"z": [1, 0]})
 def backward() -> Built:
     def root(x):

@@ -6,7 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from jaxdbg.records import Operand, Origin, Reached, SourceFrame, Turn
+from jaxdbg.records import (
+    CallFrame,
+    LocalValue,
+    Operand,
+    Origin,
+    Reached,
+    SourceFrame,
+    Turn,
+)
 from jaxdbg.views import origin_brief_text, reached
 from jaxdbg.views.excerpt import excerpt
 from jaxdbg.views.origin_html import html
@@ -313,3 +321,38 @@ def test_of_many_leaves_that_are_bad_in_part_some_are_told():
         "grads[11]: 1 of 4 (NaN)",
         "and 2 more leaves in part",
     ]
+
+
+STEP = CallFrame(replace(CELL, line=9, function="train_step"))
+HERE = CallFrame(
+    CELL,
+    (
+        LocalValue("self", "Block"),
+        LocalValue("count", "int", "3"),
+        LocalValue("x", "ArrayImpl", array=replace(ZERO, value=""), batch_axes=(0,)),
+        LocalValue("var", "ArrayImpl", array=Operand(shape=(), dtype="int32", size=1)),
+        LocalValue("var + self.eps", "ArrayImpl", array=ZERO),  # said as an operand
+    ),
+    ("ct",),
+)
+
+
+def test_the_values_in_the_frame_of_birth_are_in_the_story():
+    story = text(replace(BORN, frames=(STEP, HERE)))
+    assert (
+        "  values here\n"
+        "    self is a Block\n"
+        "    count is 3\n"
+        "    x (float32[8,64], 0 to 2.5, 3 zeros, vmap over axis 0)\n"
+        "    var (int32[])\n"
+        "    not known: ct\n"
+        "  frames\n"
+        "    train_step at cell 7, line 9\n"
+        "    Block.__call__ at cell 7, line 4\n"
+    ) in story
+    differentiated = replace(BORN, frames=(HERE,), forward_source=CELL)
+    assert "  values here\n    these are of the forward pass\n" in text(differentiated)
+    assert "  frames\n" not in text(differentiated)
+    why = "the frames inside the call are not known: the call is over, or none of jit"
+    assert f"  frames\n    {why}\n" in text(replace(BORN, frames_note=why))
+    assert "var (int32[])" in html(replace(BORN, frames=(HERE,)))

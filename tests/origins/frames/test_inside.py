@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import pickle
 import sys
+import weakref
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -16,9 +18,16 @@ import pytest
 import jaxdbg
 from jaxdbg.records import Finding, serial
 from tests import quick
-from tests.programs.frames import PROGRAMS, Inside
+from tests.programs.frames import PROGRAMS, Inside, logarithm
 
-SLOW = {"module_of_nnx", "scan_under_vmap", "rematerialised", "tangent_rule"}
+SLOW = {
+    "backward_in_the_second_of_three_equal_layers",
+    "module_of_nnx",
+    "rematerialised",
+    "scan_under_vmap",
+    "sharded",
+    "tangent_rule",
+}
 
 
 def failed(call: Any, *args: Any) -> jaxdbg.NonFiniteError:
@@ -103,3 +112,13 @@ def test_values_that_take_too_many_bytes_are_left_out(monkeypatch):
     (frame,) = failed(jax.jit(f), jnp.zeros(2)).finding.frames
     assert [v.name for v in frame.values] == ["x", "small"]
     assert frame.left_out == ("large",)
+
+
+def test_what_the_frames_hold_goes_with_the_error():
+    error = failed(jax.jit(logarithm), jnp.ones(3) * 0.5)
+    (frame,) = frames_below(error.__traceback__)
+    held = weakref.ref(frame.f_locals["shifted"])
+    assert held() is not None
+    del error, frame
+    gc.collect()
+    assert held() is None
