@@ -48,6 +48,9 @@ _COMPOSED = tuple(
 )
 """Where JAX writes functions out of others; the rest of it is machinery."""
 
+_CONTROL_FLOW = (_composes("lax.control_flow"),)
+"""Where loops and branches are differentiated, whose bodies are the user's."""
+
 _FUNCTIONS = (*_COMPOSED, _composes("lax"), _composes("ops"))
 """Where JAX defines functions that users call."""
 
@@ -95,6 +98,11 @@ def frames(eqn: JaxprEqn) -> Iterator[Frame]:
     return _frames(_located(eqn.source_info.traceback))
 
 
+def first_outside_of_jax(eqn: JaxprEqn) -> Frame | None:
+    """The innermost frame of an equation that is not of JAX; None if it has none."""
+    return next((f for f in frames(eqn) if not is_jax_file(f.file)), None)
+
+
 def frames_outside_rule(traceback: Any) -> Iterator[Frame]:
     """The frames of what a rule differentiates: `fresh_traces.Rules.forward`."""
     located = list(_located(traceback))
@@ -110,6 +118,12 @@ def is_composed(file: str) -> bool:
 def is_of_functions(file: str) -> bool:
     """Whether code of a file is of functions that users call: JAX's, or a library's."""
     return file.startswith(_public()) or not is_jax_file(file)
+
+
+def is_of_a_rule(frame: Frame) -> bool:
+    """Whether a frame may be of a derivative rule of JAX, and not of a loop's."""
+    control_flow = frame.file.startswith(_loops_and_branches())
+    return is_of_functions(frame.file) and not control_flow
 
 
 def applies_a_rule(frame: Frame) -> bool:
@@ -132,7 +146,7 @@ def is_derivative(eqn: JaxprEqn) -> bool:
         elif frame.file.startswith(_public()):
             if of_primitive:
                 return frame.function != str(eqn.primitive.name)
-            in_rule = True
+            in_rule = in_rule or is_of_a_rule(frame)
     return of_primitive
 
 
@@ -162,6 +176,11 @@ def _rule_calls() -> frozenset[str]:
 @derived
 def _composed() -> tuple[str, ...]:
     return _files(_COMPOSED)
+
+
+@derived
+def _loops_and_branches() -> tuple[str, ...]:
+    return _files(_CONTROL_FLOW)
 
 
 @derived

@@ -137,6 +137,8 @@ class Scene(Moment):
         growth: largest magnitude in the last calls, oldest first.
         number: the value of a variable that is one number, and written, or an argument
             of the call; None for others.
+        follows: whether the operation comes after that which a step of the backward
+            pass is of; False where it is not known.
     """
 
     called: str = ""
@@ -146,6 +148,7 @@ class Scene(Moment):
     wider: str = ""
     growth: tuple[float, ...] = ()
     number: Callable[[Variable], float | None] = producers.number
+    follows: Callable[[Producer], bool] = lambda _: False
 
     @property
     def argument(self) -> str:

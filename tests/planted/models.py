@@ -262,7 +262,7 @@ def distrax_flow() -> Any:
     "_src/distributions/von_mises.py",
     "_src/distributions/categorical.py",
     "_src/distributions/mixture_same_family.py",
-    "_src/distributions/multivariate_normal_from_bijector.py",
+    "_src/distributions/mvn_from_bijector.py",
     "_src/distributions/log_stddev_normal.py",
     "_src/utils/math.py",
 )
@@ -319,7 +319,7 @@ def optax_losses() -> Any:
         total += optax.log_cosh(logits, hot).mean(-1)
         total += optax.cosine_distance(logits, hot, epsilon=1e-6)
         total += optax.hinge_loss(logits[:, 0], 2 * hot[:, 0] - 1)
-        total += optax.ranking_softmax_loss(logits, hot).mean()
+        total += optax.losses.ranking_softmax_loss(logits, hot).mean()
         total += optax.ntxent(logits, jnp.arange(6) % 3).mean()
         return total.mean()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import jax
 
@@ -36,7 +36,10 @@ _REDUCTIONS = frozenset({"sum", "mean", "nansum", "nanmean", "average"})
     "double where)",
 )
 def _where_trap(scene: Scene) -> bool | Fit:
-    return _trap([scene, *scene.turns])
+    def drops(step: Producer) -> bool:  # a `where` before the birth does not drop it
+        return _is_where(step) and (scene.is_backward or not scene.follows(step))
+
+    return _trap([scene, *scene.turns], drops)
 
 
 def of_data(name: str, moments: Iterable[Moment]) -> Cause | None:
@@ -47,7 +50,7 @@ def of_data(name: str, moments: Iterable[Moment]) -> Cause | None:
         moments: what came of it on its way.
     """
     moments, name = tuple(moments), name or "x"
-    fit = _trap(moments)
+    fit = _trap(moments, _is_where)
     if not fit:
         return _multiplied(name, moments)
     return Cause(
@@ -72,9 +75,9 @@ def _multiplied(name: str, moments: Iterable[Moment]) -> Cause | None:
     )
 
 
-def _trap(moments: Iterable[Moment]) -> bool | Fit:
+def _trap(moments: Iterable[Moment], drops: Callable[[Producer], bool]) -> bool | Fit:
     """Whether a product of the backward pass is bad times the 0 of a `where`."""
-    ways = [_dropped(m, n) for m in moments for n in _zero_factors(m)]
+    ways = [_dropped(m, n, drops) for m in moments for n in _zero_factors(m)]
     return True if True in ways else Fit.LIKELY if Fit.LIKELY in ways else False
 
 
@@ -86,11 +89,11 @@ def _zero_factors(moment: Moment) -> list[int]:
     return zero_factors(moment.birth)
 
 
-def _dropped(moment: Moment, n: int) -> bool | Fit:
+def _dropped(moment: Moment, n: int, drops: Callable[[Producer], bool]) -> bool | Fit:
     """Whether a factor is 0 because a `where` did not choose what it belongs to."""
-    if any(map(_is_where, moment.zero_steps(n))):
+    if any(map(drops, moment.zero_steps(n))):
         return True
-    return Fit.LIKELY if any(map(_is_where, moment.above(n))) else False
+    return Fit.LIKELY if any(map(drops, moment.above(n))) else False
 
 
 def _is_where(step: Producer) -> bool:

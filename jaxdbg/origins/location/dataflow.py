@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict, deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jaxdbg.jax_internals import source_info
@@ -34,6 +34,29 @@ def differentiated(site: Site, jaxpr: ClosedJaxpr) -> str:
     )
     names = (str(eqn.primitive.name) for eqn in before)
     return next((name for name in names if name not in MOVES | ROUNDS), "")
+
+
+def is_written_before(eqns: Sequence[JaxprEqn], site: Site, jaxpr: ClosedJaxpr) -> bool:
+    """Whether what equations of the backward pass are of comes before a site.
+
+    False where that is not found.
+
+    Arguments:
+        eqns: an equation, and those it is inside of, from inside out.
+        site: an equation of the forward pass.
+        jaxpr: the closed jaxpr of the call.
+    """
+    places = set(filter(None, map(source_info.first_outside_of_jax, eqns)))
+    before = False
+    for inside, eqn in _levels(site, jaxpr):
+        at = _index(inside, eqn)
+        for n, other in enumerate(inside.eqns):
+            is_forward = "transpose" not in source_info.transforms(other)
+            if is_forward and source_info.first_outside_of_jax(other) in places:
+                if n >= at:
+                    return False
+                before = True
+    return before
 
 
 def _of_the_same_frames(site: Site, jaxpr: ClosedJaxpr) -> Iterator[JaxprEqn]:

@@ -30,16 +30,19 @@ def functions(eqns: Iterable[Any]) -> tuple[str, ...]:
     names: list[str] = []
     for eqn in eqns:
         own: list[str] = []
+        in_rule = False
         for frame in source_info.frames(eqn):
             if is_user_file(frame.file):
                 called = called_in(source_lines.source_frame(frame))
                 return (*names, *own, *filter(None, [called]))
             if source_info.applies_a_rule(frame):
-                if own:  # of the rule, and what it called
+                if in_rule:  # so are its own names, and those inside of it
                     names.clear()
                 own.clear()
+                in_rule = False
             elif source_info.is_of_functions(frame.file):
                 own.append(frame.function.rpartition(".")[2])
+                in_rule = in_rule or source_info.is_of_a_rule(frame)
         names += own
     return tuple(names)
 

@@ -436,10 +436,30 @@ def _convolution(e: _Equation) -> Links:
     eqn = e.eqn.replace(params={**e.params, "preferred_element_type": None})
     ones = [np.ones(s, np.float32) for s in e.ins]
 
-    def with_operand(i: int) -> Callable[[Any], Any]:
-        return lambda x: bind_equation(eqn, [*ones[:i], x, *ones[i + 1 :]])[0]
+    of_kernel, padded = _padded(eqn, e.ins[0])
 
-    return [_by_gradient(with_operand(i), e.ins[i], _ALWAYS) for i in range(2)]
+    def of_data(x: Any) -> Any:
+        return bind_equation(eqn, [x, ones[1]])[0]
+
+    def of_weights(x: Any) -> Any:  # 0 times Inf is NaN in the padding, too
+        return bind_equation(of_kernel, [np.ones(padded, np.float32), x])[0]
+
+    steps = (of_data, of_weights)
+    return [
+        _by_gradient(step, shape, _ALWAYS)
+        for step, shape in zip(steps, e.ins, strict=True)
+    ]
+
+
+def _padded(eqn: JaxprEqn, shape: tuple[int, ...]) -> tuple[JaxprEqn, tuple[int, ...]]:
+    """A convolution of data in which the padding and the holes are written out."""
+    spec = eqn.params["dimension_numbers"].lhs_spec
+    sizes, padding = list(shape), eqn.params["padding"]
+    dilation = eqn.params["lhs_dilation"]
+    for axis, (low, high), by in zip(spec[2:], padding, dilation, strict=True):
+        sizes[axis] = max(0, (sizes[axis] - 1) * by + 1) + low + high
+    plain = {"padding": ((0, 0),) * len(padding), "lhs_dilation": (1,) * len(padding)}
+    return eqn.replace(params={**eqn.params, **plain}), tuple(sizes)
 
 
 _WINDOW = (

@@ -29,7 +29,7 @@ from jaxdbg.origins.causes import of_placed, recognise
 from jaxdbg.origins.causes.rules import Cause
 from jaxdbg.origins.found import Birth, Element, Found
 from jaxdbg.origins.location import source_lines
-from jaxdbg.origins.location.dataflow import differentiated
+from jaxdbg.origins.location.dataflow import differentiated, is_written_before
 from jaxdbg.origins.location.functions import called_in, functions
 from jaxdbg.origins.location.where import Where
 from jaxdbg.origins.producers import Variable
@@ -352,6 +352,9 @@ def _scene(known: _Known) -> Scene:
         wider=known.origin.wider,
         growth=known.case.growth,
         number=partial(_number, case=known.case),
+        follows=lambda step: is_written_before(
+            step.eqns, known.birth.site, known.case.jaxpr
+        ),
     )
 
 
