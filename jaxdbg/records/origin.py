@@ -108,6 +108,8 @@ class Origin(ShownAsHtml):
         cause: short name of the classic cause, None where none was recognised.
         likely: whether the cause is likely, not certain.
         advice: what to do about it; empty where there is none to give.
+        checked: whether the rewrite that is advised was evaluated on the operands of
+            the birth: its value and its gradient are finite.
         notes: what is not certain, and why.
         headline: which value of which call the story is of, in one line.
         candidate: whether the compiled program may have made the value elsewhere: its
@@ -150,6 +152,7 @@ class Origin(ShownAsHtml):
     cause: str | None = None
     likely: bool = False
     advice: str = ""
+    checked: bool = False
     notes: tuple[str, ...] = ()
     headline: str = ""
     candidate: bool = False

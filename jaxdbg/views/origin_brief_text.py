@@ -12,6 +12,7 @@ from jaxdbg.views.origin_wording import (
     batches,
     birth,
     cause,
+    fix,
     inside,
     magnitudes,
     operand,
@@ -101,7 +102,7 @@ def _cause(origin: Origin) -> list[str]:
     growth = (
         [f"  in the last calls: {magnitudes(origin.growth)}"] if _grew(origin) else []
     )
-    return [cause(origin), *growth, *_wrapped(origin.advice, "  fix: ")]
+    return [cause(origin), *growth, *_wrapped(origin.advice, f"  {fix(origin)}: ")]
 
 
 def _grew(origin: Origin) -> bool:

@@ -11,6 +11,7 @@ from jaxdbg.views.origin_wording import (
     batches,
     birth,
     finite_range,
+    fix,
     inside,
     magnitudes,
     operand_name,
@@ -45,7 +46,7 @@ def sections(origin: Origin) -> list[Section]:
     every = [
         Section(_verdict(origin), (birth(origin),), _frames(origin), "birth"),
         Section(cause, (origin.cause,) if origin.cause else (), role="fix"),
-        Section("fix", (origin.advice,) if origin.advice else (), role="fix"),
+        Section(fix(origin), (origin.advice,) if origin.advice else (), role="fix"),
         Section("where", tuple(where(origin))),
         Section("operands", tuple(map(_operand, origin.operands))),
         Section("passed", tuple(map(passed, origin.passed))),

@@ -189,3 +189,8 @@ def batches(origin: Origin) -> str:
 def magnitudes(values: Sequence[float]) -> str:
     """`0.5, 3, 2e+04`."""
     return ", ".join(f"{v:.3g}" for v in values)
+
+
+def fix(origin: Origin) -> str:
+    """What an advice is called: a fix only where it was tried."""
+    return "fix" if origin.checked else "likely fix"

@@ -155,7 +155,7 @@ def energy_of_a_large_boost(mended: bool) -> Built:
     return Built(energy, (f32(1, 200),))
 
 
-@twins("asin", advice="arcsin outside", wrong="derivative")
+@twins("asin", advice="arcsin outside", wrong="^gradient")
 def great_circle_of_antipodes(mended: bool) -> Built:
     @jax.jit
     def distance(h):

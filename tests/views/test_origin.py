@@ -92,7 +92,7 @@ def test_a_birth_in_a_message():
         "    batch batch['x']: row 17 alone causes it\n"
         "    float16 range (largest 65504): finite in float32 (7e+04)\n"
         "  cause: division by zero\n"
-        "    fix: keep the denominator from 0"
+        "    likely fix: keep the denominator from 0"
     )
 
 
@@ -105,7 +105,7 @@ def test_the_whole_of_it():
         "             ^^^^^^^^^^^^^^^^^^^^\n"
         "  cause\n"
         "    division by zero\n"
-        "  fix\n"
+        "  likely fix\n"
         "    keep the denominator from 0\n"
         "  where\n"
         "    in model.blocks[2].ln1\n"

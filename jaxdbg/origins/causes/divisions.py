@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import jax.numpy as jnp
+
 from jaxdbg.origins.causes.rules import cause
+from jaxdbg.origins.rewrites import Rewrite
 from jaxdbg.origins.scene import Scene
 
 _DIVISIONS = (
@@ -30,6 +33,7 @@ def _division_inside(scene: Scene) -> bool:
     after=["variance of 0 without eps", "gradient of log at 0"],
     advice="keep the denominator from 0: `x / jnp.maximum(d, eps)`, or choose another "
     "result there: `jnp.where(d == 0, 0, x / jnp.where(d == 0, 1, d))`",
+    rewrite=Rewrite(lambda eps, x, d: x / jnp.maximum(d, eps)),
 )
 def _division(scene: Scene) -> bool:
     return scene.is_zero(1) and _is_the_users(scene)

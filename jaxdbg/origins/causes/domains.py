@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import jax.numpy as jnp
+from jax.scipy.special import erfinv, logit
+
 from jaxdbg.origins.causes.rules import cause
+from jaxdbg.origins.rewrites import Rewrite, clipped
 from jaxdbg.origins.scene import Scene
 
-_CLIP = (
-    "the argument is %s, often by rounding; clip it into the domain "
-    "first: `jnp.clip`, `jnp.maximum`"
+_OUTSIDE = (
+    "the argument is %s, often by rounding. Keep it inside first, by a little, since "
+    "the derivative is infinite at the bound: `%s`"
 )
+_INSIDE = "jnp.clip(x, -1 + eps, 1 - eps)"
 
 
 @cause(
@@ -16,6 +21,7 @@ _CLIP = (
     primitives=["atanh"],
     advice="arctanh is infinite there. Keep the argument inside: "
     "`jnp.clip(x, -1 + eps, 1 - eps)`, with an eps like 1e-6",
+    rewrite=clipped(jnp.arctanh),
 )
 def _arctanh_at_a_bound(scene: Scene) -> bool:
     return scene.value(0) in (1, -1)
@@ -27,12 +33,15 @@ def _arctanh_at_a_bound(scene: Scene) -> bool:
     advice="logit is infinite there. Keep the probability inside (0, 1): "
     "`jnp.clip(p, eps, 1 - eps)`, with an eps like 1e-6; or do without it, and work "
     "with logits",
+    rewrite=Rewrite(lambda eps, p: logit(jnp.clip(p, eps, 1 - eps)), ((0,), (1,))),
 )
 def _logit_at_a_bound(scene: Scene) -> bool:
     return scene.is_in("logit") and any(map(scene.is_zero, range(2)))
 
 
-def _domain(name: str, function: str, primitive: str, outside: str) -> None:
+def _domain(
+    name: str, function: str, primitive: str, safe: str, rewrite: Rewrite
+) -> None:
     """Registers the cause of a function that is defined for some numbers only.
 
     Its derivative has a root of what is negative there.
@@ -41,7 +50,8 @@ def _domain(name: str, function: str, primitive: str, outside: str) -> None:
     @cause(
         f"{function} {name}",
         primitives=[primitive, "rsqrt", "sqrt"],
-        advice=_CLIP % outside,
+        advice=_OUTSIDE % (name, safe),
+        rewrite=rewrite,
     )
     def fits(scene: Scene) -> bool:
         if scene.primitive == primitive:
@@ -55,16 +65,26 @@ def _is_below_0(scene: Scene) -> bool:
     return value is not None and scene.is_finite(0) and value < 0
 
 
-_domain("outside of [-1, 1]", "arccos", "acos", "outside of [-1, 1]")
-_domain("outside of [-1, 1]", "arcsin", "asin", "outside of [-1, 1]")
-_domain("below 1", "arccosh", "acosh", "below 1")
-_domain("outside of (-1, 1)", "arctanh", "atanh", "outside of (-1, 1)")
+_BEYOND = ((1.01,), (-1.01,))
+_domain("outside of [-1, 1]", "arccos", "acos", _INSIDE, clipped(jnp.arccos, *_BEYOND))
+_domain("outside of [-1, 1]", "arcsin", "asin", _INSIDE, clipped(jnp.arcsin, *_BEYOND))
+_domain(
+    "below 1",
+    "arccosh",
+    "acosh",
+    "jnp.maximum(x, 1 + eps)",
+    Rewrite(lambda eps, x: jnp.arccosh(jnp.maximum(x, 1 + eps)), ((0.99,),)),
+)
+_domain(
+    "outside of (-1, 1)", "arctanh", "atanh", _INSIDE, clipped(jnp.arctanh, *_BEYOND)
+)
 
 
 @cause(
     "square root of a negative number",
     primitives=["sqrt", "rsqrt"],
-    advice=_CLIP % "below 0",
+    advice=_OUTSIDE % ("below 0", "jnp.sqrt(jnp.maximum(x, eps))"),
+    rewrite=Rewrite(lambda eps, x: jnp.sqrt(jnp.maximum(x, eps))),
 )
 def _root_of_negative(scene: Scene) -> bool:
     return _is_below_0(scene)
@@ -85,6 +105,7 @@ def _power_of_negative(scene: Scene) -> bool:
     primitives=["erf_inv"],
     advice="erfinv is infinite there, and so is ndtri at 0 and 1. Keep the argument "
     "inside: ranks over n + 1, or `jnp.clip(x, -1 + eps, 1 - eps)`",
+    rewrite=clipped(erfinv),
 )
 def _erfinv_at_a_bound(scene: Scene) -> bool:
     return scene.value(0) in (1, -1)
@@ -93,7 +114,8 @@ def _erfinv_at_a_bound(scene: Scene) -> bool:
 @cause(
     "erfinv outside of [-1, 1]",
     primitives=["erf_inv"],
-    advice=_CLIP % "outside of [-1, 1]",
+    advice=_OUTSIDE % ("outside of [-1, 1]", _INSIDE),
+    rewrite=clipped(erfinv),
 )
 def _erfinv_outside(scene: Scene) -> bool:
     return scene.is_finite(0)

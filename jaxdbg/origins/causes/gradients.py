@@ -7,8 +7,13 @@ go by: in numbers the derivatives of `arccos`, `norm` and `/` are all the same d
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
+
+import jax.numpy as jnp
+from jax.scipy.special import entr
 
 from jaxdbg.origins.causes.rules import cause
+from jaxdbg.origins.rewrites import Rewrite, clipped
 from jaxdbg.origins.scene import Scene
 
 _ZERO_AT = {"div": 1, "rsqrt": 0, "pow": 0, "integer_pow": 0}
@@ -18,7 +23,12 @@ _TABLE: list[frozenset[str]] = []
 """Names of the functions that have a cause here."""
 
 
-def _gradient(name: str, functions: Collection[str], advice: str) -> None:
+def _gradient(
+    name: str,
+    functions: Collection[str],
+    advice: str,
+    rewrite: Rewrite | None = None,
+) -> None:
     """Registers the cause of a derivative that is infinite.
 
     Functions that are made of others come first: the `sqrt` of a `norm` is no news.
@@ -26,7 +36,10 @@ def _gradient(name: str, functions: Collection[str], advice: str) -> None:
     names = frozenset(functions)
     _TABLE.append(names)
     register = cause(
-        f"gradient of {name}", after=["where-gradient trap"], advice=advice
+        f"gradient of {name}",
+        after=["where-gradient trap"],
+        advice=advice,
+        rewrite=rewrite,
     )
     register(lambda scene: is_singular(scene) and _differentiates(scene, names))
 
@@ -53,6 +66,25 @@ _ADVICE_ON_SQRT = (
     "Add a small constant under the root: `jnp.sqrt(x + eps)`"
 )
 
+
+def _norm(eps: Any, x: Any) -> Any:
+    return jnp.sqrt(jnp.sum(x * x) + eps)
+
+
+def _std(eps: Any, x: Any) -> Any:
+    return jnp.sqrt(x.var() + eps)
+
+
+def _arctan2(_eps: Any, y: Any, x: Any) -> Any:
+    ok = (x != 0) | (y != 0)
+    return jnp.where(ok, jnp.arctan2(y, jnp.where(ok, x, 1)), 0)
+
+
+_ROOT = Rewrite(lambda eps, x: jnp.sqrt(x + eps), ((0,),))
+_LOG = Rewrite(lambda eps, x: jnp.log(jnp.maximum(x, eps)), ((0,),))
+_ENTROPY = Rewrite(lambda eps, p: entr(jnp.maximum(p, eps)), ((0,),))
+_BOTH_BOUNDS = ((1,), (-1,))
+
 _gradient(
     "logsumexp of a row that is -Inf altogether",
     ["logsumexp"],
@@ -78,12 +110,14 @@ _gradient(
     ["norm", "vector_norm", "matrix_norm", "hypot", "global_norm", "l2_normalize"],
     "the derivative of norm at 0 is infinite. "
     "Use `jnp.sqrt(jnp.sum(x * x) + eps)`, or optax.safe_norm",
+    Rewrite(_norm, (((0, 0),),)),
 )
 _gradient(
     "std at a variance of 0",
     ["std", "_std", "nanstd"],
     "what is constant has variance 0, where the derivative of std is infinite. "
     "Add a small constant under the root: `jnp.sqrt(x.var() + eps)`",
+    Rewrite(_std, (((1, 1),),)),
 )
 _gradient(
     "arctan2 at (0, 0)",
@@ -91,22 +125,33 @@ _gradient(
     "the derivative divides by `x**2 + y**2`, which is 0. Keep both from 0 together: "
     "`ok = (x != 0) | (y != 0)`, then `jnp.where(ok, "
     "jnp.arctan2(y, jnp.where(ok, x, 1)), 0)`",
+    Rewrite(_arctan2, ((0, 0),), has_eps=False),
 )
 
 
-def _at_a_bound(name: str, primitive: str, bound: str, safe: str) -> None:
+def _at_a_bound(
+    name: str, primitive: str, bound: str, safe: str, rewrite: Rewrite
+) -> None:
     _gradient(
         f"{name} at {bound}",
         [name, primitive],
         f"the derivative of {name} at {bound} is infinite. Keep the argument from it: "
         f"`{safe}`, with an eps like 1e-6",
+        rewrite,
     )
 
 
-_at_a_bound("arccos", "acos", "1 or -1", "jnp.clip(x, -1 + eps, 1 - eps)")
-_at_a_bound("arcsin", "asin", "1 or -1", "jnp.clip(x, -1 + eps, 1 - eps)")
-_at_a_bound("arccosh", "acosh", "1", "jnp.maximum(x, 1 + eps)")
-_at_a_bound("arctanh", "atanh", "1 or -1", "jnp.clip(x, -1 + eps, 1 - eps)")
+_CLIP = "jnp.clip(x, -1 + eps, 1 - eps)"
+_at_a_bound("arccos", "acos", "1 or -1", _CLIP, clipped(jnp.arccos, *_BOTH_BOUNDS))
+_at_a_bound("arcsin", "asin", "1 or -1", _CLIP, clipped(jnp.arcsin, *_BOTH_BOUNDS))
+_at_a_bound("arctanh", "atanh", "1 or -1", _CLIP, clipped(jnp.arctanh, *_BOTH_BOUNDS))
+_at_a_bound(
+    "arccosh",
+    "acosh",
+    "1",
+    "jnp.maximum(x, 1 + eps)",
+    Rewrite(lambda eps, x: jnp.arccosh(jnp.maximum(x, 1 + eps)), ((1,),)),
+)
 _gradient(
     "cbrt at 0",
     ["cbrt"],
@@ -118,6 +163,7 @@ _gradient(
     "the derivative of log at 0 is infinite. Keep the argument above 0: "
     "`jnp.log(jnp.maximum(x, eps))`, or work with logits "
     "(jax.nn.log_softmax)",
+    _LOG,
 )
 _gradient(
     "log1p at -1",
@@ -128,6 +174,7 @@ _gradient(
     "sqrt at 0",
     ["sqrt", "rsqrt"],
     _ADVICE_ON_SQRT,
+    _ROOT,
 )
 
 
@@ -135,6 +182,7 @@ _gradient(
     "gradient of log at 0, in an entropy",
     primitives=["log"],
     after=["where-gradient trap"],
+    rewrite=_ENTROPY,
     advice="the derivative has the log of the argument, which is -Inf at 0. Keep the "
     "argument above 0: `jnp.maximum(p, eps)`, or work with logits "
     "(jax.nn.log_softmax)",
@@ -149,6 +197,7 @@ def _entropy(scene: Scene) -> bool:
     primitives=["pow", "div"],
     after=["gradient of sqrt at 0"],
     advice=_ADVICE_ON_SQRT,
+    rewrite=_ROOT,
 )
 def _root_as_power(scene: Scene) -> bool:
     """`x ** 0.5`, and 0.5 / sqrt(x) where it is not known whose that is."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from jaxdbg.jax_internals import source_info
 from jaxdbg.origins.causes.rules import Cause, Fit, cause
 from jaxdbg.origins.location.functions import functions
 from jaxdbg.origins.producers import Producer
+from jaxdbg.origins.rewrites import Rewrite, double_where
 from jaxdbg.origins.scene import Moment, Scene
 from jaxdbg.origins.zero_factors import zero_factors
 
@@ -28,12 +31,35 @@ _REDUCTIONS = frozenset({"sum", "mean", "nansum", "nanmean", "average"})
 """Functions that have a `where` inside for what they are told to leave out."""
 
 
+def _safe(function: Callable[[Any], Any], safe: float, *names: str) -> dict[str, Any]:
+    return dict.fromkeys(names, (function, safe))
+
+
+_SAFE: dict[str, tuple[Callable[[Any], Any], float]] = {
+    **_safe(jnp.log, 1, "log", "log2", "log10"),
+    **_safe(jnp.sqrt, 1, "sqrt", "rsqrt"),
+    **_safe(jnp.reciprocal, 1, "div", "divide", "true_divide", "reciprocal"),
+    **_safe(lambda x: x**0.5, 1, "pow", "power", "float_power"),
+    **_safe(jnp.arccos, 0, "arccos", "acos"),
+    **_safe(jnp.arcsin, 0, "arcsin", "asin"),
+    **_safe(jnp.arctanh, 0, "arctanh", "atanh"),
+    **_safe(jnp.exp, 0, "exp", "expm1"),
+}
+"""Functions that are put behind a `where`, and an argument at which each is smooth."""
+
+
+def _double_where(scene: Scene) -> Rewrite | None:
+    known = [_SAFE[name] for name in scene.functions if name in _SAFE]
+    return double_where(*known[-1]) if known else None
+
+
 @cause(
     "where-gradient trap",
+    rewrite=_double_where,
     advice="`where` throws this branch away, but its gradient is 0 times Inf or NaN, "
     "which is NaN. Make the argument safe before: "
-    "`safe = jnp.where(ok, x, 1)`, then `jnp.where(ok, f(safe), 0)` (the "
-    "double where)",
+    "`safe = jnp.where(ok, x, 1)` (0 for arccos, arcsin, arctanh and exp), then "
+    "`jnp.where(ok, f(safe), 0)` (the double where)",
 )
 def _where_trap(scene: Scene) -> bool | Fit:
     def drops(step: Producer) -> bool:  # a `where` before the birth does not drop it

@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import jax.numpy as jnp
 import numpy as np
 
 from jaxdbg.origins import numbers
 from jaxdbg.origins.causes.rules import cause
+from jaxdbg.origins.rewrites import Rewrite
 from jaxdbg.origins.scene import Scene
+
+MAX_TRIED = 1 << 16
+"""Elements of a matrix that is factored once more at most."""
+
+
+def _factor(eps: Any, a: Any) -> Any:
+    return jnp.linalg.cholesky(a + eps * jnp.eye(a.shape[-1], dtype=a.dtype))
+
+
+def _with_a_larger_diagonal(scene: Scene) -> Rewrite | None:
+    """Cholesky of the very matrix that it failed for, if that is small."""
+    matrix, element = numbers.host(scene.birth.operands[0]), scene.birth.element
+    if matrix is None or matrix.size > MAX_TRIED or element is None:
+        return None
+    return Rewrite(_factor, ((matrix[element[:-2]],),))
 
 
 @cause(
     "a matrix that is not positive definite",
     primitives=["cholesky"],
     advice="Cholesky gives NaN for it. Add to its diagonal: "
-    "`a + 1e-6 * jnp.eye(n)`, and see that it is symmetric",
+    "`a + eps * jnp.eye(n)`, and see that it is symmetric",
+    rewrite=_with_a_larger_diagonal,
 )
 def _not_positive_definite(scene: Scene) -> bool:
     return True

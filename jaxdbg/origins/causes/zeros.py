@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 
+import jax.numpy as jnp
+
 from jaxdbg.origins.causes.rules import Fit, cause
 from jaxdbg.origins.producers import Producer, above, source
+from jaxdbg.origins.rewrites import Rewrite
 from jaxdbg.origins.scene import Scene
 from jaxdbg.origins.why_zero import is_product, is_spread, underflowed
 
@@ -13,15 +16,25 @@ _HALF_EPS = (
     "the constant that is added to keep this from 0 is itself 0 in {scene.dtype}; "
     "use a larger one (%s), or compute this part in float32"
 )
+_EQUAL = (((1, 1),),)
+"""The operands at which a variance is 0: numbers that are all the same."""
+
+_LARGER_EPS = Rewrite(lambda eps, x, d: x / (d + eps))
+
 _MAY_BE_OF_0 = {"div": 1, "rem": 1, "log": 0, "rsqrt": 0, "sqrt": 0}
 """The operand of an operation that must not be 0."""
+
+
+def _with_a_larger_eps(scene: Scene) -> Rewrite | None:
+    return _LARGER_EPS if scene.primitive == "div" else None
 
 
 @cause(
     "eps that underflows in {scene.dtype}",
     primitives=tuple(_MAY_BE_OF_0),
     after=["gradient of norm at 0", "gradient of sqrt at 0"],
-    advice=_HALF_EPS % "1e-3 or more",
+    advice=_HALF_EPS % "1e-2, or 1e-3 where it has no gradient",
+    rewrite=_with_a_larger_eps,
 )
 def _eps_underflow_in_float16(scene: Scene) -> bool:
     return scene.dtype == "float16" and _eps_underflows(scene)
@@ -32,6 +45,7 @@ def _eps_underflow_in_float16(scene: Scene) -> bool:
     primitives=tuple(_MAY_BE_OF_0),
     after=["gradient of norm at 0", "gradient of sqrt at 0"],
     advice=_HALF_EPS % "one it can hold",
+    rewrite=_with_a_larger_eps,
 )
 def _eps_underflow(scene: Scene) -> bool:
     return scene.dtype != "float16" and scene.is_half and _eps_underflows(scene)
@@ -115,8 +129,9 @@ def _log_of_a_product(scene: Scene) -> bool | Fit:
     "variance of 0 without eps",
     primitives=["div", "rsqrt"],
     after=["eps that underflows in {scene.dtype}"],
-    advice="what is constant has variance 0. Add a small constant: "
-    "`x / (std + eps)`, or `jax.lax.rsqrt(var + eps)`, with an eps like 1e-5",
+    advice="what is constant has variance 0. Add a small constant under the root: "
+    "`x / jnp.sqrt(var + eps)`, or `jax.lax.rsqrt(var + eps)`, with an eps like 1e-5",
+    rewrite=Rewrite(lambda eps, x: (x - x.mean()) / jnp.sqrt(x.var() + eps), _EQUAL),
 )
 def _no_variance(scene: Scene) -> bool:
     n = _MAY_BE_OF_0[scene.primitive]
@@ -160,6 +175,7 @@ def _log_of_negative(scene: Scene) -> bool:
     advice="keep the argument above 0: `jnp.log(jnp.maximum(x, eps))`; for "
     "probabilities work with logits (jax.nn.log_softmax). Where -Inf is meant, place "
     "it: `jnp.where(x > 0, jnp.log(jnp.where(x > 0, x, 1)), -jnp.inf)`",
+    rewrite=Rewrite(lambda eps, x: jnp.log(jnp.maximum(x, eps))),
 )
 def _log_of_zero(scene: Scene) -> bool:
     return scene.is_zero(0)

@@ -333,7 +333,9 @@ def _with_cause(known: _Known, cause: Cause | None) -> _Known:
     if cause is None:
         return known
     likely = cause.likely or known.found.candidate
-    return known.having(cause=cause.name, advice=cause.advice, likely=likely)
+    return known.having(
+        cause=cause.name, advice=cause.advice, likely=likely, checked=cause.checked
+    )
 
 
 def _scene(known: _Known) -> Scene:

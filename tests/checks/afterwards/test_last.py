@@ -59,15 +59,16 @@ def test_the_whole_story(failed):
         f"    NaN was born in `jnp.log` at {__file__}:{line}\n"
         '      return {"log": jnp.log(x), "twice": [x * 2]}\n'
         "                     ^^^^^^^^^^\n"
+        "  cause\n"
+        "    log of a negative number\n"
+        "  likely fix\n"
+        "    look at why the argument is negative: a probability that is rounded, or "
+        "a\n"
+        "        scale without `softplus` or `exp`\n"
         "  operands\n"
         "    argument of log `x` is -1 at [0, 1] (float32[2,2], -1 to 3, 1 negative)\n"
         "  passed\n"
         "    `x` is your `BAD`\n"
-        "  cause\n"
-        "    log of a negative number\n"
-        "    fix: look at why the argument is negative: a probability that is rounded, "
-        "or a\n"
-        "        scale without `softplus` or `exp`\n"
         "  reached\n"
         '    logs(...)["log"]: 1 of 4 (NaN), first at [0, 1]'
     )
