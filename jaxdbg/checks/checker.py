@@ -25,7 +25,7 @@ from jaxdbg.checks.plan import Plan, Ran, plan_of
 from jaxdbg.checks.raising import raise_unless_recorded
 from jaxdbg.checks.session import Session
 from jaxdbg.errors import Failure
-from jaxdbg.jax_internals.arrays import spans_processes
+from jaxdbg.jax_internals.arrays import REF, spans_processes
 from jaxdbg.jax_internals.chex import chexified
 from jaxdbg.jax_internals.interpose import Invocation, our_own_work
 from jaxdbg.trees import finiteness
@@ -49,6 +49,9 @@ INTERRUPTED = "interrupted"
 
 LIBRARY = "whether what a library made came out of the call of it is not known"
 """Why the eager calls of a library are in doubt in which something bad was made."""
+
+CLOSED_OVER = "whether what a Ref holds that it closes over was made by it is not known"
+"""Why a call is in doubt after which such a Ref holds something bad."""
 
 MAX_PENDING = 16
 """How many calls `--async` leaves unchecked at most; each keeps its inputs alive."""
@@ -82,6 +85,8 @@ class Checker:
         before = _held_by(given, plan.layout)
         began = time.perf_counter()
         outs, error, ops = plan.execute(invocation, args)
+        if _is_any_bad(_closed_over(params["jaxpr"])):
+            self._session.unchecked(CLOSED_OVER)
         number = self._noted(call, params["jaxpr"], kept, outs)
         layout = plan.layout
         run = Run(
@@ -319,6 +324,11 @@ def _held_by(args: Sequence[Any], layout: Layout) -> tuple[Any, ...]:
         return ()
     with our_own_work():
         return tuple(ref[...] for ref in refs)
+
+
+def _closed_over(jaxpr: Any) -> list[Any]:
+    """The Refs that a function closes over; a call may write to them, too."""
+    return [c for c in getattr(jaxpr, "consts", ()) if isinstance(c, REF)]
 
 
 def _wait(run: Run) -> bool:

@@ -146,6 +146,23 @@ def test_a_ref_is_written_to_once() -> None:
     assert ref[...].tolist() == MIXED.tolist()
 
 
+@pytest.mark.parametrize(("value", "ok"), [(POSITIVE, True), (MIXED, False)])
+def test_a_ref_that_a_function_closes_over_is_no_check_mark_if_it_is_bad(
+    value: Any, ok: bool
+) -> None:
+    ref = jax.new_ref(jnp.zeros(3))
+
+    @jax.jit
+    def write(x):
+        ref[...] = jnp.log(x)
+        return x * 2
+
+    with jaxdbg.checked() as region:
+        write(value)
+    assert region.report.ok is ok
+    assert not region.report.findings
+
+
 def test_a_bad_value_that_a_ref_held_before_came_in() -> None:
     @jax.jit
     def total(ref, x):
