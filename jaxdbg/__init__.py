@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         UsageError as UsageError,
     )
     from jaxdbg.notebook.show import show as show
+    from jaxdbg.origins.frames.peek import peek as peek
     from jaxdbg.records import (
         Compilations as Compilations,
         Finding as Finding,
@@ -57,6 +58,7 @@ _HOMES = {
     "compiles.compilations": ("compilations", "record_compilations"),
     "errors": ("CheckError", "NonFiniteError", "TraceBudgetError", "UsageError"),
     "notebook.show": ("show",),
+    "origins.frames.peek": ("peek",),
     "records": ("Compilations", "Finding", "Origin", "Report"),
     "trees.finite_map": ("FiniteMap", "finite_map"),
 }

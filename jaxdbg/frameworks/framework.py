@@ -130,6 +130,16 @@ class Framework:
         """Whether code of a file only passes on a call, from the user's code to JAX."""
         return False
 
+    def as_pure(
+        self, fun: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> tuple[Callable[[Any], Any], Any] | None:
+        """A call as a function of a tree of arrays, and this tree.
+
+        None where a call of the library needs no more than that its arguments are taken
+        apart as pytrees.
+        """
+        return None
+
     # A call of its jit.
 
     def call_codes(self) -> frozenset[CodeType]:

@@ -354,7 +354,7 @@ _STDLIB = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 
 def is_jitted(fun: Any) -> bool:
     """Whether a callable is a jitted function, of JAX or of a library, or wraps one."""
-    return any(map(_is_a_jitted, _layers(fun)))
+    return any(map(is_a_jitted, _layers(fun)))
 
 
 def has_known_traces(fun: Any) -> bool:
@@ -377,7 +377,8 @@ def is_object(fun: Any) -> bool:
     return not isinstance(inner, FunctionType)
 
 
-def _is_a_jitted(layer: Any) -> bool:
+def is_a_jitted(layer: Any) -> bool:
+    """Whether a callable itself is a jitted function, of JAX or of a library."""
     return (
         isinstance(layer, jitted_class())
         or hasattr(type(layer), "lower")

@@ -23,6 +23,7 @@ from jaxdbg.records.origin import (
     Turn as Turn,
 )
 from jaxdbg.records.panel import PanelContent as PanelContent
+from jaxdbg.records.peeked import Peeked as Peeked, PeekedValue as PeekedValue
 from jaxdbg.records.report import Allowed as Allowed, Report as Report
 from jaxdbg.records.source import SourceFrame as SourceFrame
 from jaxdbg.records.trees import (

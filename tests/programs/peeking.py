@@ -242,7 +242,7 @@ def one_branch_is_taken() -> Any:
     return f, X
 
 
-@program(axes={"scores": (0,), "column": (1,), "shift": ()})
+@program(axes={"one / scores": (0,), "other / column#1": (1,), "shift": ()})
 def vmapped() -> Any:
     @jax.jit
     def f(x, w):
@@ -440,6 +440,7 @@ def rules_of_derivatives() -> Any:
 @program(absent=("back", "after"))
 def callbacks() -> Any:
     calls: list[Any] = []
+    prints: list[Any] = []
 
     def host(x):
         calls.append(x)
@@ -447,10 +448,15 @@ def callbacks() -> Any:
             raise AssertionError("it was called back again")
         return np.asarray(x) + 1
 
+    def print_once(total):
+        prints.append(total)
+        if len(prints) > 1:
+            raise AssertionError("it was called back again")
+
     @jax.jit
     def f(x):
         before = x * 2
-        jax.debug.callback(calls.append, before.sum(), ordered=False)
+        jax.debug.callback(print_once, before.sum())
         back = jax.pure_callback(host, jax.ShapeDtypeStruct(x.shape, x.dtype), before)
         after = back + 1
         beside = before - 1
@@ -498,7 +504,8 @@ def static_and_donated() -> Any:
     def f(x, n, scale):
         powers = x**n
         new = x * scale
-        return {"powers": powers, "new": new, "closed": closed + powers}
+        shifted = powers + closed
+        return {"powers": powers, "new": new, "shifted": shifted}
 
     closed = jnp.ones(3)
     jitted = jax.jit(f, static_argnums=1, donate_argnums=0)
@@ -613,11 +620,12 @@ def step_of_equinox() -> Any:
     return step, net_of_equinox(), X
 
 
-@program(axes={"pre#0": (0,)})
+@program(axes={"net.layers[0] / pre": (0,)})
 def equinox_that_is_not_jitted() -> Any:
     def f(net, x):
         out, found = jax.vmap(net)(x)
-        return {"pre#0": found[0], "pre#1": found[1], "out": out}
+        paths = (f"net.layers[{i}] / pre" for i in range(2))
+        return {**dict(zip(paths, found, strict=True)), "out": out}
 
     return f, net_of_equinox(), X
 

@@ -12,10 +12,14 @@ import pytest
 import jaxdbg
 from jaxdbg.records import (
     Compilations,
+    Operand,
     Origin,
     PanelContent,
+    Peeked,
+    PeekedValue,
     Reason,
     Remark,
+    SourceFrame,
     TreeStats,
 )
 from jaxdbg.records.advice import advised
@@ -32,6 +36,18 @@ DIFFERENCE = COMPILATIONS.diff(Compilations(compile_events.partial_batch()))
 ORIGIN = panel.NAN.origin
 REMARK = Remark("f", Reason("stale closure", "scale", "2.0", "3.0"))
 HISTORY = panel.REPORT.histories[0]
+STEP = Operand(shape=(2,), dtype="float32", low=0.0, high=1.0, size=2, nan=1)
+PEEKED = Peeked(
+    "f",
+    (
+        PeekedValue("x", SourceFrame("m.py", 3, "f"), STEP, "model", batch_axes=(0,)),
+        PeekedValue(
+            "h", SourceFrame("m.py", 4, "f"), STEP, loops=(("scan", 1),), steps=(STEP,)
+        ),
+    ),
+    ("y",),
+    ("a note",),
+)
 CONTENT = PanelContent(panel.REPORT, (panel.MODEL,), COMPILATIONS)
 
 RECORDS: dict[str, tuple[Any, ...]] = {
@@ -46,6 +62,7 @@ RECORDS: dict[str, tuple[Any, ...]] = {
     "origin_text": (ORIGIN, Origin("placed", "nan")),
     "panel_html": (CONTENT, PanelContent(title="nothing")),
     "panel_text": (CONTENT,),
+    "peek_text": (PEEKED, Peeked("nothing")),
     "report_html": (panel.REPORT, panel.CLEAN, jaxdbg.Report()),
     "report_markdown": (panel.REPORT, panel.CLEAN, jaxdbg.Report()),
     "report_text": (panel.REPORT, panel.CLEAN, jaxdbg.Report()),

@@ -68,6 +68,12 @@ class Nnx(Framework):
         """All that flax makes of functions is called after its jit."""
         return "nnx.jit function" if _is_flax(type(fun).__module__) else ""
 
+    def as_pure(
+        self, fun: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> tuple[Callable[[Any], Any], Any] | None:
+        """A call with modules in it, taken apart and merged as `nnx.jit` does."""
+        return modules.as_pure(fun, args, kwargs)
+
     def is_machinery(self, file: str) -> bool:
         """Whether a file is of NNX's transformations."""
         return _TRANSFORMS in file

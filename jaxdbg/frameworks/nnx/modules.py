@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import jax
+import numpy as np
 
 from jaxdbg.frameworks.reader_parts import (
     Children,
@@ -61,6 +65,35 @@ def group(cls: type) -> str:
         return "optimizer"
     known = ((getattr(nnx(), name, None), group) for name, group in _GROUPS.items())
     return next((g for base, g in known if base and is_a(cls, base)), "")
+
+
+def as_pure(
+    fun: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> tuple[Callable[[Any], Any], Any] | None:
+    """A call with modules as a function of a tree of arrays; None for one without."""
+    given, tree = jax.tree.flatten((fun, tuple(args), dict(kwargs)), is_leaf=_is_graph)
+    graphs = {i: v for i, v in enumerate(given) if _is_graph(v)}
+    if not graphs:
+        return None
+    arrays = {i: v for i, v in enumerate(given) if isinstance(v, _ARRAYS)}
+    # All at once: what two modules share stays shared.
+    definition, state = nnx().split(list(graphs.values()))
+
+    def call(leaves: Any) -> None:
+        new, state = leaves
+        merged = dict(zip(graphs, nnx().merge(definition, state), strict=True))
+        parts = [merged.get(i, new.get(i, v)) for i, v in enumerate(given)]
+        again, args, kwargs = jax.tree.unflatten(tree, parts)
+        again(*args, **kwargs)
+
+    return call, (arrays, state)
+
+
+_ARRAYS = (jax.Array, np.ndarray, np.generic)
+
+
+def _is_graph(value: Any) -> bool:
+    return is_a(type(value), nnx().Pytree)
 
 
 def raw(variable: Any) -> Any:

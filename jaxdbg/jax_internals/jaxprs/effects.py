@@ -57,7 +57,8 @@ def _without_callbacks(jaxpr: _Jaxpr) -> _Jaxpr:
 
 def _in_param(value: Any) -> Any:
     if isinstance(value, tuple) and any(map(is_jaxpr, value)):  # branches
-        return tuple(map(_in_param, value))
+        parts = map(_in_param, value)
+        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
     return _without_callbacks(value) if is_jaxpr(value) else value
 
 
@@ -65,3 +66,15 @@ def _left(effects: Any, inside: Sequence[Any]) -> Any:
     """Of the effects of a jaxpr or equation, those that something inside has."""
     left = frozenset().union(*(i.effects for i in inside))
     return type(effects)(e for e in effects if e in left or names.is_of_input(e))
+
+
+_CALLBACKS = frozenset({"pure_callback", "io_callback"})
+
+
+def gets_values_back(eqn: JaxprEqn) -> bool:
+    """Whether a result, or one inside, is what Python on the host returns."""
+    if eqn.primitive.name in _CALLBACKS:
+        return bool(eqn.outvars)
+    inside = jax.tree.leaves(list(eqn.params.values()), is_leaf=is_jaxpr)
+    jaxprs = [body(v) for v in inside if is_jaxpr(v)]
+    return any(gets_values_back(e) for j in jaxprs for e in j.eqns)

@@ -10,16 +10,18 @@ evaluated in the end its operand is the value. It has no results, and the effect
 from __future__ import annotations
 
 import functools
+import operator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import jax
 
+from jaxdbg.jax_internals.jaxprs.forms import body, is_jaxpr, with_body
 from jaxdbg.jax_internals.jaxprs.higher_order import bodies
 from jaxdbg.jax_internals.requirements import derived, private
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from jaxdbg.jax_internals.types import JaxprEqn
 
@@ -69,6 +71,49 @@ def has_markers(eqn: JaxprEqn) -> bool:
     if not eqn.effects:
         return False
     return any(has_markers(e) for b in bodies(eqn) for e in b.jaxpr.eqns)
+
+
+def without_markers(eqn: JaxprEqn) -> JaxprEqn:
+    """An equation as it is without the markers in its jaxprs, to be bound as one."""
+    params = {name: _unmarked(value) for name, value in eqn.params.items()}
+    if all(params[name] is value for name, value in eqn.params.items()):
+        return eqn
+    new: Any = eqn.replace(params=params, effects=_effects_left(eqn.effects, params))
+    return cast("JaxprEqn", new)
+
+
+def _unmarked(value: Any) -> Any:
+    if is_jaxpr(value):
+        return _jaxpr_unmarked(value)
+    if not isinstance(value, tuple):
+        return value
+    parts = [_unmarked(part) for part in value]
+    if all(new is old for new, old in zip(parts, value, strict=True)):
+        return value
+    return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
+
+
+def _jaxpr_unmarked(jaxpr: Any) -> Any:
+    old: Any = body(jaxpr)
+    eqns = [without_markers(e) for e in old.eqns if e.primitive.name != _NAME]
+    if len(eqns) == len(old.eqns) and all(map(operator.is_, eqns, old.eqns)):
+        return jaxpr
+    effects = _effects_left(old.effects, {str(n): e for n, e in enumerate(eqns)})
+    return with_body(jaxpr, old.replace(eqns=eqns, effects=effects))
+
+
+def _effects_left(effects: Any, inside: Mapping[str, Any]) -> Any:
+    """Effects without that of markers, where nothing inside has it for another."""
+    parts = jax.tree.leaves(
+        list(inside.values()), is_leaf=lambda v: hasattr(v, "effects")
+    )
+    if any(_EFFECT.get() in getattr(part, "effects", ()) for part in parts):
+        return effects
+    return type(effects)(e for e in effects if e is not _EFFECT.get())
+
+
+def _has_effects(value: Any) -> bool:
+    return hasattr(value, "effects")
 
 
 @derived

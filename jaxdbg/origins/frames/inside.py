@@ -211,10 +211,10 @@ class _Fill:
 
     def _batch_axes(self, key: int) -> tuple[int, ...]:
         seen = self.values.of(key)
-        return () if seen is None else _axes(seen.dims)
+        return () if seen is None else axes_of_batch(seen.dims)
 
 
-def _axes(dims: Sequence[int | None]) -> tuple[int, ...]:
+def axes_of_batch(dims: Sequence[int | None]) -> tuple[int, ...]:
     """The axes of an array that vmap has put in one after the other, as it is now."""
     axes: list[int] = []
     for dim in dims:
