@@ -719,3 +719,222 @@ def numpyro_a_run_of_mcmc(traced):
     mcmc = MCMC(NUTS(model), num_warmup=2, num_samples=2, progress_bar=False)
     for seed in range(2):
         mcmc.run(jax.random.PRNGKey(seed))
+
+
+# --- a second set, written after the first was mended ---------------------------------
+
+
+@program(
+    12,
+    3,
+    "new function",
+    "the body of while",
+    function="while",
+    python="<lambda>",
+    phase="compile",
+    advice="jit what is around",
+)
+def jax_a_minimizer_outside_of_jit(traced):
+    for k in (1.0, 2.0, 3.0):
+        jax.scipy.optimize.minimize(
+            traced(lambda p: ((p - k) ** 2).sum()), jnp.zeros(2), method="BFGS"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    lr: float = 0.1
+    width: int = 4
+
+
+@program(3, 3, "static value", "settings.lr", "0.2", "0.3", advice="array")
+def jax_a_learning_rate_in_static_settings(traced):
+    @functools.partial(jax.jit, static_argnums=1)
+    @traced
+    def f(w, settings):
+        return w * settings.lr
+
+    for lr in (0.1, 0.2, 0.3):
+        f(ones(3), Settings(lr))
+
+
+@program(4, 4, "static value", "step", "2", "3", advice="array")
+def jax_a_step_number_that_is_static(traced):
+    @functools.partial(jax.jit, static_argnames="step")
+    @traced
+    def f(w, step):
+        return w * 0.9**step
+
+    for step in range(4):
+        f(ones(3), step=step)
+
+
+@program(
+    3,
+    3,
+    "new function",
+    "the body of scan",
+    "a lambda",
+    "another lambda",
+    function="scan",
+    python="<lambda>",
+    phase="compile",
+    advice="once|jit what is around",
+)
+def jax_map_in_batches_of_a_new_lambda(traced):
+    for k in range(3):
+        jax.lax.map(traced(lambda x: x * k), ones(4), batch_size=2)
+
+
+@program(
+    3,
+    3,
+    "new function",
+    THE_FUNCTION,
+    "a lambda",
+    "another lambda",
+    function="<lambda>",
+    advice="once|outside",
+    says="k",
+)
+def equinox_filter_jit_of_a_new_lambda(traced):
+    for k in (1.0, 2.0, 3.0):
+        eqx.filter_jit(traced(lambda x: x * k))(ones(3))
+
+
+class Noisy(nnx.Module):
+    def __init__(self, rate):
+        self.linear = nnx.Linear(3, 3, rngs=nnx.Rngs(0))
+        self.rate = rate
+
+    def __call__(self, x):
+        return self.linear(x) * self.rate
+
+
+@program(3, 3, "NNX attribute", "model.rate", "0.2", "0.3", advice="Variable")
+def nnx_a_rate_that_is_annealed(traced):
+    @nnx.jit
+    @traced
+    def f(model, x):
+        return model(x)
+
+    model = Noisy(0.1)
+    for rate in (0.1, 0.2, 0.3):
+        model.rate = rate
+        f(model, ones(1, 3))
+
+
+@program(1, 1)
+def jax_keywords_in_another_order(traced):
+    @jax.jit
+    @traced
+    def f(x, y):
+        return x - y
+
+    f(x=ones(3), y=ones(3))
+    f(y=ones(3), x=ones(3))
+
+
+@program(1, 1, function="_double")
+def jax_one_function_jitted_again_with_donation(traced):
+    double = traced(_double)
+    for _ in range(3):
+        jax.jit(double, donate_argnums=0)(jnp.asarray(ones(3)))
+
+
+@program(2, 2, "pytree", "opt_state", "tuple of 2", "list of 2", advice="restore|type")
+def orbax_an_optimizer_state_restored_as_a_list(traced):
+    @jax.jit
+    @traced
+    def f(params, opt_state):
+        return params + opt_state[0]
+
+    f(ones(3), (ones(3), ones(3)))
+    f(ones(3), [ones(3), ones(3)])
+
+
+@program(
+    2, 2, "Python scalar", "flag", "Python bool", "Python int", advice="bool|dtype"
+)
+def jax_a_flag_that_is_a_number(traced):
+    @jax.jit
+    @traced
+    def f(x, flag):
+        return x * flag
+
+    f(ones(3), True)
+    f(ones(3), 1)
+
+
+@program(3, 3, "static value", "shape", "(3, 3)", "(4, 4)", advice="static_argn")
+def jax_a_static_shape(traced):
+    @functools.partial(jax.jit, static_argnums=1)
+    @traced
+    def f(x, shape):
+        return jnp.broadcast_to(x, shape)
+
+    for n in (2, 3, 4):
+        f(np.float32(1), (n, n))
+
+
+@program(
+    3,
+    3,
+    "new function",
+    THE_FUNCTION,
+    "a jax.value_and_grad function",
+    "another",
+    advice="once|outside",
+    says="scale",
+)
+def jax_a_custom_rule_made_in_a_factory(traced):
+    def make(scale):
+        @jax.custom_vjp
+        def rule(x):
+            return x * scale
+
+        rule.defvjp(lambda x: (x * scale, None), lambda _, g: (g * scale,))
+
+        def f(x):
+            return rule(x).sum()
+
+        return traced(f)
+
+    for scale in (1.0, 2.0, 3.0):
+        jax.jit(jax.value_and_grad(make(scale)))(ones(3))
+
+
+@program(1, 2)
+def jax_a_function_and_its_gradient(traced):
+    def f(x):
+        return (x**2).sum()
+
+    jax.jit(traced(f))(ones(3))
+    jax.jit(jax.grad(f))(ones(3))
+
+
+@program(
+    3,
+    3,
+    "new function",
+    THE_FUNCTION,
+    "a function",
+    "another function",
+    function="apply_fn",
+    python="net",
+    phase="compile",
+    advice="once|outside",
+    needs="haiku",
+)
+def haiku_a_transform_for_each_call(traced):
+    import haiku
+
+    params = {"linear": {"w": ones(3, 2), "b": ones(2)}}
+
+    @traced
+    def net(x):
+        return haiku.Linear(2)(x)
+
+    for _ in range(3):
+        apply = haiku.without_apply_rng(haiku.transform(net)).apply
+        jax.jit(apply)(params, ones(1, 3))
