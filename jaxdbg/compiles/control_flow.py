@@ -6,6 +6,7 @@ among its parameters.
 
 from __future__ import annotations
 
+import functools
 import os
 import weakref
 from collections.abc import Iterable, Mapping
@@ -81,8 +82,8 @@ def caller_of(frame: FrameType | None) -> FrameType | None:
 def body_of(trace: JitTrace) -> Body | None:
     """The function that is traced for control flow; None for one of JAX's own.
 
-    That of another library is the user's who calls it outside of jit: nobody else can
-    jit what is around it.
+    That of another library, or of JAX around a function of the user's, is the user's
+    who calls it outside of jit: nobody else can jit what is around it.
     """
     given = _given(trace.fun)
     if given is trace.fun:
@@ -90,7 +91,7 @@ def body_of(trace: JitTrace) -> Body | None:
     else:
         layers = written_layers(given)
         function = next((f for f in reversed(layers) if f.user), Function("", ""))
-    if function.made_of or function.eager:
+    if function.made_of or (function.eager and not _runs_users(given)):
         return None
     if not function.user:
         function = Function(function.name, function.source, id(code_of(given)))
@@ -112,6 +113,18 @@ def _given(fun: Any) -> Any:
         inner = [v for v in held if callable(v)]
         return inner[0] if len(inner) == 1 else fun
     return fun
+
+
+def _runs_users(given: Any, depth: int = 4) -> bool:
+    """Whether a function of JAX holds one of the user's, as a minimizer does."""
+    if isinstance(given, functools.partial):
+        return _runs_users(given.func, depth)
+    if type(given) is not FunctionType or not depth:
+        return False
+    if is_user_file(given.__code__.co_filename):
+        return True
+    held = closed_over(given).values()
+    return any(_runs_users(value, depth - 1) for value in held)
 
 
 def _of_user(given: Any) -> Any:

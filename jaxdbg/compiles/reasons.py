@@ -19,9 +19,12 @@ from jaxdbg.compiles.signatures import Signature
 from jaxdbg.frameworks.attributes import Attribute
 from jaxdbg.jax_internals.array_types import Leaf
 from jaxdbg.jax_internals.cache_clears import is_remembered, were_cleared
+from jaxdbg.jax_internals.functions import is_user_file
 from jaxdbg.jax_internals.identities import are_others
 from jaxdbg.records import ArrayType, Reason
 from jaxdbg.records.retrace_causes import CAUSES, FIXES, GROWING_SHAPE, GROWS
+from jaxdbg.records.source import SourceFrame, cell_number
+from jaxdbg.views.words import short_place
 
 MAX_EARLIER = 16
 """With how many earlier calls of a function a new one is compared."""
@@ -588,8 +591,8 @@ def _seen_together(
         fix = _GROWING.get(now.function.name, "growing slice")
         loop = replace(first, cause="eager loop", fix=fix)
         return loop, "an eager operation in a loop", None
-    if first.cause == "new function" and (captured := _captured(now, before)):
-        return first, f"each made with another {', '.join(captured)}", None
+    if first.cause == "new function":
+        return first, _made(now, before), None
     if any(d.cause != "shape" for d in differing):
         return first, "", None
     if sizes := _growing(first.where, [*there, now]):
@@ -604,6 +607,18 @@ def _seen_together(
 
 _GROWING = {"concatenate": "", "iota": "growing result"}
 """What to do where a slice is not what grows, by the operation."""
+
+
+def _made(now: Signature, before: Signature) -> str:
+    """With what a function is made anew, and where, if it is not where it is called."""
+    captured, code = ", ".join(_captured(now, before)), now.code
+    is_written = now.kind in ("function", "lambda") and code is not None
+    place = (code.co_filename, code.co_firstlineno) if is_written and code else None
+    if place is None or place == now.line or not is_user_file(place[0]):
+        return f"each made with another {captured}" if captured else ""
+    at = short_place(SourceFrame(*place, cell=cell_number(place[0])))
+    other = f" with another {captured}" if captured else " anew"
+    return f"each made{other} at {at}"
 
 
 def _growing(path: str, calls: Sequence[Signature]) -> list[int]:

@@ -140,8 +140,17 @@ def of_trace(function: Function, trace: JitTrace, around: Stack) -> Signature:
         call = _of_jit_call(function, trace, trace.info)
     else:
         call = _of_library_call(function, trace, trace.info, given)
+        call = replace(call, captured=_captured(around) or call.captured)
     parameters = operation_parameters(trace.fun)
     return call if parameters is None else _of_operation(call, parameters)
+
+
+def _captured(around: Stack) -> Mapping[str, str]:
+    """The plain values of the user's function that a library's jit calls."""
+    local = around.library_call or {}
+    users = (framework.called(local) for framework in loaded())
+    found = next((fun for fun in users if fun is not None), None)
+    return {} if found is None else captured(found)
 
 
 def _of_unknown_call(function: Function, trace: JitTrace) -> Signature:

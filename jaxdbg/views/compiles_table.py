@@ -61,7 +61,6 @@ def headline(events: Sequence[CompileEvent], what: str = "") -> str:
     """The one line to read: what was spent, and what of it in vain."""
     spent = sum(e.self_time for e in events)
     avoidable, wasted = lost(events)
-    saved = sum(e.saved for e in events)
     line = f"{seconds(spent)} tracing, lowering and compiling{_spaced(what)}"
     functions, again = undecided(events)
     if functions:
@@ -73,9 +72,18 @@ def headline(events: Sequence[CompileEvent], what: str = "") -> str:
         line += f" · {seconds(wasted)} lost to {compilations}"
     elif not functions:
         line += " · none of it known to be avoidable"
-    if saved:
-        line += f" · {seconds(saved)} saved by the persistent cache"
-    return line
+    return line + _cached(events)
+
+
+def _cached(events: Sequence[CompileEvent]) -> str:
+    """What the persistent cache had, and what it has saved."""
+    hits, misses = (sum(e.cache == how for e in events) for how in ("hit", "miss"))
+    if not hits + misses:
+        return ""
+    saved = sum(e.saved for e in events)
+    what = f"{seconds(saved)} saved by the persistent cache" if saved > 0 else ""
+    found = f"persistent cache: {count(hits, 'hit')}, {count(misses, 'miss')}"
+    return f" · {what} ({hits:,} of {hits + misses:,} found)" if what else f" · {found}"
 
 
 def _again(functions: Sequence[str], events: Sequence[CompileEvent]) -> str:

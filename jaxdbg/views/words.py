@@ -16,7 +16,7 @@ KINDS = {"nan": "NaN", "inf": "Inf", "-inf": "-Inf"}
 As in NumPy, only the minus is written: Inf is the positive one.
 """
 
-_PLURALS = {"leaf": "leaves", "pass": "passes"}
+_PLURALS = {"leaf": "leaves", "miss": "misses", "pass": "passes"}
 
 
 def count(n: int, noun: str) -> str:

@@ -16,6 +16,7 @@ import equinox as eqx
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import jax.scipy.optimize
 import numpy as np
 import optax
 from flax import nnx
@@ -885,7 +886,6 @@ def jax_a_static_shape(traced):
     "a jax.value_and_grad function",
     "another",
     advice="once|outside",
-    says="scale",
 )
 def jax_a_custom_rule_made_in_a_factory(traced):
     def make(scale):

@@ -128,7 +128,7 @@ def test_a_hit_and_a_failure_are_told() -> None:
     (line,) = reasons(costs(broken)[0])
     assert line.endswith("cell 12, line 7 · ended with an error")
     assert compiles_table.headline(hit).endswith(
-        "· 3.00 s saved by the persistent cache"
+        "· 3.00 s saved by the persistent cache (1 of 1 found)"
     )
 
 
