@@ -265,8 +265,10 @@ class Checker:
         """Whether pending failures rise before a call runs, and not after it.
 
         What a call was donated is deleted by then, and nobody would have its results.
+        Of several processes only those in step raise before the same call.
         """
-        return donates and not self._in_several  # processes raise in step
+        in_step = not self._in_several or self._session.peers.in_step
+        return donates and in_step
 
     def _drain_ready(self) -> None:
         self.drain(wait=False)

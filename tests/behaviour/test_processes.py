@@ -198,6 +198,12 @@ def test_the_line_is_found_without_the_other_process(job, name):
     assert LINE in alone["message"]
 
 
+def test_under_async_the_program_has_the_results_of_what_a_call_was_donated(job):
+    for outcome in job["bad shard_map async donated"]:
+        assert outcome["raised"]
+        assert outcome["hash"]  # empty where it is deleted
+
+
 def test_a_value_that_came_in_is_followed_to_its_element(job):
     for outcome in job["bad input"]:
         assert "x[5, 2]" in outcome["message"]
