@@ -603,6 +603,8 @@ class _Diagnosis:
         """The origin with the user's frames, which are also kept as they are."""
         if birth is None or self._case.place.call is None:
             return origin
+        if self._run.spans_processes:
+            return replace(origin, frames_note=f"{_NO_FRAMES}: {IN_SEVERAL}")
         try:
             limit = self._time_limit.short()
             self.inside = frames_inside(birth, self._context, limit)

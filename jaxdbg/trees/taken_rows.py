@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxdbg.jax_internals.arrays import spans_processes
 from jaxdbg.trees.copies import is_gone
 from jaxdbg.trees.static_values import UNKNOWN, StaticValues
 
@@ -35,6 +36,8 @@ class Taken:
         """Which row of the data a row of what is passed is; None where it is not."""
         if not 0 <= row < len(self.rows) or is_gone(self.data):
             return None
+        if spans_processes(passed) or spans_processes(self.data):
+            return None  # to read a row would be a program of all processes
         at = int(self.rows[row])
         size = self.data.shape[0]
         at = at + size if at < 0 else at
