@@ -18,6 +18,7 @@ from jaxdbg.notebook.devices import Devices
 from jaxdbg.notebook.finite import Finite
 from jaxdbg.notebook.origin import Origins
 from jaxdbg.notebook.panel import ShowPanel
+from jaxdbg.notebook.peek import Peeks
 from jaxdbg.notebook.rewind import Rewind
 
 ALL: tuple[type[Installed], ...] = (
@@ -25,6 +26,7 @@ ALL: tuple[type[Installed], ...] = (
     Compiles,
     Finite,
     Origins,
+    Peeks,
     ShowPanel,
     Rewind,
     Devices,
