@@ -52,11 +52,13 @@ def origin_of(finding: Finding) -> Origin | None:
 
 def _calls(finding: Finding) -> tuple[str, ...]:
     """The call that failed, and the earlier one that made the value."""
-    call = f"{finding.function}, call {finding.call:,}" if finding.call else ""
+    if not finding.function or what(finding) == _headline(finding):
+        return ()  # a headline has it
+    call = f", call {finding.call:,}" if finding.call else ""
+    failed = f"{finding.function}{call}"
     if finding.origin is not None and finding.origin.made_at is not None:
-        return f"made by {finding.origin.made_by}", f"came in to {call}"
-    is_said = finding.function in what(finding)
-    return () if is_said or not finding.function else (call,)
+        return f"made by {finding.origin.made_by}", f"came in to {failed}"
+    return (failed,)
 
 
 def _headline(finding: Finding) -> str:
@@ -78,9 +80,11 @@ def effect(finding: Finding, floats: Mapping[str, AbstractSet[str]]) -> str:
     trees: dict[str, list[str]] = {}
     for path in finding.paths:
         trees.setdefault(tree_name(path), []).append(path)
+    number = f"{kinds} in {words.count(len(finding.paths), 'leaf')}"
+    if len(trees) == len(finding.paths):
+        return number
     parts = [_part(name, paths, floats.get(name)) for name, paths in trees.items()]
-    number = words.count(len(finding.paths), "leaf")
-    return f"{kinds} in {number}: {words.listed(parts, MAX_TREES)}"
+    return f"{number}: {words.listed(parts, MAX_TREES)}"
 
 
 def floats_of(

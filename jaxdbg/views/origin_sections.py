@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 
 from jaxdbg.records import CallFrame, LocalValue, Operand, Origin, SourceFrame
@@ -20,6 +21,9 @@ from jaxdbg.views.origin_wording import (
     turn,
     where,
 )
+
+_TYPED = re.compile(r"""[A-Za-z_][\w.\[\]'"]*""")
+"""The path of an array that can be typed; not that of a result, `f(...)[0]`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ def sections(origin: Origin) -> list[Section]:
         Section(_verdict(origin), (birth(origin),), _frames(origin), "birth"),
         Section(cause, (origin.cause,) if origin.cause else (), role="fix"),
         Section(fix(origin), (origin.advice,) if origin.advice else (), role="fix"),
+        Section("find", _to_find(origin), role="fix"),
         Section("where", tuple(where(origin))),
         Section("operands", tuple(map(_operand, origin.operands))),
         Section("passed", tuple(map(passed, origin.passed))),
@@ -101,6 +106,15 @@ def _local(value: LocalValue) -> str:
 
 def _indefinite(noun: str) -> str:
     return f"an {noun}" if noun[:1] in "AEIOUaeiou" else f"a {noun}"
+
+
+def _to_find(origin: Origin) -> tuple[str, ...]:
+    """How to list the bad elements of data that came in, where a line can name it."""
+    leaf = origin.argument_leaf
+    is_made = origin.made_by or origin.made_at or origin.passed
+    if origin.verdict != "came in" or is_made or not _TYPED.fullmatch(leaf):
+        return ()
+    return (f"`np.argwhere(~np.isfinite({leaf}))` lists the bad elements of `{leaf}`",)
 
 
 def _there(made: Origin | None) -> list[Section]:

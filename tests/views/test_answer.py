@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from jaxdbg.records import Finding, LeafStats, Origin, TreeHistory, TreeStats
 from jaxdbg.views import answer
+from jaxdbg.views.origin_text import text
 
 from .test_origin import BORN
 
@@ -54,4 +55,22 @@ def test_the_effect_says_of_which_trees_all_is_bad() -> None:
     assert effect("model.a", "model.b", "opt.b", "opt.c", "loss", "g[0]", "g[1]") == (
         "NaN in 7 leaves: all of model, 2 of the 3 leaves of opt, loss, 2 leaves of g"
     )
+    assert effect("a", "b") == "NaN in 2 leaves"
     assert effect() == ""
+
+
+def test_of_a_call_with_a_short_name_the_call_is_said() -> None:
+    # The g of `x / …` and of "standard" is not the function g.
+    finding = replace(NAN, function="g", origin=replace(BORN, expression="jnp.log"))
+    assert answer.where(finding).endswith("g, call 3")
+
+
+def test_what_came_in_can_be_listed() -> None:
+    came = Origin("came in", "nan", argument='b["x"][2]', argument_leaf='b["x"]')
+    line = '`np.argwhere(~np.isfinite(b["x"]))` lists the bad elements of `b["x"]`'
+    assert line in text(came)
+    for known in (
+        replace(came, made_by="init (call 1)"),
+        replace(came, argument_leaf="f(...)[0]"),
+    ):
+        assert "argwhere" not in text(known)

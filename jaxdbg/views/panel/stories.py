@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set as AbstractSet
 from dataclasses import replace
+from textwrap import dedent
 from typing import Any
 
 from jaxdbg.records import Finding, Origin, Report, SourceFrame, TreeStats
@@ -37,12 +38,18 @@ def _story(finding: Finding, floats: dict[str, AbstractSet[str]]) -> Json:
         "where": answer.where(finding),
         "effect": answer.effect(finding, floats),
         "module": born.module if born else "",
-        "sections": [_section(s) for s in every if s.role not in _LOOKED_AT],
+        "sections": [_section(s) for s in every if _is_news(s, finding)],
         "growth": plain(origin.growth) if origin and is_growing else [],
         "leaves": _leaves(finding)[:MAX_LEAVES],
         "more": words.more(left_out, "leaf") if left_out > 0 else "",
-        "text": "" if origin else finding.message.partition("\n")[2].strip("\n"),
+        "text": "" if origin else dedent(finding.message.partition("\n")[2]).strip(),
     }
+
+
+def _is_news(section: Section, finding: Finding) -> bool:
+    """Whether a section says more than the headline, and nothing else shows it."""
+    is_headline = not section.frames and section.lines == (answer.what(finding),)
+    return section.role not in _LOOKED_AT and not is_headline
 
 
 def _without_module(origin: Origin) -> Origin:

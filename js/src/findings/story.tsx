@@ -21,24 +21,10 @@ interface StoryProps {
 }
 
 export function Story({ store, finding, story }: StoryProps) {
-  const born = story.sections.filter((s) => s.role === "birth");
-  const advice = story.sections.filter((s) => s.role === "fix");
   const facts = story.sections.filter((s) => !s.role);
   return (
     <div class="jd-story" role="group" aria-label="The selected finding">
-      <div class="jd-answer">
-        {story.text && <pre class="jd-message">{story.text}</pre>}
-        {born.map((section) => (
-          <Lines key={section.title} section={section} />
-        ))}
-        {advice.length > 0 && (
-          <div class="jd-fix">
-            {advice.map((section) => (
-              <Fact key={section.title} section={section} />
-            ))}
-          </div>
-        )}
-      </div>
+      <Answer story={story} />
       {(facts.length > 0 || story.effect || finding.allow) && (
         <div class="jd-rest">
           {facts.map((section) => (
@@ -52,6 +38,28 @@ export function Story({ store, finding, story }: StoryProps) {
           )}
           <Effect store={store} story={story} />
           <Meant finding={finding} />
+        </div>
+      )}
+    </div>
+  );
+}
+
+/** The line, the cause and the fix; none where the row says all that is known. */
+function Answer({ story }: { story: StoryData }) {
+  const born = story.sections.filter((s) => s.role === "birth");
+  const advice = story.sections.filter((s) => s.role === "fix");
+  if (!story.text && !born.length && !advice.length) return null;
+  return (
+    <div class="jd-answer">
+      {story.text && <pre class="jd-message">{story.text}</pre>}
+      {born.map((section) => (
+        <Lines key={section.title} section={section} />
+      ))}
+      {advice.length > 0 && (
+        <div class="jd-fix">
+          {advice.map((section) => (
+            <Fact key={section.title} section={section} />
+          ))}
         </div>
       )}
     </div>
@@ -142,27 +150,33 @@ function Meant({ finding }: { finding: Finding }) {
 }
 
 function Effect({ store, story }: { store: Store; story: StoryData }) {
-  const { effect, leaves, more } = story;
+  const { effect, leaves } = story;
   if (!effect) return null;
   return (
     <div class="jd-fact">
       <h4>reached</h4>
-      {leaves.length > 0 ? (
+      {leaves.length > 1 && (
         <details open={leaves.length <= OPEN}>
           <summary>{effect}</summary>
-          <ul class="jd-leaves">
-            {leaves.map(([path, what]) => (
-              <li key={path}>
-                <LeafLink store={store} path={path} /> <small>{what}</small>
-              </li>
-            ))}
-            {more && <li>{more}</li>}
-          </ul>
+          <Leaves store={store} story={story} />
         </details>
-      ) : (
-        <p>{effect}</p>
       )}
+      {leaves.length === 1 && <Leaves store={store} story={story} />}
+      {!leaves.length && <p>{effect}</p>}
     </div>
+  );
+}
+
+function Leaves({ store, story }: { store: Store; story: StoryData }) {
+  return (
+    <ul class="jd-leaves">
+      {story.leaves.map(([path, what]) => (
+        <li key={path}>
+          <LeafLink store={store} path={path} /> <small>{what}</small>
+        </li>
+      ))}
+      {story.more && <li>{story.more}</li>}
+    </ul>
   );
 }
 

@@ -6,13 +6,14 @@ import type { Colours } from "../theme";
 import type { Birth } from "./birth";
 import { drawBad, drawPale, leafColour, type Scale } from "./colouring";
 import type { Group } from "./groups";
-import { fitted } from "./labels";
+import { fitted, segments } from "./labels";
 import { below } from "./modules";
 import type { Tree } from "./tree";
 import { CHARACTER, cellOf, type Waffle } from "./waffle";
 
 export function nameOf(tree: Tree, group: Group, leaf: number): string {
-  return below(tree.paths[leaf] ?? "", group.path);
+  const path = tree.paths[leaf] ?? "";
+  return path === tree.name ? "" : fitted(segments(below(path, group.path), "", ""), Infinity);
 }
 
 interface Drawn {

@@ -35,7 +35,7 @@ export function TreeMap({ store, theme }: { store: Store; theme: number }) {
   const leaf = store.selection.leaf.value;
   const birth = store.shown.birth.value;
   const paint = store.view.paint.value;
-  const all = allBad(tree, store.shown.bad.value.length);
+  const all = tree.length > 1 && allBad(tree, store.shown.bad.value.length);
   const pale = all && birth !== null;
   const height = Math.ceil(map.height) + 2;
   const draw = (ctx: CanvasRenderingContext2D, colours: Colours): void => {
@@ -55,25 +55,25 @@ export function TreeMap({ store, theme }: { store: Store; theme: number }) {
     <div class="jd-map" ref={ref}>
       {all && (
         <p class="jd-note">
-          {tree.length > 1 ? `All ${leaves(store.shown.bad.value.length)} hold NaN or Inf` : "It holds NaN or Inf"}
+          All {leaves(store.shown.bad.value.length)} hold NaN or Inf
           {birth && `, born in ${birth.module}`}
         </p>
       )}
       <div class="jd-field">
-      <Canvas
-        width={width}
-        height={height}
-        theme={theme}
-        label={`Map of ${leaves(tree.length)} of ${tree.name}; ${count(store.shown.bad.value.length)} hold NaN or Inf.${birth ? ` Born in ${birth.module}.` : ""} The table lists them.`}
-        draw={draw}
-        onPoint={(p, e) => {
-          setAt(p);
-          const over = p && (leavesAt(map, p.x, p.y) || labelAt(map, p));
-          (e.target as HTMLElement).style.cursor = over ? "pointer" : "";
-        }}
-        onPick={pick}
-      />
-      <Tip at={at} lines={at ? tipOf(map, tree, snapshot, at) : []} />
+        <Canvas
+          width={width}
+          height={height}
+          theme={theme}
+          label={`Map of ${leaves(tree.length)} of ${tree.name}; ${count(store.shown.bad.value.length)} hold NaN or Inf.${birth ? ` Born in ${birth.module}.` : ""} The table lists them.`}
+          draw={draw}
+          onPoint={(p, e) => {
+            setAt(p);
+            const over = p && (leavesAt(map, p.x, p.y) || labelAt(map, p));
+            (e.target as HTMLElement).style.cursor = over ? "pointer" : "";
+          }}
+          onPick={pick}
+        />
+        <Tip at={at} lines={at ? tipOf(map, tree, snapshot, at) : []} />
       </div>
       <Legend store={store} tree={tree} map={map} element={ref.current} />
     </div>
