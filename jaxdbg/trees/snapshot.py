@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import FunctionType, MethodType, ModuleType
@@ -18,6 +19,7 @@ import jax
 import numpy as np
 
 from jaxdbg.jax_internals.closures import close_over, closed_over, without_closure
+from jaxdbg.jax_internals.functions import attributes_of
 
 MAX_PARTS = 50_000
 """Parts of the variables of one function that are looked at."""
@@ -172,15 +174,15 @@ def _filled(part: _Part, values: Mapping[int, Any], made: dict[int, Any]) -> Any
     if id(part) in made:
         return made[id(part)]
     assert part.fill is not None
-    shell = None
-    if part.shell is not None:
-        shell = made[id(part)] = part.shell()
     try:
+        shell = part.shell() if part.shell is not None else None
+        if shell is not None:
+            made[id(part)] = shell
         children = [_filled(p, values, made) for p in part.parts]
         made[id(part)] = part.fill(shell, children)
-    except Unfilled:
+    except Exception as error:  # a class that cannot be made, or filled, in this way
         made.pop(id(part), None)
-        raise
+        raise Unfilled from error
     return made[id(part)]
 
 
@@ -202,7 +204,10 @@ def _opened(value: Any) -> _Opened | None:
 
 def _opened_node(value: Any) -> _Opened | None:
     """Of what JAX or a library has registered as a tree."""
-    children, tree = jax.tree.flatten(value, is_leaf=lambda v: v is not value)
+    try:
+        children, tree = jax.tree.flatten(value, is_leaf=lambda v: v is not value)
+    except Exception:  # the user's own way to flatten it
+        return None
     if len(children) == 1 and children[0] is value:
         return None
     return children, None, lambda _, new: jax.tree.unflatten(tree, new)
@@ -210,6 +215,8 @@ def _opened_node(value: Any) -> _Opened | None:
 
 def _opened_object(value: Any) -> _Opened | None:
     cls = type(value)
+    if isinstance(value, dict | list | tuple | deque):
+        return _opened_collection(value)
     if cls.__module__.partition(".")[0] in _CLOSED and cls.__module__ != "__main__":
         return None
     attributes = dict(_attributes(value))
@@ -224,8 +231,18 @@ def _opened_object(value: Any) -> _Opened | None:
     return list(attributes.values()), lambda: object.__new__(cls), fill
 
 
+def _opened_collection(value: Any) -> _Opened:
+    """Of a class made of a collection: it is not known how its objects are made."""
+
+    def fill(_: Any, new: list[Any]) -> Any:
+        raise Unfilled
+
+    parts = [*(value.values() if isinstance(value, dict) else value)]
+    return [*parts, *attributes_of(value).values()], None, fill
+
+
 def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
-    yield from getattr(value, "__dict__", {}).items()
+    yield from attributes_of(value).items()
     for cls in type(value).__mro__:
         slots = vars(cls).get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else tuple(slots):

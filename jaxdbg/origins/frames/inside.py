@@ -16,7 +16,7 @@ from jaxdbg.jax_internals.source_info import Frame
 from jaxdbg.origins.frames.captured import Captured, CapturedFrame, captured
 from jaxdbg.origins.frames.evaluated import Target, Values, values_at
 from jaxdbg.origins.location.same_program import equation_at
-from jaxdbg.origins.location.trace_afresh import FreshTrace
+from jaxdbg.origins.location.trace_afresh import FreshTrace, NotTraced
 from jaxdbg.origins.location.where import Context
 from jaxdbg.origins.search.evaluations import Replay
 from jaxdbg.origins.search.time_limit import OutOfTime, TimeLimit
@@ -97,7 +97,10 @@ def inside(birth: Birth, context: Context, time_limit: TimeLimit) -> Inside:
         raise NotInside(_SLOW.format(function=function, seconds=MOST_SECONDS))
     numbers = _numbers(birth, context, trace)
     wanted = [n for n in numbers if n is not None]
-    again = captured(trace, wanted)
+    try:
+        again = captured(trace, wanted)
+    except NotTraced as reason:
+        raise NotInside(str(reason)) from None
     values = _values(birth, context, again, numbers, time_limit)
     chosen, notes = _frames(again, wanted, values)
     if not chosen:

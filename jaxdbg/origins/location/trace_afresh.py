@@ -6,7 +6,6 @@ arguments for each trace. The old and the new jaxpr are compared by `same_progra
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -33,7 +32,11 @@ class NotTraced(Exception):
 
 
 class _TheirError(Exception):
-    """What the user's function raised, for `__cause__`."""
+    """What the user's function raised, as `__cause__`."""
+
+    def __str__(self) -> str:
+        error = self.__cause__
+        return f"tracing it again failed ({type(error).__name__}: {error})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,8 @@ class FreshTrace:
         jaxpr: the new closed jaxpr.
         binds: what it bound, in order.
         seconds: how long it took.
-        again: traces the function once more in the same way, for other `binds`.
+        again: traces the function once more in the same way, for other `binds`; raises
+            NotTraced where it then fails.
     """
 
     jaxpr: ClosedJaxpr
@@ -76,8 +80,7 @@ def trace_afresh(
         try:
             new = _traced(call, jaxpr, inputs, name_of, may_set_attribute, Binds())
         except _TheirError as raised:
-            error = raised.__cause__
-            why = f"tracing it again failed ({type(error).__name__}: {error})"
+            why = str(raised)
             continue
         if same_program(jaxpr, new.jaxpr):
             return new
@@ -119,7 +122,13 @@ def _traced(
             open_scopes.enter_context(scope.installed())
         open_scopes.enter_context(binds.watching(program.__code__))
         new = jax.make_jaxpr(program)(*map(_abstract, avals))
-    again = functools.partial(_traced, call, jaxpr, inputs, name_of, may_set_attribute)
+
+    def again(binds: Binds) -> FreshTrace:
+        try:
+            return _traced(call, jaxpr, inputs, name_of, may_set_attribute, binds)
+        except _TheirError as raised:
+            raise NotTraced(str(raised)) from raised.__cause__
+
     return FreshTrace(new, binds, time.perf_counter() - began, again)
 
 

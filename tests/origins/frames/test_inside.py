@@ -122,3 +122,22 @@ def test_what_the_frames_hold_goes_with_the_error():
     del error, frame
     gc.collect()
     assert held() is None
+
+
+def test_a_function_that_raises_when_it_is_traced_again_is_no_part_that_broke():
+    traced = []
+
+    @jax.jit
+    def f(x):
+        traced.append(x)
+        if len(traced) > 2:
+            raise ValueError("too often")
+        return jnp.log(x)
+
+    error = failed(f, jnp.float32(-1))
+    assert error.finding.frames == ()
+    assert error.finding.origin.frames_note == (
+        "the frames inside the call are not known: "
+        "tracing it again failed (ValueError: too often)"
+    )
+    assert error.report.notices == ()
