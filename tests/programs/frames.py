@@ -175,7 +175,11 @@ def backward_in_the_second_of_three_equal_layers() -> Built:
     return Built(jax.jit(jax.grad(f)), (f32(1, 1), f32(1, 0, 1)))
 
 
-@inside("logarithm", here={"x": [[2, 3], [4, 0]], "shifted": [[1, 2], [3, -1]]})
+@inside(
+    "logarithm",
+    here={"x": [[2, 3], [4, 0]], "shifted": [[1, 2], [3, -1]]},
+    axes={"x": ()},
+)
 def sharded() -> Built:
     mesh = jax.sharding.Mesh(np.array(jax.devices()), ("d",))
     spec = jax.sharding.PartitionSpec("d")

@@ -16,7 +16,7 @@ import numpy as np
 
 from jaxdbg.jax_internals.arrays import Host
 from jaxdbg.jax_internals.jaxprs.evaluate import Order, is_key
-from jaxdbg.jax_internals.jaxprs.higher_order import bodies
+from jaxdbg.jax_internals.jaxprs.higher_order import Sharded, bodies, structure
 from jaxdbg.jax_internals.jaxprs.value_markers import has_markers, marker_of
 from jaxdbg.origins.search.evaluate import LoopStep, Recorder, Run, Value
 from jaxdbg.origins.search.evaluations import Replay, numpy_evaluators
@@ -46,7 +46,8 @@ class Seen:
 
     Attributes:
         value: the array.
-        dims: the axes that vmap has put into it, the innermost first.
+        dims: the axes that vmap has put into it, the innermost first; none inside of
+            `shard_map`.
         loop: the steps of the loops around the marker.
         order: of the body that it is in.
         place: which marker of those with this key.
@@ -139,7 +140,8 @@ class _RecorderOfMarkers(Recorder):
             (value,) = ins
             place = (*frame.path, n)
             loop = frame.site(n).loop
-            seen = Seen(value.array, marker.dims, loop, frame.order, place)
+            dims = () if _is_on_a_mesh(frame) else marker.dims
+            seen = Seen(value.array, dims, loop, frame.order, place)
             self._note(marker.key, seen)
             return []
         if self._is_bound_there(eqn) and self._is_target(frame, n, ins):
@@ -165,6 +167,11 @@ class _RecorderOfMarkers(Recorder):
                 for v, known in zip(ins, birth.operands, strict=True)
             )
         )
+
+
+def _is_on_a_mesh(frame: Run) -> bool:
+    """Whether vmap evaluates the devices of a mesh: its axes are not the user's."""
+    return any(isinstance(structure(eqn), Sharded) for eqn in frame.outer)
 
 
 def values_at(call: Replay, target: Target, binds: Binds) -> Values | None:

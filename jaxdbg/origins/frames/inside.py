@@ -15,6 +15,7 @@ from jaxdbg.jax_internals.jaxprs.refs import without_refs
 from jaxdbg.jax_internals.source_info import Frame
 from jaxdbg.origins.frames.captured import Captured, CapturedFrame, captured
 from jaxdbg.origins.frames.evaluated import Target, Values, values_at
+from jaxdbg.origins.location.on_a_mesh import as_written
 from jaxdbg.origins.location.same_program import equation_at
 from jaxdbg.origins.location.trace_afresh import FreshTrace, NotTraced
 from jaxdbg.origins.location.where import Context
@@ -115,7 +116,7 @@ def _numbers(
 ) -> tuple[int | None, ...]:
     """Where the operation and the equations around it were bound, from inside out."""
     new = without_refs(trace.jaxpr)
-    found = equation_at(birth.site, context.evaluated, new)
+    found = equation_at(as_written(birth.site), context.evaluated, new)
     if found is None:
         raise NotInside("traced again it is another program")
     eqn, outer = found
