@@ -38,6 +38,9 @@ MAX_OTHERS = 50
 MAX_ALIKE = 3
 """How many differences that read the same are listed one by one."""
 
+MAX_BUCKETS = 3
+"""How many lengths of an argument may be buckets, and no growth."""
+
 MISSING = "(not there)"
 
 
@@ -595,7 +598,8 @@ def _seen_together(
         return first, _made(now, before), None
     if any(d.cause != "shape" for d in differing):
         return first, "", None
-    if sizes := _growing(first.where, [*there, now]):
+    sizes = _growing(first.where, [*there, now])
+    if len(sizes) > MAX_BUCKETS:
         note = f"{GROWS}: {', '.join(map(str, sizes[-4:]))}"
         return first, note, GROWING_SHAPE.avoidable
     # In a loop it is one line that gets both; elsewhere it may be any other batch.
