@@ -16,7 +16,8 @@ class PeekedValue:
 
     Attributes:
         name: with the steps to the array, where the name holds a container.
-        source: the line that binds it; of a parameter that of the `def`.
+        source: the line that binds it; of a parameter where the function begins, with
+            its first decorator.
         array: what is in it; over all iterations, where it is in a loop.
         module: path of the module whose method the function is, or empty.
         loops: the loops around it, from outside in: the kind, and how many iterations.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import operator
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -42,7 +43,8 @@ class BoundName:
 
     Attributes:
         code: the function.
-        line: where the name is bound; of a parameter the line of the `def`.
+        line: where the name is bound; of a parameter where the function begins, with
+            its first decorator.
         name: with the steps to the array, where the name holds a container.
         key: of the marker; None for what is no tracer.
         constant: the array that is no tracer.
@@ -115,15 +117,17 @@ class BoundNames:
         for variable, value in frame.f_locals.items():
             if variable in free or not variable.isidentifier():
                 continue
-            before, now = here.held.get(variable, {}), _leaves(value)
+            held, flat = here.held.get(variable), _flat(value)
+            if held is not None and held.is_unchanged(value, flat):
+                continue
+            before, now = held.leaves if held is not None else {}, _leaves(value)
+            here.held[variable] = _Held(value, flat, now)
             if len(now) > MOST_LEAVES:
                 self.large[variable] = len(now)
                 continue
             for steps, leaf in now.items():
                 if before.get(steps) is not leaf:
                     self._note(here, variable + steps, leaf)
-            if now or before:
-                here.held[variable] = now
 
     def _note(self, here: _Activation, name: str, leaf: Any) -> None:
         key, constant = None, None
@@ -171,7 +175,30 @@ class _Activation:
     module: str
     branches: int
     line: int
-    held: dict[str, Leaves] = field(default_factory=dict)
+    held: dict[str, _Held] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What a variable held when it was last looked at."""
+
+    value: Any
+    flat: list[Any]
+    leaves: Leaves
+
+    def is_unchanged(self, value: Any, flat: list[Any]) -> bool:
+        same = value is self.value and len(flat) == len(self.flat)
+        return same and all(map(operator.is_, flat, self.flat))
+
+
+def _flat(value: Any) -> list[Any]:
+    """What is in a container, which may change; quickly, without the steps to it."""
+    if isinstance(value, _NO_TREES + _ARRAYS) or is_module(value):
+        return []
+    try:
+        return jax.tree.leaves(value)
+    except Exception:
+        return []  # a class of the user's that cannot be flattened
 
 
 def _leaves(value: Any) -> Leaves:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from jaxdbg.jax_internals import source_info
 from jaxdbg.jax_internals.jaxprs.effects import gets_values_back, without_callbacks
 from jaxdbg.jax_internals.jaxprs.evaluate import Frame, Visitor, bind_equation
@@ -141,7 +143,8 @@ class _Markers(Visitor[Any]):
             loop, branches = _loops(frame), len(frame.branches)
             again = any(map(_recomputes, frame.outer))
             at = place, loop, branches, again
-            self._note(Met(marker.key, ins[0], marker.dims, *at))
+            value = _typed(ins[0], eqn.invars[0])
+            self._note(Met(marker.key, value, marker.dims, *at))
         return []
 
     def _is_unknown(self, eqn: JaxprEqn, ins: list[Any]) -> bool:
@@ -167,6 +170,11 @@ class _Markers(Visitor[Any]):
         eqn = without_markers(frame.eqns[n])
         outs = self._numpy.evaluate(eqn, ins) if self._numpy else None
         return bind_equation(without_callbacks(eqn), ins) if outs is None else outs
+
+
+def _typed(value: Any, operand: Any) -> Any:
+    """A value with the type of its operand: a literal may be a number of Python's."""
+    return value if hasattr(value, "dtype") else np.asarray(value, operand.aval.dtype)
 
 
 def _is_looked_into(inner: HigherOrder) -> bool:
