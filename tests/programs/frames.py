@@ -211,6 +211,18 @@ def backward_in_a_scan() -> Built:
     return Built(jax.jit(jax.grad(f)), (f32(1, 0, 2),))
 
 
+@inside("f cell", here={"x": 0.0, "scale": 1e-37}, outer={"xs": [0, 0, 0]})
+def born_as_the_scan_goes_back() -> Built:
+    def cell(total, row):
+        x, scale = row
+        return total + 1e3 * (x / scale), None
+
+    def f(xs, scales):
+        return jax.lax.scan(cell, 0.0, (xs, scales))[0]
+
+    return Built(jax.jit(jax.grad(f)), (f32(0, 0, 0), f32(1, 1e-37, 2)))
+
+
 @inside("step backwards", here={"x": [1, 0], "grads": [2, 2]})
 def backward_rule() -> Built:
     @jax.custom_vjp
