@@ -150,6 +150,20 @@ def test_nothing_is_done_that_the_call_does(capsys) -> None:
     assert "jaxdbg_value" not in str(jax.make_jaxpr(f)(jnp.ones(3)))
 
 
+def test_a_call_that_has_run_before_does_not_run_again() -> None:
+    f = jax.jit(step, donate_argnums=0)  # without effects: JAX runs it past Python
+    f(jnp.asarray(W), X)
+    w = jnp.asarray(W)
+    assert jaxdbg.peek(f, w, X)["hidden"].shape == (3, 2)
+    assert not w.is_deleted()
+
+
+def test_what_remat_computes_again_is_listed_once() -> None:
+    (program,) = [p for p in PROGRAMS if p.name == "rematerialised"]
+    peek = jaxdbg.peek(*program.build())
+    assert [v.name for v in peek["block"]] == ["w", "x", "hidden", "twice"]
+
+
 def test_modules_are_not_updated() -> None:
     model = nnx.BatchNorm(2, rngs=nnx.Rngs(0))
     before = jax.tree.map(np.asarray, nnx.state(model))
