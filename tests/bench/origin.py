@@ -2,8 +2,8 @@
 
     python tests/bench/origin.py [--all] [NAME ...]
 
-The programs are those of `tests/programs/origins.py` and of `tests/programs/fields.py`,
-where the benign ones are those of the former, mended. The same ones run under jaxdbg,
+The programs are those of `tests/programs/origins.py`, `fields.py` and `advised.py`; the
+benign ones of the latter two are the others, mended. The same ones run under jaxdbg,
 `jax_debug_nans` (alone, and with `jax_debug_infs`), checkify's float checks, and
 `chex.assert_tree_all_finite` on what the program returns. Each tool gets what it says
 itself: of debug_nans the innermost line of the traceback that is in the program, of
@@ -35,12 +35,12 @@ from jax.experimental import checkify
 
 import jaxdbg
 from jaxdbg.jax_internals.source_info import frames_outside_rule
-from tests.programs import fields, origins
+from tests.programs import advised, fields, origins
 from tests.programs.origins import Built, Program
 
-PROGRAMS = [*origins.PROGRAMS, *fields.PROGRAMS]
-BENIGN = [*origins.BENIGN, *fields.BENIGN]
-_FILES = (origins.__file__, fields.__file__)
+PROGRAMS = [*origins.PROGRAMS, *fields.PROGRAMS, *advised.PROGRAMS]
+BENIGN = [*origins.BENIGN, *fields.BENIGN, *advised.BENIGN]
+_FILES = (origins.__file__, fields.__file__, advised.__file__)
 
 _SAME = {"true_divide": "div", "divide": "div", "square": "integer_pow"}
 """Names of functions for which debug_nans names no primitive, and the primitive."""
@@ -192,7 +192,7 @@ QUESTIONS: dict[str, tuple[Callable[[Program], bool], Test]] = {
         lambda p, a: a.line == p.line(),
     ),
     "right operation": (
-        lambda p: p.verdict == "born",
+        lambda p: p.verdict == "born" and bool(p.primitive),
         lambda p, a: a.operation in p.primitive,
     ),
     "right module": (lambda p: bool(p.module), lambda p, a: a.module == p.module),

@@ -1,4 +1,7 @@
-"""The bugs, and what is right to advise on each."""
+"""The bugs, and what is right to advise on each.
+
+What is divided by its largest value divides by 0 where it is 0 altogether.
+"""
 
 from __future__ import annotations
 
@@ -38,8 +41,8 @@ BUGS: dict[str, Bug] = {
     ),
     "scale": Bug("({x} * 1e38 * 1e38)", "overflow of float32"),
     "norm": Bug("({x} + jnp.linalg.norm({x} - {x}))", "norm at 0"),
-    "arccos": Bug("jnp.arccos({x} / jnp.abs({x}).max())", "arccos"),
-    "arctanh": Bug("jnp.arctanh({x} / jnp.abs({x}).max())", "arctanh"),
+    "arccos": Bug("jnp.arccos({x} / jnp.abs({x}).max())", "arccos|division by zero"),
+    "arctanh": Bug("jnp.arctanh({x} / jnp.abs({x}).max())", "arctanh|division by zero"),
     "power": Bug("(({x}) ** 0.3)", "power of a negative|negative power"),
     "where": Bug(
         "jnp.where({x} > 0, jnp.log(jnp.maximum({x}, 0)), {x})", "where-gradient"
@@ -56,7 +59,9 @@ BUGS: dict[str, Bug] = {
     "gammaln": Bug(
         "jax.scipy.special.gammaln(jnp.floor(-jnp.abs({x})))", "pole of gammaln"
     ),
-    "erfinv": Bug("jax.scipy.special.erfinv({x} / jnp.abs({x}).max())", "erfinv"),
+    "erfinv": Bug(
+        "jax.scipy.special.erfinv({x} / jnp.abs({x}).max())", "erfinv|division by zero"
+    ),
     "arctan2": Bug("({x} + jnp.arctan2({x} - {x}, {x} - {x}))", "arctan2"),
     "product": Bug(
         "jnp.log(jnp.cumprod(jnp.abs({x}) * 1e-9, 0) * 1e-30)",

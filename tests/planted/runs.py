@@ -74,6 +74,7 @@ class Score:
 def reached(model: Model) -> list[Site]:
     """Where in a model's files a bug can be planted."""
     step, args = model.build()
+    jax.clear_caches()
     return sites.reached(model.paths, lambda: jax.block_until_ready(step(*args)))
 
 
@@ -112,8 +113,10 @@ def score(planted: Planted, folder: Path) -> Score:
         return _of_data(planted)
     copy = _copy(planted, folder)
     step, args = planted.model.build()
+    jax.clear_caches()
     with sites.planted(planted.site, planted.text, copy):
         failure, result = _checked(step, _data(planted, args))
+    jax.clear_caches()
     return _judged(planted, failure, result, copy)
 
 

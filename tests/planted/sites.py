@@ -133,10 +133,12 @@ def planted(site: Site, text: str, copy: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def replaced(file: Path, code: CodeType, names: dict[str, Any]) -> Iterator[None]:
-    """With the code of all functions of a file replaced, and names they may use."""
+    """With the code of all functions of a file replaced, and names they may use.
+
+    What JAX has traced before, it does not trace again: see `jax.clear_caches`.
+    """
     new = {(c.co_qualname, c.co_firstlineno): c for c in _codes(code)}
     before: list[tuple[FunctionType, CodeType]] = []
-    jax.clear_caches()
     for function in gc.get_objects():
         if isinstance(function, FunctionType):
             old = function.__code__
@@ -155,7 +157,6 @@ def replaced(file: Path, code: CodeType, names: dict[str, Any]) -> Iterator[None
     finally:
         for function, old in before:
             function.__code__ = old
-        jax.clear_caches()
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:

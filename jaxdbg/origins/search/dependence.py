@@ -434,12 +434,12 @@ def _factor(
 
 def _convolution(e: _Equation) -> Links:
     eqn = e.eqn.replace(params={**e.params, "preferred_element_type": None})
-    ones = [np.ones(s, np.float32) for s in e.ins]
 
     of_kernel, padded = _padded(eqn, e.ins[0])
+    of_input, filled = _filled(eqn, e.ins[1])
 
-    def of_data(x: Any) -> Any:
-        return bind_equation(eqn, [x, ones[1]])[0]
+    def of_data(x: Any) -> Any:  # and in the holes of a kernel
+        return bind_equation(of_input, [x, np.ones(filled, np.float32)])[0]
 
     def of_weights(x: Any) -> Any:  # 0 times Inf is NaN in the padding, too
         return bind_equation(of_kernel, [np.ones(padded, np.float32), x])[0]
@@ -449,6 +449,17 @@ def _convolution(e: _Equation) -> Links:
         _by_gradient(step, shape, _ALWAYS)
         for step, shape in zip(steps, e.ins, strict=True)
     ]
+
+
+def _filled(eqn: JaxprEqn, shape: tuple[int, ...]) -> tuple[JaxprEqn, tuple[int, ...]]:
+    """A convolution with a kernel in which the holes are written out."""
+    sizes, dilation = list(shape), eqn.params["rhs_dilation"]
+    for axis, by in zip(
+        eqn.params["dimension_numbers"].rhs_spec[2:], dilation, strict=True
+    ):
+        sizes[axis] = max(0, (sizes[axis] - 1) * by + 1)
+    plain = {"rhs_dilation": (1,) * len(dilation)}
+    return eqn.replace(params={**eqn.params, **plain}), tuple(sizes)
 
 
 def _padded(eqn: JaxprEqn, shape: tuple[int, ...]) -> tuple[JaxprEqn, tuple[int, ...]]:
