@@ -2,7 +2,7 @@
 
 From it come the flags of `%%checked` with their help, parsing and completion, the
 traits of `%config Checked`, and the text of the options in a report. A test holds the
-signature and the docstring of `jaxdbg.checked`, and the table in the README, to it.
+signature and the docstring of `jaxdbg.checked`, and the table in docs/checks.md, to it.
 """
 
 from __future__ import annotations

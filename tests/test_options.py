@@ -19,7 +19,7 @@ from jaxdbg.options import (
     parse_seconds,
 )
 
-README = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parents[1] / "docs" / "checks.md"
 
 
 def test_budgets_are_read_as_typed():
@@ -134,8 +134,8 @@ def says(text: str, option: Option) -> bool:
     return text.startswith((f"{option.help}.", f"{option.help};"))
 
 
-def test_the_readme_has_the_rows_of_the_table() -> None:
-    written = re.findall(r"^\| `--.*", README.read_text(), re.MULTILINE)
+def test_the_page_has_the_rows_of_the_table() -> None:
+    written = re.findall(r"^\| `--.*", PAGE.read_text(), re.MULTILINE)
     assert [r for r in written if not r.startswith(f"| `{PANEL}`")] == rows()
     assert f"| `{PANEL}` | {PANEL_HELP} |" in written
 

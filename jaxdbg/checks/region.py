@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import itertools
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Never, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from jaxdbg.checks.afterwards import kept_calls, rewind
 from jaxdbg.checks.afterwards.last import remember
@@ -39,6 +40,24 @@ _UNCHECKED = "that went unchecked"
 _numbers = itertools.count(1)
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def _naming_unknown_options(init: _F) -> _F:
+    """Has a call refuse an option that does not exist with the nearest that does."""
+    known = inspect.signature(init).parameters
+
+    @functools.wraps(init)
+    def checked(self: Region, *args: Any, **options: Any) -> Any:
+        for name in options:
+            if name not in known:
+                names = [option.name for option in OPTIONS]
+                raise TypeError(
+                    f"checked() has no option {name!r}.{did_you_mean(name, names)} "
+                    f"Expected {', '.join(names)}."
+                )
+        return init(self, *args, **options)
+
+    return checked  # type: ignore[return-value]
 
 
 class Region:
@@ -86,6 +105,7 @@ class Region:
         UsageError: an option has a value it cannot take.
     """
 
+    @_naming_unknown_options
     def __init__(
         self,
         max_traces: int | Mapping[str, int] | None = None,
@@ -103,19 +123,12 @@ class Region:
         namespace: Mapping[str, Any] | None = None,
         cell: int | None = None,
         options: Options | None = None,
-        **unknown: Never,
     ):
         arguments = locals()  # what is an option among them, the table knows
         if callable(max_traces):
             raise UsageError(
                 "jaxdbg.checked takes options, and was given a function: write "
                 "`@jaxdbg.checked()` above it, with parentheses."
-            )
-        for name in unknown:
-            known = [option.name for option in OPTIONS]
-            near = did_you_mean(name, known)
-            raise TypeError(
-                f"checked() has no option {name!r}.{near} Expected {', '.join(known)}."
             )
         values = {o.name: arguments[o.name] for o in OPTIONS}
         try:

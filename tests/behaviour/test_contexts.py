@@ -622,7 +622,7 @@ def test_a_nan_under_debug_nans_has_the_line_of_the_operation(capfd):
 
 
 def test_errors_that_the_user_handles_fail_all_the_same():
-    """As the limits in the README say."""
+    """As docs/limits.md says."""
 
     def function(x):
         return jnp.log(x) - jnp.log(x)

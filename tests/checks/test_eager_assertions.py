@@ -130,8 +130,8 @@ def test_a_recording_region_raises_it_too() -> None:
     assert len(region.report.findings) == 1
 
 
-def test_the_readme_has_each_assertion_of_chex_once() -> None:
-    text = (Path(__file__).parents[2] / "README.md").read_text()
+def test_the_page_has_each_assertion_of_chex_once() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "checks.md").read_text()
     table = text.split("### Assertions of chex")[1].split("###")[0]
     rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
     named = sorted(re.findall(r"`(assert_\w+)`", "".join(rows)))

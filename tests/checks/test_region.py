@@ -42,6 +42,14 @@ def functions(region: jaxdbg.Region) -> list[tuple[str, int]]:
 # -- nested, reused, shared -----------------------------------------------------------
 
 
+def test_an_unknown_option_is_refused_with_the_nearest() -> None:
+    with pytest.raises(TypeError) as refused:
+        jaxdbg.checked(max_trace=1)  # type: ignore[call-arg]
+    assert str(refused.value).startswith(
+        "checked() has no option 'max_trace'. Did you mean 'max_traces'? Expected max_"
+    )
+
+
 def test_an_inner_region_ends_and_the_outer_goes_on() -> None:
     with jaxdbg.checked(record=True) as outer:
         log(BAD)

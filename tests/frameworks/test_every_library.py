@@ -1,4 +1,4 @@
-"""What a user gets is the same with each library of models: the table of the README."""
+"""A user gets the same with each library of models: the table of docs/failures.md."""
 
 from __future__ import annotations
 
