@@ -22,6 +22,7 @@ import numpy as np
 from jaxdbg.frameworks.jitted_calls import typed
 from jaxdbg.frameworks.readers import is_module, variable_reader
 from jaxdbg.jax_internals.branches import branches_around
+from jaxdbg.jax_internals.frame_variables import variables_of
 from jaxdbg.jax_internals.functions import is_user_file
 from jaxdbg.jax_internals.jaxprs.value_markers import is_value, mark
 from jaxdbg.origins.frames.module_paths import ModulePaths
@@ -114,7 +115,7 @@ class BoundNames:
     def _compare(self, frame: FrameType, here: _Activation) -> None:
         """Notes what the variables hold that they did not hold before."""
         free = frame.f_code.co_freevars
-        for variable, value in frame.f_locals.items():
+        for variable, value in variables_of(frame).items():
             if variable in free or not variable.isidentifier():
                 continue
             held, flat = here.held.get(variable), _flat(value)

@@ -12,6 +12,7 @@ from jaxdbg.frameworks.readers import (
     reader_of,
     variable_reader,
 )
+from jaxdbg.jax_internals.frame_variables import variables_of
 
 MAX_PARTS = 20_000
 """Parts of the modules of one call that are looked at for their paths."""
@@ -26,7 +27,7 @@ class ModulePaths:
 
     def of(self, frame: FrameType) -> str:
         """The path of the module whose method a frame is, or empty."""
-        code, variables = frame.f_code, frame.f_locals
+        code, variables = frame.f_code, variables_of(frame)
         if not code.co_argcount:
             return ""
         owner = variables.get(code.co_varnames[0])
