@@ -67,6 +67,10 @@ KINDS = {
         jnp.roll({v}, 1) | jnp.expm1({v}) | jnp.log1p({v}) | jnp.hypot({v}, {v})
         {v} % {v} | lax.rsqrt({v}) | jnp.stack([{s}, {s}, {s}, {s}]) | {v} - K | {v} + K
         jnp.full(4, jnp.inf) | {h}.astype(jnp.float32) | lax.cummax({v})
+        jnp.arctan2({v}, {v}) | jnp.logaddexp({v}, {v}) | jnp.arctanh({v})
+        ({v} - {v}.mean()) / {v}.std() | {v} / jnp.linalg.norm({v})
+        jnp.power(jnp.abs({v}), 0.5) | {v}.astype(jnp.bfloat16).astype(jnp.float32)
+        jnp.take({v}, {i}, mode='clip') | jnp.where({v} != 0, 1 / {v}, 0.0)
     """,
     "m": """
         jnp.outer({v}, {v}) | {m} @ {m} | {m}.T | {m} * {v} | {m} - {v}[:, None]
@@ -74,7 +78,8 @@ KINDS = {
         jax.nn.softmax({m}) | jax.nn.log_softmax({m}, axis=0) | jnp.tril({m})
         jnp.where(jnp.tri(4, dtype=bool), {m}, -jnp.inf) | {m} / {m}
         jnp.broadcast_to({v}, (4, 4)) | jnp.log({m}) | {m}.at[{i}[0]].set({v})
-        {m} + {s}
+        {m} + {s} | jnp.einsum('ij,kj->ik', {m}, {m}) | jnp.sort({m}, axis=-1)
+        jnp.cumprod({m}, axis=0) | {m} / {m}.sum(-1, keepdims=True)
     """,
     "i": """
         jnp.argsort({v}) | {i} + 1 | {i} // 2 | {i} % 3 | {i} & 1
@@ -110,7 +115,10 @@ AROUND = {
         jax.vmap(lambda t: lax.cond(t > 0, jnp.log, jnp.exp, t))({v})
         jax.grad(lambda t: lax.scan(lambda c, _: ({F}(c), 0), t, None, 2)[0][1])({v})
         lax.map(lambda t: jnp.log(t) * {s}, {v}) | jax.grad(lambda t: {F}(t)[0])({v})
-        jax.vmap(jax.grad(lambda t: jnp.sqrt(t) * t))({v})
+        jax.vmap(jax.grad(lambda t: jnp.sqrt(t) * t))({v}) | lax.map({F}, {m})[0]
+        jax.checkpoint(jax.vmap({F}))({m})[1]
+        lax.scan(lambda c, t: ({F}(c), {F}(t)[0]), {v}, {m})[1]
+        jax.grad(jax.checkpoint(lambda t: {F}(t).sum()))({v})
     """,
 }
 """Operations with a function of a vector in them, `{F}`: a body with its own lines."""
@@ -169,8 +177,9 @@ class _Writer:
         self._bodies += 1
         inner = _Writer(self._draw, self.names, f"{name}_")
         inner.names["v"].append("t")
+        nested = self._prefix == "a" and self._draw(st.integers(0, 3)) == 0
         for _ in range(self._draw(st.integers(0, 2))):
-            inner.statement(bodies=False)
+            inner.statement(bodies=nested)
         last = self._draw(st.sampled_from(OPERATIONS["v"]))
         inner.let("v", inner._filled(last))
         result = inner.lines[-1].partition(" ")[0]

@@ -57,6 +57,9 @@ def program(
 
 
 WRITTEN = {
+    "a NaN of an Inf beside another": program(
+        "a = y.astype(jnp.float16)\nreturn a / a,", y=(1.0, 0.0, 3.0, 2e38)
+    ),
     "two births": program("a = x / x\nb = jnp.log(y)\nreturn b + a,"),
     "two results": program("a = jnp.full(4, jnp.inf)\nb = jnp.log(x)\nreturn a, b"),
     "two Infs": program("a = 1.0 / x\nb = jnp.exp(x * 90.0)\nreturn b + a,"),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,11 +27,13 @@ from jaxdbg.jax_internals.jaxprs.site import Site
 from jaxdbg.jax_internals.names import is_literal
 from jaxdbg.jax_internals.without_mesh import without_devices
 from jaxdbg.origins.bad_elements import (
+    INF,
     KINDS,
     NAN,
     NEG_INF,
     Codes,
     Mask,
+    among,
     codes_of,
     distinct,
     first_element,
@@ -374,7 +377,7 @@ def origins(
     found: list[Found] = []
     different = _one_of_each(sweep.births)
     evaluated.keep(different)
-    for born in different:
+    for born in itertools.chain(*map(_apart, different)):
         origin = _origin(evaluated, born, sweep, allowed, wanted)
         if not any(map(origin.same, found)):
             found.append(origin)
@@ -390,6 +393,24 @@ def _one_of_each(births: Sequence[BornElements]) -> list[BornElements]:
     for born in sorted(births, key=lambda b: b.order):
         of_each.setdefault((born.run.path, born.n), born)
     return list(of_each.values())[:MAX_ORIGINS]
+
+
+def _apart(born: BornElements) -> list[BornElements]:
+    """The NaNs of an operation that are made of an Inf, apart from those that are not.
+
+    The Inf has an origin of its own, which is earlier.
+    """
+    if born.code != NAN:
+        return [born]
+    record, eqn = born.run.records[born.n], born.run.eqns[born.n]
+    of_inf = np.zeros(born.elements.shape, bool)
+    of_each = links(eqn, record.operands, born.output)
+    for link, codes in zip(of_each, record.codes, strict=True):
+        if link is not None and codes is not None:
+            of_inf = of_inf | link.forward(among(codes, (INF, NEG_INF)))
+    parts = [born.elements & of_inf, born.elements & ~of_inf]
+    parts = sorted((p for p in parts if p.any()), key=first_element)
+    return [replace(born, elements=part) for part in parts]
 
 
 def _origin(
