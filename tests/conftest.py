@@ -29,6 +29,9 @@ def nothing_is_left() -> Iterator[None]:
 @pytest.hookimpl(tryfirst=True)  # before pytest leaves out what is marked slow
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks tests/lab as slow, and puts it last: Playwright leaves an event loop."""
+    # Workers of xdist compare their lists of tests, and an address differs.
+    named = [item.nodeid for item in items if " at 0x" in item.nodeid]
+    assert not named, f"the id of a test has an address: {named[0]}"
     items.sort(key=in_lab)
     for item in filter(in_lab, items):
         item.add_marker("slow")

@@ -208,9 +208,12 @@ def _is_jitted_where_written(fun: Any) -> bool:
 
 
 def _is_own_jit(fun: Any) -> bool:
-    """Whether what a library has jitted, and offers, is this very function."""
+    """Whether a library offers, under the name of this function, what has jitted it.
+
+    That is a jitted function, or a `jax.numpy.ufunc`.
+    """
     found = _found_at(fun) if isinstance(fun, FunctionType) else None
-    return isinstance(found, jitted_class()) and _wrapped(found) is fun
+    return found is not None and found is not fun
 
 
 def _calls_a_jitted(frame: FrameType | None) -> bool:

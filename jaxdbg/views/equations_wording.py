@@ -50,8 +50,8 @@ def _loop(found: Equations, loop: UnrolledLoop) -> list[str]:
         f"the Python loop at {short_place(loop.source)} is unrolled {loop.rounds} "
         f"times, {share}; all rounds do the same to arrays of the same types, and each "
         "takes what the one before it has made",
-        f"  → jax.lax.scan (nnx.scan, of modules) traces one round: about "
-        f"{times:.1f} times fewer equations".replace(".0 times", " times"),
+        "  → jax.lax.scan, or the scan of your library of modules, traces one round: "
+        f"about {times:.1f} times fewer equations".replace(".0 times", " times"),
     ]
 
 

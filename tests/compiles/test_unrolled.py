@@ -72,7 +72,6 @@ def around_another(ws: Any, h: Any) -> Any:
         with_a_key,
         around_another,
     ],
-    ids=str,
 )
 def test_a_loop_that_could_be_a_scan(function: Callable[..., Any], small: None) -> None:
     ws = STACKED if function in (indexed, while_it_holds) else WEIGHTS
@@ -150,7 +149,6 @@ def mapped(ws: Any, h: Any) -> Any:
         a_loop_that_no_frame_shows,
         mapped,
     ],
-    ids=str,
 )
 def test_a_loop_that_could_not_be_one_for_certain(
     function: Callable[..., Any], small: None
