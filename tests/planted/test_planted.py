@@ -57,24 +57,24 @@ def test_a_bug_has_the_line_that_it_is_planted_in(library, tmp_path):
 
 
 SAMPLE = [
-    "haiku_mlp",
     "jraph_network",
     "distrax_flow",
     "optax_losses",
     "equinox_recurrent",
     "linen_attention",
 ]
-"""One model of each library."""
+"""One model of each library, but haiku, whose take longest."""
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of libraries that are older than this JAX
 @pytest.mark.parametrize(
     "model", [m for m in MODELS if m.name in SAMPLE], ids=lambda model: model.name
 )
 def test_bugs_in_a_model_are_found_at_their_lines(model, tmp_path):
     if not model.is_installed:
         pytest.skip(f"{model.library} is not installed")
-    planted = runs.choices(model, runs.reached(model), n=3, seed=1)
+    planted = runs.choices(model, runs.reached(model), n=2, seed=1)
     scores = [runs.score(bug, tmp_path) for bug in planted]
     lines = {s.line for s in scores if s.non_finite}
     assert lines == {"right"}
