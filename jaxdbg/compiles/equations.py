@@ -6,11 +6,10 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from jaxdbg.compiles.stacks import Line, Stacks, line_at
 from jaxdbg.compiles.unrolled import Traced, rounds_of
 from jaxdbg.jax_internals.jaxprs import forms
 from jaxdbg.jax_internals.jaxprs.higher_order import bodies
-from jaxdbg.jax_internals.loops import Code, Codes
-from jaxdbg.jax_internals.source_info import instructions, is_transposed
 from jaxdbg.records.equations import Equations, LineEquations, UnrolledLoop
 from jaxdbg.records.source import SourceFrame, cell_number, source_line
 
@@ -23,8 +22,6 @@ MAX_EQUATIONS = 100_000
 MAX_LINES = 5
 """How many lines are listed."""
 
-_Line = tuple[str, str, int]
-
 
 def equations(jaxpr: Any) -> Equations | None:
     """The equations of a traced function; None for one that has few."""
@@ -33,12 +30,12 @@ def equations(jaxpr: Any) -> Equations | None:
     traced = list(_traced(jaxpr))
     if not MIN_EQUATIONS <= len(traced) <= MAX_EQUATIONS:
         return None
-    lines = Counter(line for line, _, _ in traced if line)
+    lines = Counter(line for line, _ in traced if line)
     loops = [
         UnrolledLoop(
-            _source(*_line(loop.code, loop.start)), loop.rounds, loop.equations
+            _source(*line_at(loop.code, loop.start)), loop.rounds, loop.equations
         )
-        for loop in rounds_of([one for _, _, one in traced])
+        for loop in rounds_of([one for _, one in traced])
     ]
     return Equations(
         len(traced),
@@ -47,10 +44,10 @@ def equations(jaxpr: Any) -> Equations | None:
     )
 
 
-def _traced(jaxpr: Any) -> Iterator[tuple[_Line | None, Any, Traced]]:
+def _traced(jaxpr: Any) -> Iterator[tuple[Line | None, Traced]]:
     """Each equation, also of bodies, with the user's line that made it."""
-    seen, codes = set[int](), Codes()
-    left: list[tuple[Any, _Line | None, int]] = [(jaxpr, None, 0)]
+    seen, stacks = set[int](), Stacks()
+    left: list[tuple[Any, Line | None, int]] = [(jaxpr, None, 0)]
     number = 0
     while left:
         inner, around, where = left.pop()
@@ -58,17 +55,12 @@ def _traced(jaxpr: Any) -> Iterator[tuple[_Line | None, Any, Traced]]:
             continue
         seen.add(id(inner))
         for eqn in forms.body(inner).eqns:
-            stack = tuple(codes.at(code, at) for code, at in instructions(eqn))
-            at = next((one for one in stack if one[0].is_users), None)
-            line = around if at is None else _line(*at)
-            yield line, eqn, Traced(eqn, stack, where, is_transposed(eqn))
+            stack = stacks.of(eqn)
+            line = stack.line or around
+            yield line, Traced(eqn, stack, where)
             for body in bodies(eqn):
                 number += 1
                 left.append((body.jaxpr, line, number))
-
-
-def _line(code: Code, at: int) -> _Line:
-    return code.code.co_filename, code.code.co_qualname, code.line(at)
 
 
 def _source(file: str, function: str, line: int) -> SourceFrame:

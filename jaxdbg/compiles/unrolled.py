@@ -13,8 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
+from jaxdbg.compiles.stacks import Place, Stack
 from jaxdbg.jax_internals.jaxprs import forms
-from jaxdbg.jax_internals.loops import Code, Loop
+from jaxdbg.jax_internals.loops import Code
+from jaxdbg.jax_internals.source_info import is_transposed
 
 MIN_ROUNDS = 4
 """How many rounds a loop has that is worth a word."""
@@ -25,23 +27,19 @@ MIN_EQUATIONS = 50
 MAX_SIZE = 5000
 """How many equations a round has that is looked at."""
 
-_Stack = tuple[tuple[Code, int], ...]
-
 
 class Traced(NamedTuple):
     """An equation, as it was traced.
 
     Attributes:
         eqn: the equation.
-        stack: the instructions in which it was made, from inside out.
+        stack: where it was made.
         where: the number of the jaxpr that it is in.
-        is_backward: whether it is of a backward pass.
     """
 
     eqn: Any
-    stack: _Stack
+    stack: Stack
     where: int
-    is_backward: bool
 
 
 class Unrolled(NamedTuple):
@@ -53,67 +51,41 @@ class Unrolled(NamedTuple):
     equations: int
 
 
-class _Place(NamedTuple):
-    """A loop of the user's, in the call that runs it."""
-
-    where: int
-    outside: _Stack
-    code: Code
-    loop: Loop
-
-
 def rounds_of(traced: Sequence[Traced]) -> list[Unrolled]:
     """The unrolled loops that could be a scan, the largest first.
 
     Arguments:
         traced: all equations of a function, in order.
     """
-    inside: dict[_Place, list[tuple[int, bool]]] = defaultdict(list)
+    inside: dict[tuple[int, Place], list[int]] = defaultdict(list)
     for i, one in enumerate(traced):
-        place, is_simple = _place_of(one)
-        if place is not None:
-            inside[place].append((i, is_simple))
-    found = [_unrolled(place, at, traced) for place, at in inside.items()]
+        if one.stack.place is not None:
+            inside[one.where, one.stack.place].append(i)
+    found = [_unrolled(place, at, traced) for (_, place), at in inside.items()]
     known = (loop for loop in found if loop is not None)
     return sorted(known, key=lambda loop: loop.equations, reverse=True)
 
 
-def _place_of(one: Traced) -> tuple[_Place | None, bool]:
-    """The outermost loop an equation is in, and whether that is the only one."""
-    loops = [
-        (depth, code, around)
-        for depth, (code, at) in enumerate(one.stack)
-        for around in code.around(at)
-    ]
-    if not loops:
-        return None, False
-    outermost = loops[-1][0]
-    depth, code, loop = next(found for found in loops if found[0] == outermost)
-    if not code.is_users:
-        return None, False
-    return _Place(one.where, one.stack[depth + 1 :], code, loop), len(loops) == 1
-
-
 def _unrolled(
-    place: _Place, at: Sequence[tuple[int, bool]], traced: Sequence[Traced]
+    place: Place, at: Sequence[int], traced: Sequence[Traced]
 ) -> Unrolled | None:
-    forward = [(i, simple) for i, simple in at if not traced[i].is_backward]
-    if len(at) < MIN_EQUATIONS or not forward:
+    if len(at) < MIN_EQUATIONS:
         return None
-    if _hides_loops(traced[i] for i, _ in forward):
+    numbers = [i for i in at if not is_transposed(traced[i].eqn)]
+    forward = [traced[i] for i in numbers]
+    if not forward or _hides_loops(forward):
         return None
-    first, last = forward[0][0], forward[-1][0]
-    if last - first + 1 != len(forward):
+    if numbers[-1] - numbers[0] + 1 != len(numbers):
         return None  # something that is not in the loop comes between its rounds
-    anchors = [traced[i] for i, simple in forward if simple]
+    anchors = [one for one in forward if one.stack.is_simple]
     size = _size_of_rounds(anchors)
     count = len(anchors) // size if size else 0
     if count < MIN_ROUNDS or len(forward) % count:
         return None
-    rounds = _split([traced[i] for i, _ in forward], count)
+    rounds = _split(forward, count)
     is_scan = _could_be_a_scan([[one.eqn for one in r] for r in rounds])
     if not is_scan or not _repeats(
-        [_place_and_name(o) for r in rounds for o in r], len(rounds[0])
+        [_place_and_name(one) for one in forward], len(rounds[0])
     ):
         return None
     return Unrolled(place.code, place.loop.start, count, len(at))
@@ -140,10 +112,9 @@ def _repeats(items: Sequence[Any], size: int) -> bool:
     return all(a == b for a, b in zip(items, items[size:], strict=False))
 
 
-def _place_and_name(one: Traced) -> tuple[str, _Stack]:
+def _place_and_name(one: Traced) -> tuple[str, Any]:
     """What an equation does, and where outside of JAX it was made."""
-    stack = (at for at in one.stack if not at[0].is_of_jax)
-    return one.eqn.primitive.name, tuple(stack)
+    return one.eqn.primitive.name, one.stack.users
 
 
 _HIDDEN_LOOPS = {"reduce", "accumulate"}
@@ -151,7 +122,8 @@ _HIDDEN_LOOPS = {"reduce", "accumulate"}
 
 
 def _hides_loops(traced: Iterable[Traced]) -> bool:
-    codes = {code for one in traced for code, _ in one.stack}
+    stacks = {one.stack for one in traced}
+    codes = {spot.code for stack in stacks for spot in stack.users}
     return any(_HIDDEN_LOOPS.intersection(c.code.co_names) for c in codes if c.is_users)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dis
 from bisect import bisect_right
-from functools import cached_property
+from functools import cached_property, lru_cache
 from types import CodeType
 from typing import NamedTuple
 
@@ -23,36 +23,34 @@ class Loop(NamedTuple):
     end: int
 
 
+@lru_cache(maxsize=2048)
+def loops_of(code: CodeType) -> tuple[Loop, ...]:
+    """The `for` and `while` loops of some code, and its comprehensions."""
+    ends: dict[int, int] = {}
+    for one in dis.get_instructions(code):
+        # What awaits or yields from another jumps back, too, and is no loop.
+        if "JUMP_BACKWARD" in one.opname and "NO_INTERRUPT" not in one.opname:
+            ends[one.argval] = max(one.offset + 2, ends.get(one.argval, 0))
+    return tuple(Loop(start, end) for start, end in sorted(ends.items()))
+
+
 class Code:
-    """Some code, as the instructions of a walk refer to it: by identity."""
+    """Some code, known by identity: to hash or to compare code is slow.
+
+    Attributes:
+        is_users, is_of_jax: whose it is.
+    """
 
     def __init__(self, code: CodeType):
         self.code = code
-
-    @cached_property
-    def loops(self) -> tuple[Loop, ...]:
-        """Its `for` and `while` loops, and its comprehensions."""
-        ends: dict[int, int] = {}
-        for one in dis.get_instructions(self.code):
-            # What awaits or yields from another jumps back, too, and is no loop.
-            if "JUMP_BACKWARD" in one.opname and "NO_INTERRUPT" not in one.opname:
-                ends[one.argval] = max(one.offset + 2, ends.get(one.argval, 0))
-        return tuple(Loop(start, end) for start, end in sorted(ends.items()))
+        self._loops = loops_of(code)
+        self.is_users = is_user_file(code.co_filename)
+        self.is_of_jax = is_jax_file(code.co_filename)
 
     @cached_property
     def _lines(self) -> tuple[list[int], list[int]]:
         known = [(at, line) for at, line in dis.findlinestarts(self.code) if line]
         return [at for at, _ in known], [line for _, line in known]
-
-    @cached_property
-    def is_users(self) -> bool:
-        """Whether it is the user's."""
-        return is_user_file(self.code.co_filename)
-
-    @cached_property
-    def is_of_jax(self) -> bool:
-        """Whether it is JAX's."""
-        return is_jax_file(self.code.co_filename)
 
     @cached_property
     def _expressions(self) -> list[int]:
@@ -72,7 +70,7 @@ class Code:
 
     def around(self, at: int) -> tuple[Loop, ...]:
         """The loops around an instruction, from outside in."""
-        return tuple(loop for loop in self.loops if loop.start <= at < loop.end)
+        return tuple(loop for loop in self._loops if loop.start <= at < loop.end)
 
     def line(self, at: int) -> int:
         """The line of an instruction."""
@@ -81,15 +79,29 @@ class Code:
         return lines[found - 1] if found else self.code.co_firstlineno
 
 
-class Codes:
-    """The code that a walk has met, each once: to hash or compare code is slow."""
+class Spot:
+    """An expression in some code; there is one object for each."""
+
+    __slots__ = ("at", "code", "loops")
+
+    def __init__(self, code: Code, at: int):
+        self.code, self.at = code, at
+        self.loops = code.around(at)
+
+
+class Spots:
+    """The expressions that a walk has met, each once."""
 
     def __init__(self) -> None:
-        self._known: dict[int, Code] = {}
+        self._codes: dict[int, Code] = {}
+        self._known: dict[tuple[int, int], Spot] = {}
 
-    def at(self, code: CodeType, at: int) -> tuple[Code, int]:
-        """Some code, and the expression that runs at an instruction of it."""
-        found = self._known.get(id(code))
-        if found is None:
-            found = self._known[id(code)] = Code(code)
-        return found, found.expression(at)
+    def at(self, code: CodeType, at: int) -> Spot:
+        """The expression that runs at an instruction."""
+        spot = self._known.get((id(code), at))
+        if spot is None:
+            found = self._codes.setdefault(id(code), Code(code))
+            start = found.expression(at)
+            spot = self._known.setdefault((id(code), start), Spot(found, start))
+            self._known[id(code), at] = spot
+        return spot

@@ -273,19 +273,21 @@ def _names_on_stack(eqn: JaxprEqn, kind: Private) -> tuple[str, ...]:
     return tuple(e.name for e in stack if isinstance(e, kind.get()))
 
 
-def instructions(eqn: JaxprEqn) -> Iterator[tuple[CodeType, int]]:
-    """The instructions in which an equation was made, from inside out.
-
-    They end where its jaxpr was traced, as those of `frames` do.
-    """
+def raw_stack(eqn: JaxprEqn) -> tuple[list[CodeType], list[int]]:
+    """The code and the instructions in which an equation was made, from inside out."""
     traceback: Any = eqn.source_info.traceback
-    if traceback is None:
-        return
-    for code, at in zip(*traceback.raw_frames(), strict=True):
+    return ([], []) if traceback is None else traceback.raw_frames()
+
+
+def instructions(
+    codes: Iterable[CodeType], at: Iterable[int]
+) -> Iterator[tuple[CodeType, int]]:
+    """The part of a raw stack that ends where a jaxpr was traced, as `frames` does."""
+    for code, instruction in zip(codes, at, strict=True):
         if is_tracing(code) or _is_rule(code):
             return
         if not code.co_filename.startswith(_OURS):
-            yield code, at
+            yield code, instruction
 
 
 def is_transposed(eqn: JaxprEqn) -> bool:
