@@ -904,12 +904,13 @@ def jax_a_custom_rule_made_in_a_factory(traced):
         jax.jit(jax.value_and_grad(make(scale)))(ones(3))
 
 
-@program(1, 2)
+@program(2, 2)
 def jax_a_function_and_its_gradient(traced):
+    @traced
     def f(x):
         return (x**2).sum()
 
-    jax.jit(traced(f))(ones(3))
+    jax.jit(f)(ones(3))
     jax.jit(jax.grad(f))(ones(3))
 
 
