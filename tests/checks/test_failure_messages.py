@@ -237,6 +237,7 @@ def test_finding_the_origin_is_told_apart_from_checking() -> None:
         before = region.report.check_seconds
         log(bad)
     report = region.report
-    assert 0 < report.origin_seconds == pytest.approx(report.check_seconds - before)
+    # Rounding aside, it is a part of what checking has taken since.
+    assert 0 < report.origin_seconds < report.check_seconds - before + 1e-6
     took = words.seconds(report.origin_seconds)
     assert f" checking · {took} finding the origin" in str(report)

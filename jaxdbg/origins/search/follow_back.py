@@ -8,7 +8,7 @@ request (`ends_of_infs`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -136,9 +136,17 @@ def ends_of(root: Run, output: int, elements: Mask, tests: bool = False) -> Ends
         tests: if a select chose a NaN, also follow its predicate. `jnp.median` places a
             NaN where it has found one.
     """
+    return ends_of_outputs(root, {output: elements}, tests)
+
+
+def ends_of_outputs(
+    root: Run, elements: Mapping[int, Mask], tests: bool = False
+) -> Ends:
+    """Where bad elements of several outputs come from, all taken together."""
     back = _Back(tests=tests)
     wanted: list[Wanted | None] = [None] * len(root.body.outvars)
-    wanted[output] = elements.astype(np.uint8) * DIRECT
+    for output, mask in elements.items():
+        wanted[output] = mask.astype(np.uint8) * DIRECT
     back.arrive(root, back.through(root, wanted))
     return back.met
 

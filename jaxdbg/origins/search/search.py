@@ -56,6 +56,7 @@ from jaxdbg.origins.search.follow_back import (
     PlacedElements,
     ends_of,
     ends_of_infs,
+    ends_of_outputs,
 )
 from jaxdbg.origins.search.time_limit import OutOfTime, TimeLimit
 from jaxdbg.origins.zero_factors import zero_factors
@@ -114,9 +115,10 @@ def search(
     def look(outputs: Sequence[int], limit: TimeLimit) -> None:
         call = Replay(jaxpr, args, outputs, limit)
         ways, compiled = evaluations(call), EvaluatedByCompiler(call)
+        common = CommonBirth(outputs, allowed)
         for i in outputs:
             value = None if seen is None else seen.get(i)
-            look = functools.partial(_found, i, value, allowed)
+            look = functools.partial(_found, i, value, allowed, common=common)
             found[i] = _answer(ways, look)
             if found[i].candidate or found[i].verdict == "not reproduced":
                 found[i] = _of_compiled(compiled, look, found[i])
@@ -252,7 +254,65 @@ def depends(jaxpr: ClosedJaxpr, origin: Found) -> set[int]:
 # -- what is found --------------------------------------------------------------------
 
 
-def _found(output: int, seen: Any, allowed: Allowed, evaluated: Evaluated) -> Found:
+FEW = 16
+"""So many outputs are followed back one by one, each to its own element."""
+
+
+class CommonBirth:
+    """The one operation that all bad outputs of a call come from, where there is one.
+
+    A birth in a model reaches each of its leaves, its optimizer's, and the loss: they
+    are followed back together, once, since one by one takes longer than compiling.
+
+    Arguments:
+        outputs: the outputs that are bad.
+        allowed: whether the user allows a kind of value at an equation.
+    """
+
+    def __init__(self, outputs: Sequence[int], allowed: Allowed):
+        self._outputs = outputs
+        self._allowed = allowed
+        self._known: list[tuple[Evaluated, Found | None]] = []
+
+    def of(self, evaluated: Evaluated, kind: str) -> Found | None:
+        """What bad elements of that kind come from, if all come from one birth."""
+        if not self.are_many or kind != "nan":
+            return None
+        for known, found in self._known:
+            if known is evaluated:
+                return found
+        self._known.append((evaluated, self._look(evaluated)))
+        return self._known[-1][1]
+
+    @property
+    def are_many(self) -> bool:
+        """Whether it would take long to follow back each output to its own element."""
+        return len(self._outputs) > FEW
+
+    def _look(self, evaluated: Evaluated) -> Found | None:
+        root = evaluated.root
+        outputs = ((i, root.codes(root.body.outvars[i])) for i in self._outputs)
+        bad = {i: (c != 0) & (c != NEG_INF) for i, c in outputs if c is not None}
+        sweep = ends_of_outputs(root, bad)
+        others = sweep.came or sweep.placed or sweep.opaque
+        births = {(b.run.path, *b.order, b.output, b.code) for b in sweep.births}
+        if others or len(births) != 1:
+            return None
+        found, *also = origins(evaluated, sweep, self._allowed)
+        if found.verdict != "born" or also:
+            return None
+        # A product on the way is told of an output whose way it is on.
+        is_on_each_way = found.turns or found.kind != "nan" or sweep.product is None
+        return found if is_on_each_way else None
+
+
+def _found(
+    output: int,
+    seen: Any,
+    allowed: Allowed,
+    evaluated: Evaluated,
+    common: CommonBirth | None = None,
+) -> Found:
     root = evaluated.root
     codes = root.codes(root.body.outvars[output])
     before = codes_of(seen) if seen is not None else codes
@@ -268,7 +328,11 @@ def _found(output: int, seen: Any, allowed: Allowed, evaluated: Evaluated) -> Fo
     # where these are masks.
     counts = bad & (codes != NEG_INF)
     followed = counts if counts.any() else bad
-    found = _followed(output, followed, _worst(before * followed), allowed, evaluated)
+    kind = _worst(before * followed)
+    found = common.of(evaluated, kind) if common else None
+    if found is None:
+        exact = common is None or not common.are_many
+        found = _followed(output, followed, kind, allowed, evaluated, exact)
     if not found.is_failure and (others := bad & ~followed).any():
         of_others = _followed(output, others, KINDS[NEG_INF], allowed, evaluated)
         if of_others.is_failure or found.verdict == "allowed":
@@ -278,9 +342,23 @@ def _found(output: int, seen: Any, allowed: Allowed, evaluated: Evaluated) -> Fo
 
 
 def _followed(
-    output: int, followed: Mask, wanted: str, allowed: Allowed, evaluated: Evaluated
+    output: int,
+    followed: Mask,
+    wanted: str,
+    allowed: Allowed,
+    evaluated: Evaluated,
+    exact: bool = True,
 ) -> Found:
-    """What some bad elements of an output come from."""
+    """What some bad elements of an output come from.
+
+    Arguments:
+        output: its index.
+        followed: the elements.
+        wanted: the kind of value that they are.
+        allowed: what the user allows.
+        evaluated: the call, evaluated again.
+        exact: whether to find out which of them comes from the first origin.
+    """
     root = evaluated.root
     codes = root.codes(root.body.outvars[output])
     assert codes is not None
@@ -292,6 +370,8 @@ def _followed(
     found, *also = origins(evaluated, sweep, allowed, wanted)
     if found.verdict == "allowed":
         return found
+    if not exact:
+        return replace(found, also=tuple(also))
     ends = functools.partial(ends_of, evaluated.root, output, tests=tests)
     element = _descendant(ends, followed, codes, found)
     return replace(found, output_element=element, also=tuple(also))
