@@ -12,6 +12,7 @@ from types import FrameType, FunctionType, MethodType
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from jaxdbg.jax_internals import libraries
 from jaxdbg.jax_internals.frame_variables import variables_of
@@ -208,12 +209,14 @@ def _is_jitted_where_written(fun: Any) -> bool:
 
 
 def _is_own_jit(fun: Any) -> bool:
-    """Whether a library offers, under the name of this function, what has jitted it.
+    """Whether what a library has jitted, and offers, is this very function.
 
-    That is a jitted function, or a `jax.numpy.ufunc`.
+    A `jax.numpy.ufunc` jits its own.
     """
     found = _found_at(fun) if isinstance(fun, FunctionType) else None
-    return found is not None and found is not fun
+    if isinstance(found, jitted_class()):
+        return _wrapped(found) is fun
+    return isinstance(found, jnp.ufunc)
 
 
 def _calls_a_jitted(frame: FrameType | None) -> bool:
