@@ -66,6 +66,9 @@ if TYPE_CHECKING:
 MAX_BACK = 3
 """Through how many earlier calls a value that came in is followed."""
 
+FRAMES_SECONDS = 5.0
+"""How long the frames inside a call may take, once its origin is known."""
+
 _NO_FRAMES = "the frames inside the call are not known"
 
 IN_SEVERAL = "it ran in several processes, and the shards of the others are not here"
@@ -606,7 +609,7 @@ class _Diagnosis:
         if self._run.spans_processes:
             return replace(origin, frames_note=f"{_NO_FRAMES}: {IN_SEVERAL}")
         try:
-            limit = self._time_limit.short()
+            limit = TimeLimit(FRAMES_SECONDS)
             self.inside = frames_inside(birth, self._context, limit)
             return described(origin, self.inside)
         except NotInside as reason:

@@ -38,7 +38,11 @@ DIAGNOSIS = (
 )
 """What runs once a verdict is known, and all of which can break."""
 
-JUDGES = ("checks/judge.py:Judge._verdict", "checks/judge.py:Judge._of_opaque")
+JUDGES = (
+    "checks/judge.py:Judge._of_outputs",
+    "checks/judge.py:Judge._of_opaque",
+    "checks/diagnosis.py:of_check",
+)
 """When one of these runs, results are known to be bad, or a check to have failed."""
 
 

@@ -413,6 +413,9 @@ def notebook_7(server: str, home: Path, browser: Browser) -> Iterator[Notebook]:
 
 def test_it_lives_in_notebook_7(notebook_7: Notebook, tmp_path: Path) -> None:
     page = notebook_7.page
+    # Before its kernel is there a notebook runs no cell that it is asked to.
+    idle = page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
+    expect(idle).to_be_attached(timeout=START_SECONDS * 1000)
     page.get_by_role("menuitem", name="Run").click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     expect(panel(notebook_7)).to_be_visible(timeout=60_000)

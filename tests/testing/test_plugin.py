@@ -91,7 +91,7 @@ def test_each_test_is_a_region(tmp_path: Path, workers: str) -> None:
 def test_markers_and_the_fixture(tmp_path: Path) -> None:
     said = suite(tmp_path, MARKED)
     assert "FAILED test_suite.py::test_budget" in said
-    assert "jaxdbg.TraceBudgetError: loss was traced for the 2nd time" in said
+    assert "jaxdbg.TraceBudgetError: loss is being traced for the 2nd time" in said
     assert "FAILED test_suite.py::test_recorded" in said
     for passed in ("that_looks_itself", "of_its_own_region", "unasked"):
         assert f"PASSED test_suite.py::test_{passed}" in said

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdbg.jax_internals.interpose import our_own_work
+from jaxdbg.jax_internals.jaxprs.higher_order import Sharded, structure
 from jaxdbg.jax_internals.jaxprs.refs import without_refs
 from jaxdbg.jax_internals.source_info import Frame
 from jaxdbg.origins.frames.captured import Captured, CapturedFrame, captured
@@ -35,6 +36,7 @@ MOST_SECONDS = 5.0
 """A function whose trace takes longer is not traced once more for its frames."""
 
 _SLOW = "tracing {function} once more takes longer than {seconds:.0f} s"
+_OF_DEVICES = "inside shard_map its operations take part with other devices"
 _NOT_BOUND = "which Python frames bound the operation is not known"
 
 
@@ -139,6 +141,10 @@ def _values(
         values = values_at(call, Target(birth, numbers), again.binds)
     except OutOfTime as reason:
         raise NotInside(str(reason)) from None
+    except ValueError:
+        if not any(isinstance(structure(e), Sharded) for e in birth.site.outer):
+            raise
+        raise NotInside(_OF_DEVICES) from None
     if values is None:
         raise NotInside(_OTHER)
     return values
