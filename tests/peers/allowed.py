@@ -40,6 +40,11 @@ class Allowed:
         return fits and says and found.kind in self.kinds.split()
 
 
+_SAYS_MORE = (
+    "A failing assertion over trees says which leaf and element in place of what chex "
+    "says, which is in `finding.detail`; the error is of the same type."
+)
+
 ALLOWED: tuple[Allowed, ...] = (
     Allowed(
         "*",
@@ -67,6 +72,24 @@ ALLOWED: tuple[Allowed, ...] = (
         "The same: what the assertion itself raises comes in the place of chex's "
         "`RuntimeError`.",
         says="*AssertionError: shape != (2,) (3,)!*",
+    ),
+    Allowed(
+        "chex/_src/asserts_*_test.py::*",
+        "outcome",
+        _SAYS_MORE,
+        says="*AssertionError: * does not match *chex.assert_tree*",
+    ),
+    Allowed(
+        "chex/_src/asserts_*test.py::*",
+        "values",
+        _SAYS_MORE,
+        says="*raises AssertionError * raises CheckError *",
+    ),
+    Allowed(
+        "chex/_src/asserts_*test.py::*::test_assert_trees_all_equal_with_prng_keys*",
+        "phases",
+        "To say which key of an assertion that has failed differs, jaxdbg reads the "
+        "keys.",
     ),
     Allowed(
         "chex/_src/dimensions_test.py::*",
