@@ -8,6 +8,7 @@ signature and the docstring of `jaxdbg.checked`, and the table in docs/checks.md
 from __future__ import annotations
 
 import re
+from argparse import ArgumentParser
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, TypeVar
@@ -311,6 +312,12 @@ def _row(row: Field[Any]) -> Option:
 
 OPTIONS = tuple(map(_row, fields(Options)))
 """The table."""
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Adds a flag for each option to a parser; see `typed`."""
+    for option in OPTIONS:
+        parser.add_argument(option.flag, **option.argument)
 
 
 def typed(values: Mapping[str, Any]) -> dict[str, Any]:

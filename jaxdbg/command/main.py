@@ -12,7 +12,7 @@ from jaxdbg.command.parser import Parser
 from jaxdbg.command.program import Module, Program, Script
 from jaxdbg.command.region import run
 from jaxdbg.errors import UsageError, did_you_mean
-from jaxdbg.options import OPTIONS, Options, joined, typed
+from jaxdbg.options import OPTIONS, Options, add_options, joined, typed
 
 USAGE = """\
 jaxdbg [run] [options] script.py [arguments]
@@ -84,8 +84,7 @@ def run_parser() -> argparse.ArgumentParser:
         formatter_class=raw,
         allow_abbrev=False,
     )
-    for option in OPTIONS:
-        parser.add_argument(option.flag, **option.argument)
+    add_options(parser)
     targets.add_to(parser)
     rest = argparse.REMAINDER
     module = "run a module, as `python -m` does; its arguments follow"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jaxdbg.options import OPTIONS, Options, joined, typed
+from jaxdbg.options import OPTIONS, Options, add_options, joined, typed
 from jaxdbg.testing import summary
 
 if TYPE_CHECKING:
@@ -119,8 +119,7 @@ def _made(item: pytest.Item) -> Region:
 def _settings(config: pytest.Config) -> dict[str, Any]:
     """The options that `jaxdbg_options` has."""
     parser = argparse.ArgumentParser(allow_abbrev=False, exit_on_error=False)
-    for option in OPTIONS:
-        parser.add_argument(option.flag, **option.argument)
+    add_options(parser)
     try:
         args, strays = parser.parse_known_args(joined(config.getini("jaxdbg_options")))
     except argparse.ArgumentError as error:
